@@ -1,0 +1,49 @@
+//! Which pages are in memory, where they are on disk, and how a checkpoint is taken.
+//!
+//! | module | its secret |
+//! |---|---|
+//! | [`pager`](Pager) | how the parts below make one buffer manager |
+//! | `page` | what a user may do with a page: read optimistically, latch, change |
+//! | `mutation` | the token of being inside the gate; new and freed pages |
+//! | `words` | reading bytes that may change underneath |
+//! | `translation` | page id → frame |
+//! | `frame` | frames, their headers and latches; the free list and the clock |
+//! | `load` | bringing a page into memory |
+//! | `evict` | giving frames away |
+//! | `epoch` | what was written in which epoch, and copies for the checkpoint |
+//! | `checkpoint` | flip, write, install, release |
+//! | `map` | the durable page map |
+//! | `space` | free slots of the data file |
+//! | `superblock` | the first bytes of the data file |
+//! | `file` | page-sized transfers to and from the data file |
+//! | `verify` | reading everything back |
+#![doc = include_str!("../README.md")]
+
+mod checkpoint;
+mod epoch;
+mod error;
+mod evict;
+mod file;
+mod frame;
+mod ids;
+mod load;
+mod map;
+mod mutation;
+mod page;
+mod pager;
+mod space;
+mod stats;
+mod superblock;
+mod translation;
+mod verify;
+mod words;
+
+pub use checkpoint::Flip;
+pub use error::{Error, Result};
+pub use ids::PageId;
+pub use mutation::Mutation;
+pub use page::{ExclusivePage, Optimistic, Retry, SharedPage};
+pub use pager::{Pager, PagerOptions};
+pub use stats::PagerStats;
+pub use superblock::Superblock;
+pub use words::PageWords;

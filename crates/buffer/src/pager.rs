@@ -1,0 +1,304 @@
+//! The buffer manager of one database: its parts, and how it is made.
+
+use crate::epoch::Epochs;
+use crate::file::{DATA, DataFile};
+use crate::frame::Frames;
+use crate::ids::PageIds;
+use crate::load::LoadWaiters;
+use crate::map::{MapRoot, read_map};
+use crate::space::Space;
+use crate::stats::Counters;
+use crate::translation::{PAGE_TABLE_BYTES_PER_PAGE, PageTable};
+use crate::{Error, PagerStats, Result, Superblock};
+use aquifer_io::{Buffer, Disk};
+use aquifer_pools::{Account, Budget, BudgetExhausted, Reservation};
+use aquifer_sync::atomic::{AtomicU64, Ordering};
+use aquifer_sync::{Arc, Gate, Mutex, Rank, thread};
+use std::time::Duration;
+
+/// How to make a [`Pager`].
+#[derive(Debug, Clone)]
+pub struct PagerOptions {
+    /// Page size of a new database: a power of two from 4096 to 65536.
+    pub page_bytes: usize,
+    /// What all memory is drawn from.
+    pub budget: Arc<Budget>,
+}
+
+/// The buffer manager of one database.
+#[derive(Debug)]
+pub struct Pager {
+    // Read by everybody, never changed.
+    pub(crate) table: PageTable,
+    pub(crate) frames: Frames,
+    pub(crate) file: Option<DataFile>,
+    pub(crate) evict_batch: usize,
+    pub(crate) checkpoint_batch: usize,
+    pub(crate) load_batch_max: usize,
+    pub(crate) free_ahead: u32,
+    budget: Arc<Budget>,
+    table_account: Account,
+    _reserved: Reservation,
+
+    // Changed by flips, while the gate is closed.
+    epoch: AtomicU64,
+    /// Pages dirty in an earlier epoch belong to the checkpoint being written; 0 if none is.
+    checkpoint_epoch: AtomicU64,
+    pub(crate) gate: Gate,
+
+    // Each behind its own lock.
+    pub(crate) ids: Mutex<PageIds>,
+    pub(crate) space: Mutex<Space>,
+    pub(crate) epochs: Epochs,
+    pub(crate) superblock: Mutex<Superblock>,
+    pub(crate) poisoned: Mutex<Option<String>>,
+    /// Buffers of the eviction under way.
+    pub(crate) eviction: Mutex<Vec<Buffer>>,
+    /// Buffers of the checkpoint under way.
+    pub(crate) checkpoint: Mutex<Vec<Buffer>>,
+    growing: Mutex<()>,
+    pub(crate) waiters: LoadWaiters,
+
+    pub(crate) stats: Counters,
+}
+
+/// The page table grows by at least this many pages.
+const TABLE_STEP: u32 = 1024;
+
+impl Pager {
+    /// A pager without a file: nothing is evicted, nothing survives.
+    ///
+    /// # Errors
+    ///
+    /// If the budget is too small for a handful of pages, or the page size is not allowed.
+    pub fn in_memory(options: PagerOptions) -> Result<Arc<Pager>> {
+        check_page_bytes(options.page_bytes)?;
+        Self::new(options, None, Superblock::default())
+    }
+
+    /// A pager over a new data file, named `data.new` until its first checkpoint is installed, then `data`.
+    ///
+    /// # Errors
+    ///
+    /// The disk's; a page size that is not allowed; a budget that is too small.
+    pub fn create(disk: Arc<dyn Disk>, options: PagerOptions, database_id: [u8; 16]) -> Result<Arc<Pager>> {
+        check_page_bytes(options.page_bytes)?;
+        let file = DataFile::create(disk, options.page_bytes)?;
+        let superblock =
+            Superblock { database_id, page_bytes: options.page_bytes as u32, ..Superblock::default() };
+        Self::new(options, Some(file), superblock)
+    }
+
+    /// Opens the newest checkpoint of the file `data`; the page size is the file's. Reads the whole page map: 8 bytes a
+    /// page.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] for another program's file or a newer version, [`Error::Corrupt`] for a damaged map, the disk's,
+    /// or a budget too small for the map.
+    pub fn open(disk: Arc<dyn Disk>, options: PagerOptions) -> Result<(Arc<Pager>, Superblock)> {
+        let mut file = DataFile::open(disk)?;
+        let superblock = Superblock::read(&file)?;
+        let page_bytes = superblock.page_bytes as usize;
+        file.set_page_bytes(page_bytes);
+        let pager = Self::new(PagerOptions { page_bytes, ..options }, Some(file), superblock)?;
+        pager.read_page_map(superblock.map)?;
+        Ok((pager, superblock))
+    }
+
+    fn new(options: PagerOptions, file: Option<DataFile>, superblock: Superblock) -> Result<Arc<Pager>> {
+        let PagerOptions { page_bytes, budget } = options;
+        let bytes = budget.bytes();
+        let pages_in = |bytes: usize, most: usize| (bytes / page_bytes).clamp(2, most.max(2));
+        let evict_batch = pages_in(bytes / 64, 64);
+        let checkpoint_batch = pages_in(bytes / 32, (1 << 20) / page_bytes);
+        let copies_max = pages_in(bytes / 32, 4096);
+        let aside = if file.is_some() { evict_batch + checkpoint_batch + copies_max } else { 0 };
+        let reserved = budget.account("page writes").reserve(aside * page_bytes)?;
+        let pages_max = if file.is_some() { u32::MAX } else { (bytes / page_bytes) as u32 + TABLE_STEP };
+        let space = match &file {
+            Some(file) => Space::new(file.reserved_slots(), file.slots()?),
+            None => Space::new(0, 0),
+        };
+        let pager = Pager {
+            table: PageTable::reserve(pages_max, bytes >= 256 << 20)?,
+            frames: Frames::reserve(page_bytes, bytes, budget.account("frames"))?,
+            file,
+            evict_batch,
+            checkpoint_batch,
+            load_batch_max: evict_batch.min(32),
+            free_ahead: (bytes / page_bytes / 64).clamp(4, 256) as u32,
+            table_account: budget.account("page table"),
+            budget,
+            _reserved: reserved,
+            epoch: AtomicU64::new(1),
+            checkpoint_epoch: AtomicU64::new(0),
+            gate: Gate::new(),
+            ids: Mutex::new(Rank::Epoch, PageIds::new(1, Vec::new())),
+            space: Mutex::new(Rank::Space, space),
+            epochs: Epochs::new(copies_max),
+            superblock: Mutex::new(Rank::Epoch, superblock),
+            poisoned: Mutex::new(Rank::Leaf, None),
+            eviction: Mutex::new(Rank::PageWrites, Vec::new()),
+            checkpoint: Mutex::new(Rank::PageWrites, Vec::new()),
+            growing: Mutex::new(Rank::PageWrites, ()),
+            waiters: LoadWaiters::new(),
+            stats: Counters::default(),
+        };
+        pager.grow_page_table()?;
+        Ok(Arc::new(pager))
+    }
+
+    fn read_page_map(&self, map: MapRoot) -> Result<()> {
+        let file = self.file.as_ref().expect("opened from a file");
+        self.commit_page_table(map.pages.max(1))?;
+        let mut space = self.space.lock();
+        let mut free = Vec::new();
+        let mut next = 1;
+        read_map(file, map, &mut space, &mut |page, location| {
+            free.extend(next..page.0);
+            next = page.0 + 1;
+            self.table.set_location(page, location);
+            Ok(())
+        })?;
+        drop(space);
+        *self.ids.lock() = PageIds::new(next, free);
+        self.grow_page_table()
+    }
+
+    /// Makes sure that the page table has room for some more pages than there are.
+    pub(crate) fn grow_page_table(&self) -> Result<()> {
+        let next = self.ids.lock().next();
+        if next + TABLE_STEP / 2 > self.table.committed() {
+            self.commit_page_table(next.saturating_add(TABLE_STEP))?;
+        }
+        Ok(())
+    }
+
+    fn commit_page_table(&self, pages: u32) -> Result<()> {
+        let _growing = self.growing.lock();
+        let committed = self.table.committed();
+        if pages <= committed {
+            return Ok(());
+        }
+        let wanted = (pages.max(committed + committed / 8)).next_multiple_of(TABLE_STEP);
+        let pages = wanted.min(self.table.pages_max());
+        if pages == committed {
+            return Err(Error::Full { what: "every page id is in use" });
+        }
+        let bytes = (pages - committed) as usize * PAGE_TABLE_BYTES_PER_PAGE;
+        while let Err(exhausted) = self.table_account.take(bytes) {
+            // The table comes before cached pages.
+            if self.file.is_none() || !self.surrender_frames(bytes)? {
+                return Err(exhausted.into());
+            }
+        }
+        self.table.commit(pages)
+    }
+
+    /// Page size in bytes.
+    #[inline]
+    pub fn page_bytes(&self) -> usize {
+        self.frames.page_bytes()
+    }
+
+    /// The epoch now.
+    #[inline]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed) // ordered by the gate (GA2)
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Relaxed); // ordered by the gate (GA2)
+    }
+
+    /// The epoch that began with the checkpoint being written, 0 if none is.
+    pub(crate) fn checkpoint_epoch(&self) -> u64 {
+        // Relaxed: set while the gate is closed (GA2). It is reset at any time: who misses that leaves a needless copy.
+        self.checkpoint_epoch.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_checkpoint_epoch(&self, epoch: u64) {
+        self.checkpoint_epoch.store(epoch, Ordering::Relaxed); // see `checkpoint_epoch`
+    }
+
+    /// Slots for `count` pages, in as few runs as there are.
+    pub(crate) fn allocate_slots(&self, count: usize) -> Result<Vec<u32>> {
+        let file = self.file.as_ref().expect("a database in memory has no slots");
+        let mut slots = Vec::with_capacity(count);
+        let mut space = self.space.lock();
+        while slots.len() < count {
+            match space.allocate((count - slots.len()) as u32, file) {
+                Ok(run) => slots.extend(run.start..run.start + run.len),
+                Err(error) => {
+                    slots.iter().for_each(|&slot| space.free(slot));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    pub(crate) fn free_slots(&self, slots: &[u32]) {
+        if !slots.is_empty() {
+            let mut space = self.space.lock();
+            slots.iter().for_each(|&slot| space.free(slot));
+        }
+    }
+
+    /// Whether frames can still be had from the budget, without evicting.
+    pub(crate) fn may_grow_frames(&self) -> bool {
+        self.budget.bytes().saturating_sub(self.budget.used()) >= self.frames.step_bytes()
+    }
+
+    /// Gives writes by others a moment to complete.
+    pub(crate) fn wait_for_writes(&self) {
+        thread::sleep(Duration::from_micros(100));
+    }
+
+    pub(crate) fn exhausted(&self, requested_bytes: usize) -> Error {
+        Error::Budget(BudgetExhausted {
+            account: "frames",
+            requested_bytes,
+            used_bytes: self.budget.used(),
+            budget_bytes: self.budget.bytes(),
+        })
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> PagerStats {
+        let page_bytes = self.page_bytes() as u64;
+        let (slots, used) = {
+            let space = self.space.lock();
+            (u64::from(space.slots()), u64::from(space.used()))
+        };
+        let pages = self.ids.lock().in_use() as u64;
+        let epoch_records = self.epochs.records() as u64;
+        PagerStats {
+            frames: u64::from(self.frames.committed()) - self.frames.surrendered() as u64,
+            frames_free: u64::from(self.frames.free_frames()),
+            pages,
+            epoch_records,
+            written_bytes: self.file.as_ref().map_or(0, DataFile::written_bytes),
+            file_bytes: slots * page_bytes,
+            used_bytes: used * page_bytes,
+            ..self.stats.snapshot()
+        }
+    }
+
+    /// Changes of clean pages since the last flip: a bound on the distinct pages that replay would touch.
+    pub fn pages_dirtied(&self) -> u64 {
+        self.stats.dirtied()
+    }
+}
+
+fn check_page_bytes(page_bytes: usize) -> Result<()> {
+    if page_bytes.is_power_of_two() && (4096..=65536).contains(&page_bytes) {
+        return Ok(());
+    }
+    let what = format!("page size {page_bytes} is not a power of two from 4096 to 65536");
+    Err(Error::Format { file: DATA.into(), what })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,136 @@
+//! Aquifer as the workloads see an engine.
+
+use super::TABLE;
+use crate::exit::Failure;
+use aquifer::{Database, Table, TableOptions, WriteBatch};
+use aquifer_workload::{BoxError, Counters, Description, Durability, Session, Store};
+use std::ops::Bound;
+
+/// The database, and the benchmark's table in it.
+pub struct AquiferStore {
+    db: Database,
+    table: Table,
+}
+
+impl AquiferStore {
+    /// The table as it is.
+    pub fn open(db: &Database) -> Result<AquiferStore, Failure> {
+        Ok(AquiferStore { db: db.clone(), table: db.table(TABLE)? })
+    }
+
+    /// The table without records, made if it is not there.
+    pub fn emptied(db: &Database) -> Result<AquiferStore, Failure> {
+        match db.drop_table(TABLE) {
+            Ok(()) | Err(aquifer::Error::TableNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(AquiferStore { db: db.clone(), table: db.create_table(TABLE, TableOptions::default())? })
+    }
+}
+
+impl Store for AquiferStore {
+    type Session<'s> = AquiferSession<'s>;
+
+    fn session(&self, durability: Durability) -> AquiferSession<'_> {
+        let durability = match durability {
+            Durability::Eventual => aquifer::Durability::Eventual,
+            Durability::Process => aquifer::Durability::Process,
+            Durability::Power => aquifer::Durability::Power,
+        };
+        let table = self.table.clone().with_durability(durability);
+        AquiferSession { db: &self.db, table, durability, batch: WriteBatch::new() }
+    }
+
+    fn description(&self) -> Description {
+        Description {
+            engine: "aquifer".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            kind: "sorted".into(),
+            backend: self.db.stats().backend,
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let stats = self.db.stats();
+        Counters {
+            // Headers are no padding: they are the price of a flush, as the records are that of a commit.
+            log_bytes: stats.log.record_bytes + stats.log.header_bytes,
+            log_padding_bytes: stats.log.padding_bytes,
+            data_bytes: stats.pager.written_bytes,
+            file_bytes: stats.pager.file_bytes + stats.log.file_bytes,
+        }
+    }
+
+    fn sync(&self) -> Result<(), BoxError> {
+        Ok(self.db.sync()?)
+    }
+}
+
+/// One thread's way in.
+pub struct AquiferSession<'s> {
+    db: &'s Database,
+    table: Table,
+    durability: aquifer::Durability,
+    batch: WriteBatch,
+}
+
+impl Session for AquiferSession<'_> {
+    #[inline]
+    fn get(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        Ok(self.table.get_into(key, out)?)
+    }
+
+    #[inline]
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), BoxError> {
+        Ok(self.table.put(key, value)?)
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), BoxError> {
+        Ok(self.table.delete(key)?)
+    }
+
+    fn write_batch(&mut self, records: &[(&[u8], &[u8])]) -> Result<(), BoxError> {
+        self.batch.clear();
+        for (key, value) in records {
+            self.batch.put(&self.table, *key, *value);
+        }
+        Ok(self.db.write(&mut self.batch, self.durability)?)
+    }
+
+    fn scan(
+        &mut self,
+        from: Option<&[u8]>,
+        limit: u64,
+        reverse: bool,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<u64, BoxError> {
+        let start: Bound<&[u8]> = from.map_or(Bound::Unbounded, Bound::Included);
+        let range = if reverse { (Bound::Unbounded, start) } else { (start, Bound::Unbounded) };
+        let mut scan = self.table.scan(range);
+        let mut count = 0;
+        while count < limit {
+            let next = if reverse { scan.next_back()? } else { scan.next()? };
+            let Some((key, value)) = next else {
+                break;
+            };
+            visit(key, value);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn multi_get(
+        &mut self,
+        keys: &[&[u8]],
+        visit: &mut dyn FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BoxError> {
+        let values = self.table.multi_get(keys.iter().copied())?;
+        for (place, value) in values.iter().enumerate() {
+            visit(place, value.as_deref());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The program as its users run it: real processes, real files, exit codes, output.
+
+mod bench;
+mod endings;
+mod inspecting;
+mod loading;
+mod program;
+mod records;
+mod typed;

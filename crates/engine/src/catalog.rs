@@ -1,0 +1,506 @@
+//! The catalog: which tables there are, where their trees are rooted, and how a table comes and goes.
+//!
+//! It is itself a sorted tree, table 0, whose root is the first page ever allocated. Its rows, FROZEN at version 1:
+//!
+//! ```text
+//! key 00                 value: next table id u32 (little-endian)
+//! key 01, id u32 (big-endian)
+//!   value: version u8 = 1 | state u8: 0 live, 1 dropping | root page u32 (little-endian)
+//!        | varint length, name | options
+//! options: flags u8: bit 0 logged | varint length, name of the key type | name of the value type, to the end
+//! ```
+//!
+//! # Invariants
+//!
+//! - **C1** A row, the root page of its tree and the log record that makes it are made in one passage of the gate: a
+//!   checkpoint has all or nothing of a table.
+//! - **C2** Table ids are never used again.
+//! - **C3** A table goes in steps. Its row turns to *dropping* together with the log record, under all stripes (ST2). When
+//!   no handle is left, its pages are freed in passages, each leaving a whole, smaller tree; the last frees the root and
+//!   takes the row. A crash between passages leaves a dropping row, which the next opening finishes: nothing leaks.
+//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code.
+
+use crate::commit::Stop;
+use crate::error::{Error, Result};
+use crate::record::{self, CommitWriter};
+use crate::stripes::Stripes;
+use crate::table_core::{TableCore, TableState};
+use aquifer_buffer::{Mutation, PageId, Pager};
+use aquifer_codec::varint;
+use aquifer_index::btree::BTree;
+use aquifer_sync::Arc;
+use aquifer_wal::{Log, Lsn};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// The catalog's own table id.
+const CATALOG_ID: u32 = 0;
+/// Longest name of a table, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+/// Longest name of a key or value type, in bytes.
+const TYPE_BYTES_MAX: usize = 256;
+
+const NEXT_ID_KEY: &[u8] = &[0];
+const ROW_KIND: u8 = 1;
+const ROW_VERSION: u8 = 1;
+const LIVE: u8 = 0;
+const DROPPING: u8 = 1;
+const LOGGED_FLAG: u8 = 1;
+
+/// What is fixed when a table is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Description {
+    pub(crate) name: String,
+    pub(crate) logged: bool,
+    pub(crate) key_type: String,
+    pub(crate) value_type: String,
+}
+
+/// All tables, in memory and on their page.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pager: Arc<Pager>,
+    tree: BTree,
+    /// There is a log beside the pager.
+    on_disk: bool,
+    next_id: u32,
+    by_name: BTreeMap<String, Arc<TableCore>>,
+    by_id: BTreeMap<u32, Arc<TableCore>>,
+    dropping: Vec<Arc<TableCore>>,
+    closed: bool,
+}
+
+/// Where a change of the catalog is noted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Journal<'l> {
+    /// In the log.
+    Log(&'l Log),
+    /// Nowhere: it comes from the log, from the record that ends here.
+    Replay(Lsn),
+}
+
+impl Journal<'_> {
+    fn log(&self) -> Option<&Log> {
+        match self {
+            Journal::Log(log) => Some(log),
+            Journal::Replay(_) => None,
+        }
+    }
+
+    fn now(&self) -> Lsn {
+        match self {
+            Journal::Log(log) => log.reserved(),
+            Journal::Replay(lsn) => *lsn,
+        }
+    }
+}
+
+impl Catalog {
+    /// The catalog of a database that has none yet.
+    pub(crate) fn create(pager: &Arc<Pager>, on_disk: bool) -> Result<Catalog> {
+        let tree = loop {
+            let made = BTree::create(&pager.enter(), CATALOG_ID);
+            match made {
+                Ok(tree) => break tree,
+                Err(retry) => pager.resolve(retry)?,
+            }
+        };
+        assert_eq!(tree.root(), PageId::FIRST, "the catalog is made first");
+        Ok(Catalog::over(pager, tree, on_disk))
+    }
+
+    fn over(pager: &Arc<Pager>, tree: BTree, on_disk: bool) -> Catalog {
+        Catalog {
+            pager: Arc::clone(pager),
+            tree,
+            on_disk,
+            next_id: CATALOG_ID + 1,
+            by_name: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            dropping: Vec::new(),
+            closed: false,
+        }
+    }
+
+    /// Reads the catalog of a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for rows that this code did not write.
+    pub(crate) fn load(pager: &Arc<Pager>, on_disk: bool) -> Result<Catalog> {
+        let mut catalog = Catalog::over(pager, BTree::at(PageId::FIRST, CATALOG_ID), on_disk);
+        let tree = catalog.tree;
+        let mut rows = tree.cursor(pager, Bound::Unbounded, Bound::Unbounded);
+        while let Some((key, value)) = rows.next()? {
+            catalog.load_row(key, value).map_err(|what| {
+                Error::corrupt(format!(
+                    "the catalog of tables is damaged ({what}); restore a backup or use salvage"
+                ))
+            })?;
+        }
+        Ok(catalog)
+    }
+
+    fn load_row(&mut self, key: &[u8], value: &[u8]) -> std::result::Result<(), &'static str> {
+        if key == NEXT_ID_KEY {
+            let id = value.try_into().map_err(|_| "the next table id is not four bytes")?;
+            self.next_id = u32::from_le_bytes(id);
+            return Ok(());
+        }
+        let Some((&ROW_KIND, id)) = key.split_first() else { return Err("a row's key is of no known kind") };
+        let id = u32::from_be_bytes(id.try_into().map_err(|_| "a table id is not four bytes")?);
+        if id == CATALOG_ID || id >= self.next_id {
+            return Err("a table id was never given out");
+        }
+        let (state, root, description) = decode_row(value)?;
+        let table = Arc::new(self.table_core(id, root, description));
+        match state {
+            LIVE => {
+                self.by_id.insert(id, Arc::clone(&table));
+                match self.by_name.insert(table.name.clone(), table) {
+                    Some(_) => Err("two tables have one name"),
+                    None => Ok(()),
+                }
+            }
+            DROPPING => {
+                table.set_state(TableState::Dropped);
+                self.dropping.push(table);
+                Ok(())
+            }
+            _ => Err("a table's state is unknown"),
+        }
+    }
+
+    fn table_core(&self, id: u32, root: PageId, description: Description) -> TableCore {
+        TableCore::new(id, BTree::at(root, id), description, Arc::clone(&self.pager), self.on_disk)
+    }
+
+    /// The live table of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<TableCore>> {
+        self.by_name.get(name)
+    }
+
+    /// The live table of this id.
+    pub(crate) fn get_id(&self, id: u32) -> Option<&Arc<TableCore>> {
+        self.by_id.get(&id)
+    }
+
+    /// Live tables in the order of their names.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableCore>> {
+        self.by_name.values()
+    }
+
+    /// Tables whose pages are being freed.
+    pub(crate) fn dropping(&self) -> &[Arc<TableCore>] {
+        &self.dropping
+    }
+
+    /// The catalog's own tree.
+    pub(crate) fn tree(&self) -> BTree {
+        self.tree
+    }
+
+    /// Makes a table with the next id.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for a name that cannot be, `TableExists`, and those of disk and budget.
+    pub(crate) fn create_table(
+        &mut self,
+        description: Description,
+        log: &Log,
+    ) -> Result<(Arc<TableCore>, Option<Lsn>)> {
+        self.check_open()?;
+        description.check()?;
+        if self.by_name.contains_key(&description.name) {
+            return Err(Error::TableExists { name: description.name });
+        }
+        let id = self.next_id;
+        if id == u32::MAX {
+            return Err(Error::Exhausted { what: "every table id has been used".into() });
+        }
+        self.add_table(id, description, Journal::Log(log))
+    }
+
+    /// Makes a table that the log tells of.
+    pub(crate) fn replay_create(&mut self, id: u32, name: &[u8], options: &[u8], lsn: Lsn) -> Result<()> {
+        let broken =
+            |what: &str| Error::corrupt(format!("the log makes table {id}, but {what}; restore a backup"));
+        let name = std::str::from_utf8(name).map_err(|_| broken("its name is not text"))?;
+        let description = decode_options(name, options).map_err(broken)?;
+        if id < self.next_id || id == u32::MAX || self.by_name.contains_key(name) {
+            return Err(broken("that id or name is in use already"));
+        }
+        description.check().map_err(|_| broken("its name or types are too long"))?;
+        self.add_table(id, description, Journal::Replay(lsn))?;
+        Ok(())
+    }
+
+    fn add_table(
+        &mut self,
+        id: u32,
+        description: Description,
+        journal: Journal<'_>,
+    ) -> Result<(Arc<TableCore>, Option<Lsn>)> {
+        let mut log_record = Vec::new();
+        if self.on_disk && journal.log().is_some() {
+            let options = encode_options(&description);
+            CommitWriter::new(&mut log_record, 1).create(id, &description.name, &options);
+        }
+        let (tree, lsn) = loop {
+            let made = self.attempt_create(&self.pager.enter(), id, &description, &log_record, journal);
+            match made {
+                Ok(made) => break made,
+                Err(stop) => stop.resolve(&self.pager, journal.log())?,
+            }
+        };
+        let table = Arc::new(self.table_core(id, tree.root(), description));
+        self.next_id = id + 1;
+        self.by_id.insert(id, Arc::clone(&table));
+        self.by_name.insert(table.name.clone(), Arc::clone(&table));
+        Ok((table, lsn))
+    }
+
+    /// One passage (C1). The next id may be raised without the table being made: ids are skipped then (C2).
+    fn attempt_create(
+        &self,
+        m: &Mutation<'_>,
+        id: u32,
+        description: &Description,
+        log_record: &[u8],
+        journal: Journal<'_>,
+    ) -> std::result::Result<(BTree, Option<Lsn>), Stop> {
+        let next_id = (id + 1).to_le_bytes();
+        self.tree.place(m, &self.pager, NEXT_ID_KEY, next_id.len())?.put(&next_id, journal.now().0);
+        let mut row = encode_row(LIVE, PageId::NONE, description);
+        let place = self.tree.place(m, &self.pager, &row_key(id), row.len())?;
+        let reserved = match journal.log() {
+            Some(log) if !log_record.is_empty() => {
+                Some(log.reserve(log_record.len()).map_err(|_| Stop::LogFull(log_record.len()))?)
+            }
+            _ => None,
+        };
+        let tree = match BTree::create(m, id) {
+            Ok(tree) => tree,
+            Err(retry) => {
+                if let Some(reserved) = reserved {
+                    reserved.fill(&record::aborted(log_record.len()));
+                }
+                return Err(retry.into());
+            }
+        };
+        set_row_root(&mut row, tree.root());
+        let lsn = reserved.as_ref().map(|reserved| reserved.lsn());
+        place.put(&row, lsn.unwrap_or(journal.now()).0);
+        if let Some(reserved) = reserved {
+            reserved.fill(log_record);
+        }
+        Ok((tree, lsn))
+    }
+
+    /// Drops a table: it is gone for everybody when this returns; its pages follow ([`free_some`](Self::free_some)).
+    ///
+    /// # Errors
+    ///
+    /// `TableNotFound`, and those of disk and budget.
+    pub(crate) fn drop_table(&mut self, name: &str, stripes: &Stripes, log: &Log) -> Result<Option<Lsn>> {
+        self.check_open()?;
+        let Some(table) = self.by_name.get(name).cloned() else {
+            return Err(Error::TableNotFound { name: name.into() });
+        };
+        let mut log_record = Vec::new();
+        if self.on_disk {
+            CommitWriter::new(&mut log_record, 1).drop_table(table.id);
+        }
+        let lsn = loop {
+            let all_stripes = stripes.lock_all(); // ST2: no commit is under way
+            let dropped = self.attempt_drop(&self.pager.enter(), &table, &log_record, Journal::Log(log));
+            drop(all_stripes);
+            match dropped {
+                Ok(lsn) => break lsn,
+                Err(stop) => stop.resolve(&self.pager, Some(log))?,
+            }
+        };
+        self.forget(&table);
+        Ok(lsn)
+    }
+
+    /// Drops a table that the log tells of.
+    pub(crate) fn replay_drop(&mut self, id: u32, lsn: Lsn) -> Result<()> {
+        let Some(table) = self.by_id.get(&id).cloned() else {
+            return Err(Error::corrupt(format!(
+                "the log drops table {id}, which is not there; restore a backup or use salvage"
+            )));
+        };
+        loop {
+            let dropped = self.attempt_drop(&self.pager.enter(), &table, &[], Journal::Replay(lsn));
+            match dropped {
+                Ok(_) => break,
+                Err(stop) => stop.resolve(&self.pager, None)?,
+            }
+        }
+        self.forget(&table);
+        Ok(())
+    }
+
+    fn attempt_drop(
+        &self,
+        m: &Mutation<'_>,
+        table: &TableCore,
+        log_record: &[u8],
+        journal: Journal<'_>,
+    ) -> std::result::Result<Option<Lsn>, Stop> {
+        let row = encode_row(DROPPING, table.tree.root(), &table.description());
+        let place = self.tree.place(m, &self.pager, &row_key(table.id), row.len())?;
+        let reserved = match journal.log() {
+            Some(log) if !log_record.is_empty() => {
+                Some(log.reserve(log_record.len()).map_err(|_| Stop::LogFull(log_record.len()))?)
+            }
+            _ => None,
+        };
+        let lsn = reserved.as_ref().map(|reserved| reserved.lsn());
+        place.put(&row, lsn.unwrap_or(journal.now()).0);
+        table.set_state(TableState::Dropped);
+        if let Some(reserved) = reserved {
+            reserved.fill(log_record);
+        }
+        Ok(lsn)
+    }
+
+    fn forget(&mut self, table: &Arc<TableCore>) {
+        self.by_name.remove(&table.name);
+        self.by_id.remove(&table.id);
+        self.dropping.push(Arc::clone(table));
+    }
+
+    /// Frees some pages of a dropped table that nobody has a handle of. Whether anything was done.
+    pub(crate) fn free_some(&mut self, journal: Journal<'_>) -> Result<bool> {
+        // No new handle of a dropped table can be made, so one that is unique stays so.
+        let Some(at) = self.dropping.iter_mut().position(|table| Arc::get_mut(table).is_some()) else {
+            return Ok(false);
+        };
+        let table = &self.dropping[at];
+        let freed = self.attempt_free(&self.pager.enter(), table, journal);
+        match freed {
+            Ok(true) => {
+                self.dropping.swap_remove(at);
+            }
+            Ok(false) => {}
+            Err(retry) => self.pager.resolve(retry)?,
+        }
+        Ok(true)
+    }
+
+    /// One passage (C3): the row is held ready, so that it goes with the root.
+    fn attempt_free(
+        &self,
+        m: &Mutation<'_>,
+        table: &TableCore,
+        journal: Journal<'_>,
+    ) -> std::result::Result<bool, aquifer_buffer::Retry> {
+        let row = self.tree.place_existing(m, &self.pager, &row_key(table.id))?;
+        let all = table.tree.dismantle(m, &self.pager)?;
+        if let Some(row) = row.filter(|_| all) {
+            row.remove(journal.now().0);
+        }
+        Ok(all)
+    }
+
+    /// No table is used from now on. The caller holds all stripes (ST2).
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        for table in self.by_name.values().chain(&self.dropping) {
+            table.set_state(TableState::Closed);
+        }
+    }
+
+    /// Is the database open?
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed { Err(Error::Closed) } else { Ok(()) }
+    }
+}
+
+impl Description {
+    fn check(&self) -> Result<()> {
+        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX {
+            return Err(Error::usage(format!(
+                "a table's name has 1 to {NAME_BYTES_MAX} bytes, not {}",
+                self.name.len()
+            )));
+        }
+        let long = [&self.key_type, &self.value_type].into_iter().find(|name| name.len() > TYPE_BYTES_MAX);
+        match long {
+            Some(name) => {
+                Err(Error::usage(format!("the type name {name:.40}… is longer than {TYPE_BYTES_MAX} bytes")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn row_key(id: u32) -> [u8; 5] {
+    let mut key = [ROW_KIND; 5];
+    key[1..].copy_from_slice(&id.to_be_bytes());
+    key
+}
+
+const ROOT_AT: usize = 2;
+const NAME_AT: usize = 6;
+
+fn encode_row(state: u8, root: PageId, description: &Description) -> Vec<u8> {
+    let mut row = vec![ROW_VERSION, state];
+    row.extend_from_slice(&root.0.to_le_bytes());
+    debug_assert_eq!(row.len(), NAME_AT);
+    varint::put(&mut row, description.name.len() as u64);
+    row.extend_from_slice(description.name.as_bytes());
+    row.extend_from_slice(&encode_options(description));
+    row
+}
+
+fn set_row_root(row: &mut [u8], root: PageId) {
+    row[ROOT_AT..NAME_AT].copy_from_slice(&root.0.to_le_bytes());
+}
+
+fn decode_row(row: &[u8]) -> std::result::Result<(u8, PageId, Description), &'static str> {
+    let (fixed, rest) = row.split_at_checked(NAME_AT).ok_or("a row is cut short")?;
+    if fixed[0] != ROW_VERSION {
+        return Err("a row is of a newer version");
+    }
+    let root = PageId(u32::from_le_bytes(fixed[ROOT_AT..].try_into().expect("four bytes")));
+    let (name, options) = split_text(rest)?;
+    Ok((fixed[1], root, decode_options(name, options)?))
+}
+
+fn encode_options(description: &Description) -> Vec<u8> {
+    let mut out = vec![if description.logged { LOGGED_FLAG } else { 0 }];
+    varint::put(&mut out, description.key_type.len() as u64);
+    out.extend_from_slice(description.key_type.as_bytes());
+    out.extend_from_slice(description.value_type.as_bytes());
+    out
+}
+
+fn decode_options(name: &str, options: &[u8]) -> std::result::Result<Description, &'static str> {
+    let (&flags, rest) = options.split_first().ok_or("its options are cut short")?;
+    if flags & !LOGGED_FLAG != 0 {
+        return Err("its options are of a newer version");
+    }
+    let (key_type, value_type) = split_text(rest)?;
+    let value_type = std::str::from_utf8(value_type).map_err(|_| "a type's name is not text")?;
+    Ok(Description {
+        name: name.into(),
+        logged: flags & LOGGED_FLAG != 0,
+        key_type: key_type.into(),
+        value_type: value_type.into(),
+    })
+}
+
+/// Takes a length and that much text off the front.
+fn split_text(bytes: &[u8]) -> std::result::Result<(&str, &[u8]), &'static str> {
+    let (len, len_bytes) = varint::get(bytes).ok_or("a length is malformed")?;
+    let len = usize::try_from(len).map_err(|_| "a length is beyond the row")?;
+    let (text, rest) = bytes[len_bytes..].split_at_checked(len).ok_or("a length is beyond the row")?;
+    Ok((std::str::from_utf8(text).map_err(|_| "a name is not text")?, rest))
+}
+
+#[cfg(test)]
+mod tests;

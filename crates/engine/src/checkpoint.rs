@@ -1,0 +1,242 @@
+//! Checkpoints: when one is due, taking it, and what happens when it fails.
+//!
+//! ```text
+//!  flip: note the log's end | write pages, map; sync | log durable to there | superblock; sync | log: CHECKPOINT | free
+//!        (gate closed)        '---- failure: report, try again later ---'     '---- failure: poison ---------'
+//! ```
+//!
+//! # Invariants
+//!
+//! - **CP1** One at a time: the maintenance lock is held throughout.
+//! - **CP2** A superblock is installed only when the log is durable through the position that it names, and never once the
+//!   log has failed: what a failed passage left behind (CB2) never becomes the truth.
+//! - **CP3** What only the older checkpoint needs, slots and log segments, is freed after the record that says that the new
+//!   one is there is durable: an opening that finds the older superblock and that record refuses, instead of going back.
+//! - **CP4** A failure up to the superblock loses nothing and is tried again after 1, 2, 4 … seconds; one of a sync, or
+//!   from the superblock on, poisons (P9).
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record;
+use aquifer_buffer::Flip;
+use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use aquifer_sync::{Mutex, Rank};
+use aquifer_wal::Lsn;
+use std::time::{Duration, Instant};
+
+/// What replaying a page costs at most: reading it from the disk, in nanoseconds.
+const REPLAY_PAGE_NS: u64 = 30_000;
+/// What replaying a byte of log costs, in nanoseconds.
+const REPLAY_BYTE_NS: u64 = 10;
+/// So few changed pages are never a reason for a checkpoint: eviction writes them where memory is that small.
+const DIRTY_PAGES_MIN: u64 = 4096;
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(64);
+
+/// Where checkpoints stand.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    /// Log position of the newest durable flip.
+    flip_lsn: AtomicU64,
+    /// Commits in epochs before this one are in a durable checkpoint.
+    durable_epoch: AtomicU64,
+    /// A flip was not followed by its installation: its pages wait for the next.
+    unfinished: AtomicBool,
+    failures: AtomicU64,
+    last: Mutex<LastAttempt>,
+}
+
+#[derive(Debug, Default)]
+struct LastAttempt {
+    ended: Option<Instant>,
+    took: Duration,
+    /// Failures in a row.
+    failed: u32,
+    error: Option<String>,
+}
+
+impl Checkpoints {
+    pub(crate) fn new(flip_lsn: Lsn) -> Checkpoints {
+        Checkpoints {
+            flip_lsn: AtomicU64::new(flip_lsn.0),
+            durable_epoch: AtomicU64::new(0),
+            unfinished: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+            last: Mutex::new(Rank::Leaf, LastAttempt::default()),
+        }
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn error(&self) -> Option<String> {
+        self.last.lock().error.clone()
+    }
+
+    /// May an attempt be made now? Not while backing off from a failure, and not more often than checkpoints take time.
+    fn may_begin(&self) -> bool {
+        let last = self.last.lock();
+        let Some(ended) = last.ended else { return true };
+        let pause = match last.failed {
+            0 => last.took.min(RETRY_FIRST),
+            failed => (RETRY_FIRST * 2u32.saturating_pow(failed - 1)).min(RETRY_MAX),
+        };
+        ended.elapsed() >= pause
+    }
+
+    fn ended(&self, begun: Instant, result: &Result<()>) {
+        let mut last = self.last.lock();
+        last.ended = Some(Instant::now());
+        last.took = begun.elapsed();
+        match result {
+            Ok(()) => {
+                last.failed = 0;
+                last.error = None;
+            }
+            Err(error) => {
+                last.failed += 1;
+                last.error = Some(error.to_string());
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Takes a checkpoint now, if anything has changed since the last.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`; what failed. Nothing is lost unless it is `Poisoned`.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        let maintenance = self.maintenance.lock();
+        if maintenance.closed {
+            return Err(Error::Closed);
+        }
+        self.checkpoint_if_changed()
+    }
+
+    /// Takes a checkpoint unless one covers this epoch already.
+    pub(crate) fn checkpoint_covering(&self, epoch: u64) -> Result<()> {
+        let maintenance = self.maintenance.lock();
+        // Relaxed: both are written under the maintenance lock alone.
+        if !self.on_disk || self.checkpoints.durable_epoch.load(Ordering::Relaxed) > epoch {
+            return Ok(());
+        }
+        if maintenance.closed {
+            return Err(Error::Closed);
+        }
+        self.checkpoint_if_changed()
+    }
+
+    /// As [`checkpoint`](Self::checkpoint); the maintenance lock is held (CP1).
+    pub(crate) fn checkpoint_if_changed(&self) -> Result<()> {
+        let unfinished = self.checkpoints.unfinished.load(Ordering::Relaxed);
+        if !self.on_disk || (self.pager.pages_dirtied() == 0 && !unfinished) {
+            return Ok(());
+        }
+        self.checkpoint_anyway()
+    }
+
+    /// Takes a checkpoint, also if nothing has changed; the maintenance lock is held (CP1), or nobody else is there yet.
+    pub(crate) fn checkpoint_anyway(&self) -> Result<()> {
+        self.check_healthy()?;
+        let begun = Instant::now();
+        self.checkpoints.unfinished.store(true, Ordering::Relaxed);
+        let result = self.attempt();
+        if result.is_ok() {
+            self.checkpoints.unfinished.store(false, Ordering::Relaxed);
+        }
+        self.checkpoints.ended(begun, &result);
+        result
+    }
+
+    fn attempt(&self) -> Result<()> {
+        let mut flip = self.pager.flip(|| self.log.reserved().0);
+        if let Err(error) = self.write(&mut flip) {
+            self.pager.abandon(flip);
+            return Err(error);
+        }
+        let lsn = Lsn(flip.lsn);
+        let (epoch, pause) = (flip.epoch, flip.pause);
+        let generation =
+            self.pager.install(&mut flip, self.incarnation).map_err(|error| self.poison(error.into()))?;
+        self.checkpoints.flip_lsn.store(lsn.0, Ordering::Relaxed);
+        self.checkpoints.durable_epoch.store(epoch, Ordering::Relaxed);
+        self.note_in_log(generation).map_err(|error| self.poison(error))?;
+        // CP3. What cannot be freed now is freed after the next checkpoint.
+        if let Err(error) = self.pager.release(flip) {
+            tracing::warn!(%error, "the data file could not be shortened");
+        }
+        self.log.retire(lsn).or_else(|error| match error {
+            aquifer_wal::Error::Io(error) => {
+                tracing::warn!(%error, "log segments could not be recycled");
+                Ok(())
+            }
+            other => Err(other),
+        })?;
+        tracing::debug!(generation, flip_lsn = lsn.0, pause_us = pause.as_micros() as u64, "checkpoint");
+        Ok(())
+    }
+
+    /// Pages, map, and the log up to the flip. No superblock yet.
+    fn write(&self, flip: &mut Flip) -> Result<()> {
+        if let Err(error) = self.pager.write_checkpoint(flip) {
+            let failed_sync = match &error {
+                aquifer_buffer::Error::Io(error) => error.operation.starts_with("sync"),
+                aquifer_buffer::Error::Poisoned { .. } => true,
+                _ => false,
+            };
+            return Err(if failed_sync { self.poison(error.into()) } else { error.into() }); // CP4
+        }
+        self.log.wait_durable(Lsn(flip.lsn))?;
+        self.check_healthy() // CP2
+    }
+
+    /// CP3.
+    fn note_in_log(&self, generation: u64) -> Result<()> {
+        let record = record::checkpoint(generation);
+        let lsn = loop {
+            match self.log.reserve(record.len()) {
+                Ok(reserved) => {
+                    let lsn = reserved.lsn();
+                    reserved.fill(&record);
+                    break lsn;
+                }
+                Err(_full) => self.log.wait_for_room(record.len())?,
+            }
+        };
+        Ok(self.log.wait_durable(lsn)?)
+    }
+
+    /// No commit succeeds from now on.
+    fn poison(&self, error: Error) -> Error {
+        let cause = match error {
+            Error::Poisoned { cause } => cause,
+            other => other.to_string(),
+        };
+        self.log.poison(&cause);
+        Error::Poisoned { cause }
+    }
+
+    /// Log that an opening would replay.
+    pub(crate) fn log_bytes_since_checkpoint(&self) -> u64 {
+        self.log.reserved().0.saturating_sub(self.checkpoints.flip_lsn.load(Ordering::Relaxed))
+    }
+
+    /// Should one be taken, for the time that an opening would take, for memory, or for the length of the log?
+    pub(crate) fn checkpoint_is_due(&self) -> bool {
+        if !self.on_disk || self.log.poisoned().is_some() {
+            return false;
+        }
+        let log_bytes = self.log_bytes_since_checkpoint();
+        let pages = self.pager.pages_dirtied();
+        let replay = Duration::from_nanos(pages * REPLAY_PAGE_NS + log_bytes * REPLAY_BYTE_NS);
+        let due = replay > self.limits.recovery_target / 2
+            || log_bytes > self.limits.log_bytes_max
+            || pages > (self.pager.stats().frames / 2).max(DIRTY_PAGES_MIN)
+            || self.checkpoints.unfinished.load(Ordering::Relaxed);
+        due && self.checkpoints.may_begin()
+    }
+}

@@ -1,0 +1,329 @@
+//! The commit of a batch: one log record, one passage of the gate.
+//!
+//! 1. Sort; of several entries on a key the last counts.
+//! 2. Lock all stripes, in their order (ST1). From here nobody else changes these keys.
+//! 3. Bring the leaves into memory, outside the gate (G1).
+//! 4. Encode the log record. Old values cannot change any more, so it may say what changes in them.
+//! 5. Enter the gate, reserve the record, apply all entries, fill the record, leave.
+//!
+//! # Invariants
+//!
+//! - **CB1** A passage sees the whole batch or nothing of it, and a flip waits for passages: no checkpoint holds half a batch.
+//! - **CB2** An entry that cannot be applied (a failed read, a full disk, no memory) undoes those before it; the reserved
+//!   place is filled as ABORTED. If that is not possible either, or the old values were too many to be kept, the log is
+//!   poisoned: nothing is acknowledged after that, and the next opening begins at a checkpoint that has nothing of the batch.
+//! - **CB3** A record that the ring cannot hold at once is filled after leaving the gate: inside, nobody waits for the log.
+//! - **CB4** Memory for what a batch needs beside itself comes from a share of the budget that is set aside at opening; who
+//!   finds it in use waits for other batches before taking any lock.
+
+use crate::batch::{BatchEntry, WriteBatch};
+use crate::commit::Stop;
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record::{self, CommitWriter};
+use crate::stripes::Held;
+use crate::table_core::TableCore;
+use aquifer_buffer::Mutation;
+use aquifer_sync::{Condvar, Mutex, Rank};
+
+/// Keys whose leaves are brought into memory at a time.
+const LOAD_KEYS_MAX: usize = 1024;
+/// A value at least this long is compared with the one it replaces, to log what changes; for shorter ones, finding the old
+/// value costs more than it saves.
+const COMPARED_VALUE_BYTES_MIN: usize = 256;
+/// Old values of so many bytes are always kept.
+const UNDO_BYTES_MIN: usize = 64 << 10;
+
+/// Commits a batch and empties it. On an error it is as it was, and nothing has changed.
+///
+/// # Errors
+///
+/// What was wrong with an entry; `TransactionTooLarge`; a dropped table, a closed or poisoned database; those of disk and
+/// budget.
+pub(crate) fn commit_batch(engine: &Engine, batch: &mut WriteBatch) -> Result<Commit> {
+    if let Some(error) = &batch.failed {
+        return Err(error.clone());
+    }
+    if batch.is_empty() {
+        return Ok(Commit::Nothing);
+    }
+    if let Some(table) = batch.tables.iter().find(|table| !engine.owns(table)) {
+        return Err(Error::usage(format!("table {} belongs to another database", table.name)));
+    }
+    engine.pace.slow_down(batch.bytes());
+    let _memory = engine.commit_memory.take(memory_for(batch))?;
+    let order = batch.in_order();
+    let commit = Batch { engine, batch, order: &order }.run()?;
+    batch.clear();
+    Ok(commit)
+}
+
+/// Bytes that a commit needs beside the batch: the record and the old values, which are about as long as the batch, and
+/// order and locks.
+fn memory_for(batch: &WriteBatch) -> usize {
+    batch.bytes() * 2 + batch.len() * 16
+}
+
+struct Batch<'a> {
+    engine: &'a Engine,
+    batch: &'a WriteBatch,
+    order: &'a [u32],
+}
+
+impl Batch<'_> {
+    fn entries(&self) -> impl DoubleEndedIterator<Item = &BatchEntry> {
+        self.order.iter().map(|&index| &self.batch.entries[index as usize])
+    }
+
+    fn run(&self) -> Result<Commit> {
+        let Engine { pager, log, stripes, .. } = self.engine;
+        let batch = self.batch;
+        let mut numbers: Vec<u32> =
+            self.entries().map(|entry| stripes.of(batch.table_of(entry).id, batch.key(entry))).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut held = stripes.lock_many(&numbers);
+        batch.tables.iter().try_for_each(|table| table.check_usable())?; // under stripes: ST2
+        self.engine.check_healthy()?;
+        self.load_leaves()?;
+        let record = self.encode()?;
+        loop {
+            let m = pager.enter();
+            match self.inside(m, &record, &mut held) {
+                Ok(commit) => return Ok(commit),
+                Err(Failure::Stop(stop)) => stop.resolve(pager, Some(log))?,
+                Err(Failure::Undone(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Brings what will be changed into memory, a table at a time, many keys at a time.
+    fn load_leaves(&self) -> Result<()> {
+        let pager = &self.engine.pager;
+        if !self.engine.on_disk || self.engine.all_pages_in_memory() {
+            return Ok(());
+        }
+        let mut keys: Vec<&[u8]> = Vec::with_capacity(self.order.len().min(LOAD_KEYS_MAX));
+        let mut table: Option<&TableCore> = None;
+        for entry in self.entries() {
+            let of = self.batch.table_of(entry);
+            if let Some(before) = table.filter(|table| table.id != of.id || keys.len() == LOAD_KEYS_MAX) {
+                before.tree.load_leaves(pager, &keys)?;
+                keys.clear();
+            }
+            table = Some(of);
+            keys.push(self.batch.key(entry));
+        }
+        if let Some(last) = table {
+            last.tree.load_leaves(pager, &keys)?;
+        }
+        Ok(())
+    }
+
+    /// The log record; empty if no table is logged.
+    fn encode(&self) -> Result<Vec<u8>> {
+        let batch = self.batch;
+        let logged = self.entries().filter(|entry| batch.table_of(entry).writes_log).count();
+        let mut record = Vec::new();
+        if logged == 0 {
+            return Ok(record);
+        }
+        record.reserve(batch.bytes() + 8 * logged + 16);
+        let mut old = Vec::new();
+        let mut writer = CommitWriter::new(&mut record, logged);
+        for entry in self.entries() {
+            let (table, key) = (batch.table_of(entry), batch.key(entry));
+            if !table.writes_log {
+                continue;
+            }
+            let Some(value) = batch.value(entry) else {
+                writer.delete(table.id, key);
+                continue;
+            };
+            let mut changed = None;
+            if value.len() >= COMPARED_VALUE_BYTES_MIN
+                && table.tree.get_into(&self.engine.pager, key, &mut old)?
+            {
+                changed = record::changed_ranges(&old, value);
+            }
+            match changed {
+                Some(ranges) => writer.patch(table.id, key, &ranges, value),
+                None => writer.put(table.id, key, value),
+            }
+        }
+        Ok(record)
+    }
+
+    /// The passage.
+    fn inside(
+        &self,
+        m: Mutation<'_>,
+        record: &[u8],
+        held: &mut [Held<'_>],
+    ) -> std::result::Result<Commit, Failure> {
+        let log = &self.engine.log;
+        let epoch = m.epoch();
+        if record.is_empty() {
+            self.apply_all(&m, log.reserved().0)?;
+            held[0].committed();
+            return Ok(Commit::Unlogged { epoch });
+        }
+        let reserved = log.reserve(record.len()).map_err(|_| Failure::Stop(Stop::LogFull(record.len())))?;
+        let lsn = reserved.lsn();
+        held.iter_mut().for_each(|stripe| stripe.reserved(lsn)); // T4
+        let applied = self.apply_all(&m, lsn.0);
+        let aborted = applied.is_err().then(|| record::aborted(record.len()));
+        let filling = aborted.as_deref().unwrap_or(record);
+        if record.len() <= self.engine.record_bytes_inside_gate {
+            reserved.fill(filling);
+            drop(m);
+        } else {
+            drop(m); // CB3
+            reserved.fill(filling);
+        }
+        applied?;
+        held[0].committed();
+        Ok(Commit::Logged(lsn))
+    }
+
+    /// Applies every entry, or none (CB2).
+    fn apply_all(&self, m: &Mutation<'_>, lsn: u64) -> std::result::Result<(), Failure> {
+        let mut undo = UndoList { bytes_max: self.batch.bytes().max(UNDO_BYTES_MIN), ..UndoList::default() };
+        for (done, entry) in self.entries().enumerate() {
+            if let Err(error) = self.apply(m, entry, self.batch.value(entry), lsn, Some(&mut undo)) {
+                if let Err(second) = self.undo(m, done, &undo, lsn) {
+                    let cause =
+                        format!("a batch failed half-way ({error}) and could not be undone ({second})");
+                    self.engine.log.poison(&cause);
+                    return Err(Failure::Undone(Error::Poisoned { cause }));
+                }
+                return Err(Failure::Undone(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies one entry. What is missing is brought without leaving the gate: the one exception to G1, and rare, for the
+    /// leaves were loaded.
+    fn apply(
+        &self,
+        m: &Mutation<'_>,
+        entry: &BatchEntry,
+        value: Option<&[u8]>,
+        lsn: u64,
+        undo: Option<&mut UndoList>,
+    ) -> Result<()> {
+        let pager = &self.engine.pager;
+        let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
+        let place = loop {
+            let attempt = match value {
+                Some(value) => table.tree.place(m, pager, key, value.len()).map(Some),
+                None => table.tree.place_existing(m, pager, key),
+            };
+            match attempt {
+                Ok(place) => break place,
+                Err(retry) => pager.resolve_inside_gate(retry)?,
+            }
+        };
+        if let Some(undo) = undo {
+            undo.push(place.as_ref().and_then(|place| place.old()));
+        }
+        match (place, value) {
+            (Some(place), Some(value)) => place.put(value, lsn),
+            (Some(place), None) => place.remove(lsn),
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the first `done` entries back, the last one first.
+    fn undo(&self, m: &Mutation<'_>, done: usize, undo: &UndoList, lsn: u64) -> Result<()> {
+        if undo.lost {
+            return Err(Error::usage("the old values were too many to be kept"));
+        }
+        for index in (0..done).rev() {
+            let entry = &self.batch.entries[self.order[index] as usize];
+            self.apply(m, entry, undo.get(index), lsn, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a passage did not commit.
+enum Failure {
+    /// Nothing was begun.
+    Stop(Stop),
+    /// Everything was taken back.
+    Undone(Error),
+}
+
+/// Values as they were before a batch, as long as they are not too many.
+#[derive(Debug, Default)]
+struct UndoList {
+    bytes_max: usize,
+    lost: bool,
+    ends: Vec<(bool, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl UndoList {
+    fn push(&mut self, old: Option<&[u8]>) {
+        let old_len = old.map_or(0, <[u8]>::len);
+        if self.lost || self.bytes.len() + old_len > self.bytes_max {
+            *self = UndoList { lost: true, ..UndoList::default() };
+            return;
+        }
+        self.bytes.extend_from_slice(old.unwrap_or_default());
+        self.ends.push((old.is_some(), self.bytes.len()));
+    }
+
+    fn get(&self, index: usize) -> Option<&[u8]> {
+        let (present, end) = self.ends[index];
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        present.then(|| &self.bytes[start..end])
+    }
+}
+
+/// Memory set aside for batches being committed (CB4).
+#[derive(Debug)]
+pub(crate) struct CommitMemory {
+    bytes: usize,
+    free: Mutex<usize>,
+    given_back: Condvar,
+}
+
+/// A share of it.
+#[derive(Debug)]
+pub(crate) struct CommitShare<'m> {
+    memory: &'m CommitMemory,
+    bytes: usize,
+}
+
+impl CommitMemory {
+    pub(crate) fn new(bytes: usize) -> CommitMemory {
+        CommitMemory { bytes, free: Mutex::new(Rank::Leaf, bytes), given_back: Condvar::new() }
+    }
+
+    fn take(&self, bytes: usize) -> Result<CommitShare<'_>> {
+        if bytes > self.bytes {
+            return Err(Error::TransactionTooLarge { bytes, bytes_max: self.bytes });
+        }
+        let mut free = self.free.lock();
+        while *free < bytes {
+            free = self.given_back.wait(free);
+        }
+        *free -= bytes;
+        Ok(CommitShare { memory: self, bytes })
+    }
+}
+
+impl Drop for CommitShare<'_> {
+    fn drop(&mut self) {
+        *self.memory.free.lock() += self.bytes;
+        self.memory.given_back.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

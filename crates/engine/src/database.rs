@@ -1,0 +1,350 @@
+//! The handle of an open database.
+//!
+//! # Invariants
+//!
+//! - **DB1** The database closes when the last of its `Database` and `Table` handles goes, or at `close`; once.
+//! - **DB2** Closing stops the background threads first, then flushes, checkpoints, and lets the lock on the directory go.
+
+use crate::catalog::Description;
+use crate::commit_batch::commit_batch;
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::stats::RecoveryReport;
+use crate::table::Table;
+use crate::table_core::TableCore;
+use crate::verify::{VerifyProgress, VerifyReport};
+use crate::{CommitTicket, Durability, Options, Stats, WriteBatch};
+use aquifer_codec::Key;
+use aquifer_index::btree::BTree;
+use aquifer_sync::thread::JoinHandle;
+use aquifer_sync::{Arc, Mutex};
+use std::path::Path;
+
+/// An open database. Cloning gives another handle of the same one; it closes when the last handle goes.
+#[derive(Debug, Clone)]
+pub struct Database {
+    handle: Arc<Handle>,
+}
+
+/// What closes the database when it goes (DB1).
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) engine: Arc<Engine>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Handle {
+    pub(crate) fn new(engine: Arc<Engine>, threads: Mutex<Vec<JoinHandle<()>>>) -> Arc<Handle> {
+        Arc::new(Handle { engine, threads })
+    }
+
+    fn close(&self) -> Result<()> {
+        self.engine.flusher.stop();
+        self.engine.checkpointer.stop();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            let _ = thread.join(); // it has logged its panic
+        }
+        self.engine.close()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        match self.close() {
+            Ok(()) | Err(Error::Closed) => {}
+            Err(error) => {
+                tracing::error!(%error, "the database did not close cleanly; the next opening recovers it")
+            }
+        }
+    }
+}
+
+/// How a table is made; fixed for its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct TableOptions {
+    /// Whether changes go to the log. Without, the table costs no log, and comes back from a crash as of the last
+    /// checkpoint.
+    pub logged: bool,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        TableOptions { logged: true }
+    }
+}
+
+impl TableOptions {
+    /// A table whose changes are not logged.
+    pub fn unlogged() -> TableOptions {
+        TableOptions { logged: false }
+    }
+
+    /// Sets [`logged`](Self::logged).
+    pub fn logged(mut self, on: bool) -> TableOptions {
+        self.logged = on;
+        self
+    }
+}
+
+/// What the catalog says of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Name.
+    pub name: String,
+    /// Id; never used again.
+    pub id: u32,
+    /// Whether changes go to the log.
+    pub logged: bool,
+    /// Type of the keys, "bytes" unless the table is typed.
+    pub key_type: String,
+    /// Type of the values, likewise.
+    pub value_type: String,
+}
+
+impl TableInfo {
+    pub(crate) fn of(table: &TableCore) -> TableInfo {
+        TableInfo {
+            name: table.name.clone(),
+            id: table.id,
+            logged: table.logged,
+            key_type: table.key_type.clone(),
+            value_type: table.value_type.clone(),
+        }
+    }
+}
+
+impl Database {
+    pub(crate) fn of(handle: Arc<Handle>) -> Database {
+        Database { handle }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.handle.engine
+    }
+
+    /// How to open a database otherwise than [`open`](Self::open) does.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// Opens the database in the directory `dir`, and makes it if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] if it is open elsewhere, [`Error::Format`] for files of another program or version,
+    /// [`Error::Corrupt`] for damage, the disk's, or a budget too small.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = aquifer::Database::open(dir.path().join("cellar"))?;
+    /// let wines = db.create_table("wines", Default::default())?;
+    /// wines.put(b"barolo", b"2016")?;
+    /// assert_eq!(wines.get(b"barolo")?.as_deref(), Some(&b"2016"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Database> {
+        Options::default().open_or_create(dir)
+    }
+
+    /// A database in memory alone, of at most `memory_budget_bytes`: nothing survives it, nothing is evicted.
+    ///
+    /// # Errors
+    ///
+    /// If the budget is too small.
+    pub fn in_memory(memory_budget_bytes: usize) -> Result<Database> {
+        Options::default().memory_budget(memory_budget_bytes).in_memory()
+    }
+
+    /// Makes a table of byte keys and byte values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableExists`]; a name of no or too many bytes; what a commit gives.
+    pub fn create_table(&self, name: &str, options: TableOptions) -> Result<Table> {
+        let bytes = <[u8] as Key>::type_name();
+        let description = Description {
+            name: name.into(),
+            logged: options.logged,
+            key_type: bytes.clone(),
+            value_type: bytes,
+        };
+        Ok(Table::new(&self.handle, self.create_described(description)?))
+    }
+
+    pub(crate) fn create_described(&self, description: Description) -> Result<Arc<TableCore>> {
+        let engine = self.engine();
+        engine.check_healthy()?;
+        let (table, lsn) = engine.catalog.lock().create_table(description, &engine.log)?;
+        self.wait_for_catalog(lsn)?;
+        Ok(table)
+    }
+
+    fn wait_for_catalog(&self, lsn: Option<aquifer_wal::Lsn>) -> Result<()> {
+        lsn.map_or(Ok(()), |lsn| self.engine().wait_for(Commit::Logged(lsn), Durability::Power))
+    }
+
+    /// The table of this name, as bytes, whatever its types are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableNotFound`], [`Error::Closed`].
+    pub fn table(&self, name: &str) -> Result<Table> {
+        Ok(Table::new(&self.handle, self.table_core(name)?))
+    }
+
+    pub(crate) fn table_core(&self, name: &str) -> Result<Arc<TableCore>> {
+        let catalog = self.engine().catalog.lock();
+        catalog.check_open()?;
+        catalog.get(name).cloned().ok_or_else(|| Error::TableNotFound { name: name.into() })
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    /// Drops a table. Handles of it get [`Error::TableDropped`]; its pages are freed in the background once the last is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableNotFound`]; what a commit gives.
+    pub fn drop_table(&self, name: &str) -> Result<()> {
+        let engine = self.engine();
+        engine.check_healthy()?;
+        let lsn = engine.catalog.lock().drop_table(name, &engine.stripes, &engine.log)?;
+        engine.checkpointer.nudge();
+        self.wait_for_catalog(lsn)
+    }
+
+    /// All tables, by name.
+    pub fn tables(&self) -> Vec<TableInfo> {
+        self.engine().catalog.lock().tables().map(|table| TableInfo::of(table)).collect()
+    }
+
+    /// Commits a batch, whole or not at all, waits as `durability` says, and empties it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TransactionTooLarge`]; too large a key or value; a table dropped or of another database; the log's. The
+    /// batch is kept then, and nothing of it is there, unless the log failed: then the outcome is unknown.
+    pub fn write(&self, batch: &mut WriteBatch, durability: Durability) -> Result<()> {
+        let commit = commit_batch(self.engine(), batch)?;
+        self.engine().wait_for(commit, durability)
+    }
+
+    /// As [`write`](Self::write), without waiting: the ticket does.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn submit(&self, batch: &mut WriteBatch, durability: Durability) -> Result<CommitTicket> {
+        let commit = commit_batch(self.engine(), batch)?;
+        if durability == Durability::Eventual {
+            self.engine().flusher.nudge();
+        }
+        Ok(CommitTicket::new(self.engine(), commit, durability))
+    }
+
+    /// Takes a checkpoint now. Nobody needs to call it: the engine takes them by itself.
+    ///
+    /// # Errors
+    ///
+    /// The disk's; [`Error::Poisoned`], [`Error::Closed`].
+    pub fn checkpoint(&self) -> Result<()> {
+        self.engine().checkpoint()
+    }
+
+    /// Waits until every logged commit so far is on stable storage.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Poisoned`], or the disk's.
+    pub fn sync(&self) -> Result<()> {
+        self.engine().sync()
+    }
+
+    /// Closes the database: flushes and takes a checkpoint, so that the next opening has nothing to replay. Handles that
+    /// survive it get [`Error::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// What the flush or the checkpoint gave: the next opening recovers. [`Error::Closed`] if it is closed already.
+    pub fn close(&self) -> Result<()> {
+        self.handle.close()
+    }
+
+    /// Figures about the database.
+    pub fn stats(&self) -> Stats {
+        self.engine().stats()
+    }
+
+    /// What the opening found.
+    pub fn recovery_report(&self) -> &RecoveryReport {
+        &self.engine().recovery
+    }
+
+    /// Walks every table and reads every page back. Writers wait while the tables are walked; readers do not.
+    ///
+    /// # Errors
+    ///
+    /// The disk's, where it is not about one page. Damage is no error: it is in the report.
+    pub fn verify(&self, progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
+        self.engine().verify(progress)
+    }
+
+    /// Does one unit of background work on this thread; whether there was any. With
+    /// [`background(false)`](Options::background) nobody else does it.
+    ///
+    /// # Errors
+    ///
+    /// What the work gave; it is tried again by the next call.
+    pub fn step(&self) -> Result<bool> {
+        self.engine().step()
+    }
+
+    /// Page size in bytes.
+    pub fn page_size(&self) -> usize {
+        self.engine().pager.page_bytes()
+    }
+
+    /// Whether it is in memory alone.
+    pub fn is_in_memory(&self) -> bool {
+        !self.engine().on_disk
+    }
+
+    /// Longest key in bytes: an eighth of a page.
+    pub fn key_len_max(&self) -> usize {
+        BTree::limits(self.page_size()).0
+    }
+
+    /// Longest value in bytes: a quarter of a page.
+    pub fn value_len_max(&self) -> usize {
+        BTree::limits(self.page_size()).1
+    }
+}
+
+impl Engine {
+    /// DB2, after the threads are gone.
+    fn close(&self) -> Result<()> {
+        let mut maintenance = self.maintenance.lock();
+        if std::mem::replace(&mut maintenance.closed, true) {
+            return Err(Error::Closed);
+        }
+        {
+            let mut catalog = self.catalog.lock();
+            let _no_commit = self.stripes.lock_all(); // ST2
+            catalog.close();
+        }
+        let closed = self.flush_and_checkpoint();
+        maintenance.disk_lock = None;
+        closed
+    }
+
+    fn flush_and_checkpoint(&self) -> Result<()> {
+        self.sync()?;
+        self.checkpoint_if_changed()?;
+        Ok(self.log.close()?)
+    }
+}

@@ -1,0 +1,105 @@
+//! Typed tables in one line.
+
+use crate::catalog::Description;
+use crate::database::{Database, TableOptions};
+use crate::error::{Error, Result};
+use crate::table::Table;
+use crate::table_core::TableCore;
+use aquifer_codec::{Key, Value};
+use aquifer_sync::Arc;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The name and types of a table. The catalog keeps the types and refuses others.
+///
+/// ```
+/// use aquifer::{Database, TableDef};
+///
+/// const AGES: TableDef<str, u32> = TableDef::new("ages");
+///
+/// let db = Database::in_memory(4 << 20)?;
+/// let ages = AGES.open_or_create(&db)?;
+/// ages.put("ada", &36)?;
+/// assert_eq!(ages.get("ada")?, Some(36));
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+pub struct TableDef<K: ?Sized, V: ?Sized> {
+    name: &'static str,
+    types: PhantomData<fn(&K, &V)>,
+}
+
+impl<K: ?Sized, V: ?Sized> fmt::Debug for TableDef<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableDef").field("name", &self.name).finish()
+    }
+}
+
+impl<K: ?Sized, V: ?Sized> TableDef<K, V> {
+    /// A table of this name.
+    pub const fn new(name: &'static str) -> Self {
+        TableDef { name, types: PhantomData }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> TableDef<K, V> {
+    /// Makes the table.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::create_table`].
+    pub fn create(&self, db: &Database, options: TableOptions) -> Result<Table<K, V>> {
+        let description = Description {
+            name: self.name.into(),
+            logged: options.logged,
+            key_type: K::type_name(),
+            value_type: V::type_name(),
+        };
+        Ok(Table::new(db.handle(), db.create_described(description)?))
+    }
+
+    /// Opens the table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableNotFound`]; [`Error::TypeMismatch`] if it was made with other types.
+    pub fn open(&self, db: &Database) -> Result<Table<K, V>> {
+        let table = db.table_core(self.name)?;
+        self.check(&table)?;
+        Ok(Table::new(db.handle(), table))
+    }
+
+    /// Opens the table, and makes it, logged, if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`create`](Self::create).
+    pub fn open_or_create(&self, db: &Database) -> Result<Table<K, V>> {
+        loop {
+            match self.open(db) {
+                Err(Error::TableNotFound { .. }) => {}
+                other => return other,
+            }
+            match self.create(db, TableOptions::default()) {
+                Err(Error::TableExists { .. }) => {} // another thread was faster
+                other => return other,
+            }
+        }
+    }
+
+    fn check(&self, table: &Arc<TableCore>) -> Result<()> {
+        let (key, value) = (K::type_name(), V::type_name());
+        if table.key_type == key && table.value_type == value {
+            return Ok(());
+        }
+        Err(Error::TypeMismatch {
+            table: self.name.into(),
+            stored: format!("{} → {}", table.key_type, table.value_type),
+            asked: format!("{key} → {value}"),
+        })
+    }
+}

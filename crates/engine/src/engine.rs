@@ -1,0 +1,107 @@
+//! What all handles and threads of an open database share.
+//!
+//! ```text
+//!  Database, Table ----> Handle ----> Engine <---- the two threads of housekeeping
+//!  (users' handles)      closes when  pager, log, catalog, stripes
+//!                        the last goes
+//! ```
+
+use crate::catalog::Catalog;
+use crate::checkpoint::Checkpoints;
+use crate::commit_batch::CommitMemory;
+use crate::durability::{Commit, Durability};
+use crate::error::{Error, Result};
+use crate::housekeeping::Signal;
+use crate::options::Limits;
+use crate::pace::Pace;
+use crate::stats::RecoveryReport;
+use crate::stripes::Stripes;
+use crate::table_core::TableCore;
+use aquifer_buffer::Pager;
+use aquifer_io::DiskLock;
+use aquifer_pools::{Budget, Reservation};
+use aquifer_sync::{Arc, Mutex};
+use aquifer_wal::Log;
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    // Never changed, or safe in itself.
+    pub(crate) pager: Arc<Pager>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) stripes: Stripes,
+    /// There is a data file and a log; else everything is in memory alone.
+    pub(crate) on_disk: bool,
+    /// A record up to this long never waits for room once it is reserved.
+    pub(crate) record_bytes_inside_gate: usize,
+    pub(crate) limits: Limits,
+    pub(crate) backend: String,
+    pub(crate) incarnation: u64,
+    pub(crate) recovery: RecoveryReport,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) commit_memory: CommitMemory,
+    pub(crate) _reserved: Vec<Reservation>,
+    pub(crate) pace: Pace,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) flusher: Signal,
+    pub(crate) checkpointer: Signal,
+
+    // Each behind its own lock.
+    /// Held by whatever concerns the whole database: a checkpoint, verification, closing. Holds the disk's lock.
+    pub(crate) maintenance: Mutex<Maintenance>,
+    pub(crate) catalog: Mutex<Catalog>,
+}
+
+/// What the maintenance lock protects.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    pub(crate) disk_lock: Option<Box<dyn DiskLock>>,
+    pub(crate) closed: bool,
+}
+
+impl Engine {
+    /// No commit is taken after a failure of the log (P9).
+    #[inline]
+    pub(crate) fn check_healthy(&self) -> Result<()> {
+        match self.log.poisoned() {
+            None => Ok(()),
+            Some(cause) => Err(Error::Poisoned { cause }),
+        }
+    }
+
+    /// Is this one of the database's tables?
+    pub(crate) fn owns(&self, table: &TableCore) -> bool {
+        Arc::ptr_eq(&self.pager, &table.pager)
+    }
+
+    /// Does every page have its frame? Then nothing needs to be loaded ahead.
+    pub(crate) fn all_pages_in_memory(&self) -> bool {
+        let stats = self.pager.stats();
+        stats.pages <= stats.frames - stats.frames_free
+    }
+
+    /// Waits until a commit is as durable as it should be. Commits to unlogged tables never wait here.
+    pub(crate) fn wait_for(&self, commit: Commit, durability: Durability) -> Result<()> {
+        let Commit::Logged(lsn) = commit else {
+            self.flusher.nudge();
+            return Ok(());
+        };
+        match durability {
+            Durability::Power => {
+                self.log.wait_durable(lsn)?;
+                self.flusher.hint();
+            }
+            Durability::Process => {
+                self.log.wait_written(lsn)?;
+                self.flusher.nudge();
+            }
+            Durability::Eventual => self.flusher.nudge(),
+        }
+        Ok(())
+    }
+
+    /// Everything committed so far is on stable storage when this returns.
+    pub(crate) fn sync(&self) -> Result<()> {
+        Ok(self.log.wait_durable(self.log.reserved())?)
+    }
+}

@@ -1,0 +1,58 @@
+//! An embedded, transactional key-value database.
+//!
+//! | module | its secret |
+//! |---|---|
+//! | `database` | what a user's handle of a database is, and when the database closes |
+//! | `options`, `opening` | how a database is opened, and what follows from it |
+//! | `table`, `range`, `definition` | tables of bytes and of types |
+//! | `batch` | several changes in one commit |
+//! | `commit`, `commit_batch`, `stripes` | how a commit is ordered and applied |
+//! | `durability` | how sure a commit is when the caller goes on |
+//! | `record` | what a log record holds |
+//! | `catalog`, `table_core` | which tables there are |
+//! | `checkpoint`, `housekeeping`, `pace` | background work |
+//! | `recovery` | from a checkpoint and a log to a database |
+//! | `verify`, `stats` | looking at it |
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod batch;
+mod catalog;
+mod checkpoint;
+mod commit;
+mod commit_batch;
+mod database;
+mod definition;
+mod durability;
+mod engine;
+mod error;
+mod housekeeping;
+mod opening;
+mod options;
+mod pace;
+mod range;
+mod record;
+mod recovery;
+mod scratch;
+mod stats;
+mod stripes;
+mod table;
+mod table_core;
+mod verify;
+
+pub use aquifer_buffer::{PageId, PagerStats};
+#[cfg(feature = "postcard")]
+pub use aquifer_codec::Serde;
+pub use aquifer_codec::{DecodeError, EncodeError, Key, Value};
+pub use aquifer_io::Backend;
+pub use aquifer_wal::{LogStats, Lsn};
+pub use batch::WriteBatch;
+pub use database::{Database, TableInfo, TableOptions};
+pub use definition::TableDef;
+pub use durability::{CommitTicket, Durability};
+pub use error::{Error, ErrorKind, Result};
+pub use options::Options;
+pub use range::{ByteOrdered, KeyRange, Range, Scan};
+pub use stats::{MemoryAccount, RecoveryReport, Stats};
+pub use table::Table;
+pub use verify::{Fault, TableReport, VerifyProgress, VerifyReport, VerifyStage};

@@ -1,0 +1,265 @@
+//! From a directory to an open database.
+//!
+//! Making one: data file under a temporary name, log, first checkpoint, which gives the file its name. So a crash while
+//! making leaves no data file, and what it left behind is told from other programs' files by that temporary name.
+
+use crate::catalog::{Catalog, Journal};
+use crate::checkpoint::Checkpoints;
+use crate::commit_batch::CommitMemory;
+use crate::database::{Database, Handle};
+use crate::engine::{Engine, Maintenance};
+use crate::error::{Error, Result};
+use crate::housekeeping::{self, Signal};
+use crate::options::{Limits, Options, Presence};
+use crate::pace::Pace;
+use crate::recovery::{self, LOG_DIRECTORY};
+use crate::stats::RecoveryReport;
+use crate::stripes::Stripes;
+use aquifer_buffer::{Pager, PagerOptions};
+use aquifer_io::{Disk, DiskLock, open_disk};
+use aquifer_pools::{Budget, Reservation};
+use aquifer_sync::{Arc, Mutex, Rank};
+use aquifer_wal::{Log, LogOptions, Lsn};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+const DATA: &str = "data";
+const DATA_NEW: &str = "data.new";
+const LOCK: &str = "LOCK";
+
+/// What all ways of opening have in common.
+struct Opening {
+    options: Options,
+    limits: Limits,
+    budget: Arc<Budget>,
+    reserved: Vec<Reservation>,
+    begun: Instant,
+}
+
+/// A log, tables, and where they come from.
+struct Parts {
+    pager: Arc<Pager>,
+    log: Arc<Log>,
+    catalog: Catalog,
+    backend: String,
+    disk_lock: Option<Box<dyn DiskLock>>,
+    report: RecoveryReport,
+    flip_lsn: Lsn,
+}
+
+impl Database {
+    pub(crate) fn open_with(options: Options, dir: &Path, presence: Presence) -> Result<Database> {
+        let opening = Opening::new(options)?;
+        let path = || dir.display().to_string();
+        let disk = match &opening.options.disk {
+            Some(disk) => Arc::clone(disk),
+            None => match open_disk(dir, opening.options.backend, presence != Presence::MustExist) {
+                Err(error) if error.kind == ErrorKind::NotFound && presence == Presence::MustExist => {
+                    return Err(Error::NotFound { path: path() });
+                }
+                disk => disk?,
+            },
+        };
+        let names = disk.list("")?;
+        let there = names.iter().any(|name| name == DATA);
+        match presence {
+            Presence::MustExist if !there => return Err(Error::NotFound { path: path() }),
+            Presence::MustBeAbsent if there => return Err(Error::AlreadyExists { path: path() }),
+            _ => {}
+        }
+        let disk_lock = disk.lock(LOCK).map_err(|error| match error.kind {
+            ErrorKind::WouldBlock => Error::Locked { what: error.message },
+            _ => error.into(),
+        })?;
+        // Again, under the lock: another process may just have made it.
+        let names = disk.list("")?;
+        if names.iter().any(|name| name == DATA) {
+            opening.open(disk, disk_lock)
+        } else {
+            opening.create(disk, disk_lock, &names)
+        }
+    }
+
+    pub(crate) fn in_memory_with(options: Options) -> Result<Database> {
+        let opening = Opening::new(options)?;
+        let pager = Pager::in_memory(opening.pager_options())?;
+        let catalog = Catalog::create(&pager, false)?;
+        let parts = Parts {
+            pager,
+            log: Log::volatile(),
+            catalog,
+            backend: "memory".into(),
+            disk_lock: None,
+            report: RecoveryReport { created: true, clean: true, ..RecoveryReport::default() },
+            flip_lsn: Lsn(0),
+        };
+        opening.serve(parts)
+    }
+}
+
+impl Opening {
+    fn new(options: Options) -> Result<Opening> {
+        let limits = Limits::new(&options)?;
+        let budget = Budget::new(limits.memory_budget_bytes);
+        let reserved = vec![
+            budget.account("commits").reserve(limits.commit_bytes)?,
+            budget.account("key stripes").reserve(Stripes::bytes(limits.stripes))?,
+        ];
+        Ok(Opening { options, limits, budget, reserved, begun: Instant::now() })
+    }
+
+    fn pager_options(&self) -> PagerOptions {
+        PagerOptions { page_bytes: self.options.page_bytes, budget: Arc::clone(&self.budget) }
+    }
+
+    fn start_log(
+        &mut self,
+        disk: &Arc<dyn Disk>,
+        id: [u8; 16],
+        incarnation: u64,
+        start: Lsn,
+    ) -> Result<Arc<Log>> {
+        let options = LogOptions {
+            segment_bytes_max: self.limits.segment_bytes_max,
+            ring_bytes: self.limits.ring_bytes,
+            database_id: id,
+            incarnation,
+        };
+        Ok(Log::start(Arc::clone(disk), LOG_DIRECTORY, options, start)?)
+    }
+
+    /// The log's memory is set aside before the pager takes what is left.
+    fn reserve_log(&mut self) -> Result<()> {
+        let options = LogOptions {
+            segment_bytes_max: self.limits.segment_bytes_max,
+            ring_bytes: self.limits.ring_bytes,
+            database_id: [0; 16],
+            incarnation: 0,
+        };
+        self.reserved.push(self.budget.account("log").reserve(options.memory_bytes())?);
+        Ok(())
+    }
+
+    fn create(
+        mut self,
+        disk: Arc<dyn Disk>,
+        disk_lock: Box<dyn DiskLock>,
+        names: &[String],
+    ) -> Result<Database> {
+        clear_crashed_creation(&disk, names)?;
+        self.reserve_log()?;
+        let id = new_database_id();
+        let pager = Pager::create(Arc::clone(&disk), self.pager_options(), id)?;
+        let catalog = Catalog::create(&pager, true)?;
+        let log = self.start_log(&disk, id, 1, Lsn(0))?;
+        let report =
+            RecoveryReport { created: true, clean: true, incarnation: 1, ..RecoveryReport::default() };
+        let backend = disk.backend();
+        self.serve(Parts {
+            pager,
+            log,
+            catalog,
+            backend,
+            disk_lock: Some(disk_lock),
+            report,
+            flip_lsn: Lsn(0),
+        })
+    }
+
+    fn open(mut self, disk: Arc<dyn Disk>, disk_lock: Box<dyn DiskLock>) -> Result<Database> {
+        self.reserve_log()?;
+        let (pager, superblock) = Pager::open(Arc::clone(&disk), self.pager_options())?;
+        let mut catalog = Catalog::load(&pager, true)?;
+        let mut report = RecoveryReport { generation: superblock.generation, ..RecoveryReport::default() };
+        let tail = recovery::replay(&disk, &pager, &superblock, &mut catalog, &mut report)?;
+        while catalog.free_some(Journal::Replay(tail.end))? {
+            report.tables_dropped += 1;
+        }
+        report.clean = report.records == 0 && report.tail_cut_bytes == 0;
+        report.incarnation = superblock.incarnation.max(tail.incarnation_max) + 1;
+        let log = self.start_log(&disk, superblock.database_id, report.incarnation, tail.end)?;
+        let backend = disk.backend();
+        let flip_lsn = Lsn(superblock.flip_lsn);
+        self.serve(Parts { pager, log, catalog, backend, disk_lock: Some(disk_lock), report, flip_lsn })
+    }
+
+    fn serve(self, parts: Parts) -> Result<Database> {
+        let Opening { options, limits, budget, reserved, begun } = self;
+        let on_disk = parts.disk_lock.is_some();
+        let mut engine = Engine {
+            pager: parts.pager,
+            log: parts.log,
+            stripes: Stripes::new(limits.stripes),
+            on_disk,
+            record_bytes_inside_gate: limits.ring_bytes / 4,
+            backend: parts.backend,
+            incarnation: parts.report.incarnation,
+            recovery: parts.report,
+            budget,
+            commit_memory: CommitMemory::new(limits.commit_bytes),
+            limits,
+            _reserved: reserved,
+            pace: Pace::default(),
+            checkpoints: Checkpoints::new(parts.flip_lsn),
+            flusher: Signal::default(),
+            checkpointer: Signal::default(),
+            maintenance: Mutex::new(
+                Rank::Maintenance,
+                Maintenance { disk_lock: parts.disk_lock, closed: false },
+            ),
+            catalog: Mutex::new(Rank::Catalog, parts.catalog),
+        };
+        if on_disk {
+            // The new incarnation is durable before anybody is served; nothing is ever appended to the old log.
+            engine.checkpoint_anyway()?;
+        }
+        engine.recovery.duration = begun.elapsed();
+        let engine = Arc::new(engine);
+        let background = options.background && on_disk;
+        let threads = if background { housekeeping::start(&engine)? } else { Vec::new() };
+        Ok(Database::of(Handle::new(engine, Mutex::new(Rank::Leaf, threads))))
+    }
+}
+
+/// Removes what a creation that crashed left behind.
+///
+/// # Errors
+///
+/// If there is anything else: it is somebody's.
+fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> {
+    let has = |what: &str| names.iter().any(|name| name == what);
+    if let Some(other) = names.iter().find(|name| ![LOCK, DATA_NEW, LOG_DIRECTORY].contains(&name.as_str())) {
+        let what = format!(
+            "the directory is not empty (it holds {other:?}) and no Aquifer database; choose another"
+        );
+        return Err(Error::Format { what });
+    }
+    if !has(LOG_DIRECTORY) {
+        disk.create_directory(LOG_DIRECTORY)?;
+        disk.sync_directory("")?;
+        return Ok(());
+    }
+    let segments = disk.list(LOG_DIRECTORY)?;
+    if !segments.is_empty() && !has(DATA_NEW) {
+        let what =
+            "there is a log without its data file: data was removed or renamed; restore it or a backup"
+                .into();
+        return Err(Error::Format { what });
+    }
+    for segment in segments {
+        disk.remove(&format!("{LOG_DIRECTORY}/{segment}"))?;
+    }
+    disk.sync_directory(LOG_DIRECTORY)?;
+    Ok(())
+}
+
+/// Sixteen bytes that no other database has: from the hasher's seed, which the system draws, and the time.
+fn new_database_id() -> [u8; 16] {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let half = |salt: u32| ahash::RandomState::new().hash_one((now, salt, std::process::id())).to_le_bytes();
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&half(1));
+    id[8..].copy_from_slice(&half(2));
+    id
+}

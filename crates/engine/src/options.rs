@@ -1,0 +1,202 @@
+//! How a database is opened, and what follows from it.
+
+use crate::database::Database;
+use crate::error::{Error, Result};
+use aquifer_io::{Backend, Disk};
+use aquifer_pools::machine_memory_bytes;
+use aquifer_sync::Arc;
+use std::path::Path;
+use std::time::Duration;
+
+/// Least memory that a database works with, in bytes.
+const MEMORY_BUDGET_MIN: usize = 2 << 20;
+
+/// How to open a database: few options, each with a default that is right for most.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path().join("shop.aq");
+/// use aquifer::Database;
+///
+/// let db = Database::options().memory_budget(64 << 20).page_size(8192).create(&dir)?;
+/// assert_eq!(db.page_size(), 8192);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    pub(crate) memory_budget_bytes: Option<usize>,
+    pub(crate) page_bytes: usize,
+    pub(crate) backend: Backend,
+    pub(crate) background: bool,
+    pub(crate) recovery_target: Duration,
+    pub(crate) log_bytes_max: Option<u64>,
+    pub(crate) segment_bytes_max: Option<u64>,
+    pub(crate) disk: Option<Arc<dyn Disk>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            memory_budget_bytes: None,
+            page_bytes: 4096,
+            backend: Backend::Auto,
+            background: true,
+            recovery_target: Duration::from_secs(5),
+            log_bytes_max: None,
+            segment_bytes_max: None,
+            disk: None,
+        }
+    }
+}
+
+/// What must be there for an opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    MustExist,
+    MustBeAbsent,
+    Either,
+}
+
+impl Options {
+    /// All memory of the database, in bytes: at least 2 MiB. Default: a quarter of the machine's or the container's
+    /// memory, whichever is less.
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.memory_budget_bytes = Some(bytes);
+        self
+    }
+
+    /// Page size of a new database, in bytes: a power of two from 4096 (the default) to 65536. Keys have at most an eighth,
+    /// values a quarter of a page. An existing database keeps its own.
+    pub fn page_size(mut self, bytes: usize) -> Self {
+        self.page_bytes = bytes;
+        self
+    }
+
+    /// The way to the kernel. Default: io_uring where it is allowed, else plain system calls.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Background work on two threads of the engine's own (the default), or none: then
+    /// [`Database::step`] drives it on the caller's thread.
+    pub fn background(mut self, on: bool) -> Self {
+        self.background = on;
+        self
+    }
+
+    /// How long reopening after a crash may take (5 s by default): the engine takes checkpoints often enough.
+    pub fn recovery_target(mut self, time: Duration) -> Self {
+        self.recovery_target = time;
+        self
+    }
+
+    /// Log kept between checkpoints, in bytes. Default: 16 times the memory budget, at most 1 GiB. Writers are slowed
+    /// when it is exceeded by half.
+    pub fn log_bytes_max(mut self, bytes: u64) -> Self {
+        self.log_bytes_max = Some(bytes);
+        self
+    }
+
+    /// Largest log segment file, in bytes. Default: an eighth of the log, from 1 MiB to 64 MiB.
+    pub fn segment_bytes_max(mut self, bytes: u64) -> Self {
+        self.segment_bytes_max = Some(bytes);
+        self
+    }
+
+    /// Opens on this disk instead of a directory: for simulation and tests. The directory and the backend mean nothing
+    /// then.
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
+    /// Opens a database that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none; [`Error::Locked`] if another process has it open; `Corrupt` or `Format` for
+    /// files that are not what this program wrote.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Database> {
+        Database::open_with(self, dir.as_ref(), Presence::MustExist)
+    }
+
+    /// Makes a database where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyExists`] if there is one; `Usage` for options that cannot be, and for a directory that holds
+    /// something else.
+    pub fn create(self, dir: impl AsRef<Path>) -> Result<Database> {
+        Database::open_with(self, dir.as_ref(), Presence::MustBeAbsent)
+    }
+
+    /// Opens a database, or makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) and [`create`](Self::create).
+    pub fn open_or_create(self, dir: impl AsRef<Path>) -> Result<Database> {
+        Database::open_with(self, dir.as_ref(), Presence::Either)
+    }
+
+    /// Makes a database that lives in memory alone and ends with its last handle. Nothing is ever written; what the budget
+    /// does not hold is refused.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for options that cannot be.
+    pub fn in_memory(self) -> Result<Database> {
+        Database::in_memory_with(self)
+    }
+}
+
+/// What the options and the budget come to.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) memory_budget_bytes: usize,
+    /// The log's ring: a thirty-second part of the budget, a power of two from 64 KiB to 8 MiB.
+    pub(crate) ring_bytes: usize,
+    /// Set aside for batches being committed: an eighth of the budget, at most 16 MiB.
+    pub(crate) commit_bytes: usize,
+    pub(crate) stripes: usize,
+    pub(crate) log_bytes_max: u64,
+    pub(crate) segment_bytes_max: u64,
+    pub(crate) recovery_target: Duration,
+}
+
+impl Limits {
+    /// # Errors
+    ///
+    /// `Usage` for options that cannot be.
+    pub(crate) fn new(options: &Options) -> Result<Limits> {
+        let budget = options
+            .memory_budget_bytes
+            .unwrap_or_else(|| (machine_memory_bytes() / 4).max(MEMORY_BUDGET_MIN));
+        if budget < MEMORY_BUDGET_MIN {
+            return Err(Error::usage(format!(
+                "a memory budget of {budget} bytes is below the least that works, {MEMORY_BUDGET_MIN}"
+            )));
+        }
+        let page = options.page_bytes;
+        if !page.is_power_of_two() || !(4096..=65536).contains(&page) {
+            return Err(Error::usage(format!("page size {page} is not a power of two from 4096 to 65536")));
+        }
+        let log_bytes_max = options.log_bytes_max.unwrap_or((budget as u64 * 16).min(1 << 30)).max(1 << 20);
+        Ok(Limits {
+            memory_budget_bytes: budget,
+            ring_bytes: (1 << (budget / 32).ilog2()).clamp(64 << 10, 8 << 20),
+            commit_bytes: (budget / 8).min(16 << 20),
+            stripes: if budget < 8 << 20 { 256 } else { 1024 },
+            log_bytes_max,
+            segment_bytes_max: options
+                .segment_bytes_max
+                .unwrap_or_else(|| (log_bytes_max / 8).clamp(1 << 20, 64 << 20)),
+            recovery_target: options.recovery_target,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Figures about an open database: plain data.
+
+use crate::engine::Engine;
+use aquifer_buffer::PagerStats;
+use aquifer_wal::LogStats;
+use std::time::Duration;
+
+/// What a database is doing. Counters run since it was opened.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// The way to the kernel, such as `uring, direct`, or `memory`.
+    pub backend: String,
+    /// Commits applied: single changes and batches, those without effect not counted.
+    pub commits: u64,
+    /// Tables.
+    pub tables: u64,
+    /// The memory budget in bytes.
+    pub memory_budget: u64,
+    /// Of it, in use.
+    pub memory_used: u64,
+    /// By what.
+    pub memory: Vec<MemoryAccount>,
+    /// Pages.
+    pub pager: PagerStats,
+    /// The log.
+    pub log: LogStats,
+    /// Log bytes that an opening after a crash would replay.
+    pub log_bytes_since_checkpoint: u64,
+    /// Checkpoints that failed and were tried again.
+    pub checkpoint_failures: u64,
+    /// Why the last checkpoint failed, unless a later one succeeded.
+    pub checkpoint_error: Option<String>,
+    /// Time that writers were slowed because checkpoints did not keep up with the log, in microseconds.
+    pub writers_slowed_us: u64,
+    /// What opening found.
+    pub recovery: RecoveryReport,
+}
+
+/// A share of the memory budget.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryAccount {
+    /// For what.
+    pub name: &'static str,
+    /// Bytes in use.
+    pub bytes: u64,
+    /// Most bytes that ever were.
+    pub peak_bytes: u64,
+}
+
+/// What opening a database found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The database was made by this opening.
+    pub created: bool,
+    /// It had been closed: nothing was to be replayed.
+    pub clean: bool,
+    /// Commits replayed.
+    pub records: u64,
+    /// Changes in them.
+    pub entries: u64,
+    /// Log bytes read.
+    pub log_bytes: u64,
+    /// Bytes at the end of the log that belonged to no acknowledged commit and were cut off.
+    pub tail_cut_bytes: u64,
+    /// Tables whose dropping was finished.
+    pub tables_dropped: u64,
+    /// Counts openings.
+    pub incarnation: u64,
+    /// Counts checkpoints: the one that was opened.
+    pub generation: u64,
+    /// Time that it took.
+    pub duration: Duration,
+}
+
+impl Engine {
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            backend: self.backend.clone(),
+            commits: self.stripes.commits(),
+            tables: self.catalog.lock().tables().count() as u64,
+            memory_budget: self.budget.bytes() as u64,
+            memory_used: self.budget.used() as u64,
+            memory: self
+                .budget
+                .accounts()
+                .into_iter()
+                .map(|(name, bytes, peak)| MemoryAccount {
+                    name,
+                    bytes: bytes as u64,
+                    peak_bytes: peak as u64,
+                })
+                .collect(),
+            pager: self.pager.stats(),
+            log: self.log.stats(),
+            log_bytes_since_checkpoint: self.log_bytes_since_checkpoint(),
+            checkpoint_failures: self.checkpoints.failures(),
+            checkpoint_error: self.checkpoints.error(),
+            writers_slowed_us: self.pace.slept_us(),
+            recovery: self.recovery.clone(),
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A table's handle: BTreeMap's vocabulary over records on disk.
+
+use crate::commit::{Change, commit_one};
+use crate::database::{Database, Handle, TableInfo};
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
+use crate::scratch;
+use crate::table_core::TableCore;
+use crate::{CommitTicket, Durability};
+use aquifer_codec::{Key, Value};
+use aquifer_sync::Arc;
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Bound;
+
+/// Keys given to the index at a time by `multi_get`.
+const KEYS_AT_ONCE: usize = 1024;
+
+/// A sorted table: keys of type `K`, values of type `V`, bytes unless told otherwise.
+///
+/// Keys are at most an eighth of a page, values at most a quarter. Cloning gives another handle; handles keep the database
+/// open, and can be used from any number of threads.
+pub struct Table<K: ?Sized = [u8], V: ?Sized = [u8]> {
+    handle: Arc<Handle>,
+    core: Arc<TableCore>,
+    durability: Durability,
+    types: PhantomData<fn(&K, &V)>,
+}
+
+impl<K: ?Sized, V: ?Sized> Clone for Table<K, V> {
+    fn clone(&self) -> Self {
+        Table {
+            handle: Arc::clone(&self.handle),
+            core: Arc::clone(&self.core),
+            durability: self.durability,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K: ?Sized, V: ?Sized> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("name", &self.core.name)
+            .field("id", &self.core.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: ?Sized, V: ?Sized> Table<K, V> {
+    pub(crate) fn new(handle: &Arc<Handle>, core: Arc<TableCore>) -> Self {
+        Table { handle: Arc::clone(handle), core, durability: Durability::default(), types: PhantomData }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<TableCore> {
+        &self.core
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.handle.engine
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// What the catalog says of it.
+    pub fn info(&self) -> TableInfo {
+        TableInfo::of(&self.core)
+    }
+
+    /// The database that it belongs to.
+    pub fn database(&self) -> Database {
+        Database::of(Arc::clone(&self.handle))
+    }
+
+    /// This handle with another durability for `put`, `delete`, `replace` and `take`: [`Durability::Power`] unless told.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
+    /// The value of `key`.
+    ///
+    /// # Errors
+    ///
+    /// A page that cannot be read, a value not of type `V`, a table that is dropped or closed.
+    pub fn get(&self, key: &K) -> Result<Option<V::Owned>> {
+        self.get_with(key, |bytes| self.decode_value(bytes))?.transpose()
+    }
+
+    /// Copies the encoded value of `key` into `out`, replacing what it held; whether there is one. Allocates nothing if `out`
+    /// is large enough.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_into(&self, key: &K, out: &mut Vec<u8>) -> Result<bool> {
+        self.core.check_usable()?;
+        scratch::with(&scratch::KEY, |encoded| {
+            key.encode(encoded);
+            Ok(self.core.tree.get_into(&self.core.pager, encoded, out)?)
+        })
+    }
+
+    /// Gives the encoded value of `key` to `read`: a private copy, under no lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_with<R>(&self, key: &K, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        scratch::with(&scratch::READ, |value| {
+            let found = self.get_into(key, value)?;
+            Ok(found.then(|| read(value)))
+        })
+    }
+
+    /// Whether there is a record of `key`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn contains(&self, key: &K) -> Result<bool> {
+        self.core.check_usable()?;
+        scratch::with(&scratch::KEY, |encoded| {
+            key.encode(encoded);
+            Ok(self.core.tree.contains(&self.core.pager, encoded)?)
+        })
+    }
+
+    /// The values of several keys, in their order; what is not in memory is read together.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn multi_get<Q: Borrow<K>>(
+        &self,
+        keys: impl IntoIterator<Item = Q>,
+    ) -> Result<Vec<Option<V::Owned>>> {
+        self.core.check_usable()?;
+        let (tree, pager) = (self.core.tree, &self.core.pager);
+        let encoded: Vec<Vec<u8>> = keys
+            .into_iter()
+            .map(|key| {
+                let mut out = Vec::new();
+                key.borrow().encode(&mut out);
+                out
+            })
+            .collect();
+        let mut values = Vec::with_capacity(encoded.len());
+        let mut value = Vec::new();
+        for chunk in encoded.chunks(KEYS_AT_ONCE) {
+            let chunk: Vec<&[u8]> = chunk.iter().map(Vec::as_slice).collect();
+            tree.load_leaves(pager, &chunk)?;
+            for key in chunk {
+                let found = tree.get_into(pager, key, &mut value)?;
+                values.push(found.then(|| self.decode_value(&value)).transpose()?);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Sets the value of `key`, with this handle's durability.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`]; a page that cannot be read, a full disk or budget, after which
+    /// nothing has changed; [`Error::Poisoned`] if the log failed, when the outcome is unknown.
+    pub fn put(&self, key: &K, value: &V) -> Result<()> {
+        let (commit, _) = self.commit_put(key, value, None)?;
+        self.engine().wait_for(commit, self.durability)
+    }
+
+    /// Removes `key`, if it is there, with this handle's durability.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn delete(&self, key: &K) -> Result<()> {
+        let (commit, _) = self.commit_delete(key, None)?;
+        self.engine().wait_for(commit, self.durability)
+    }
+
+    /// As [`put`](Self::put), and gives the old value.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put). If the old value is not of type `V`, the new one is there all the same.
+    pub fn replace(&self, key: &K, value: &V) -> Result<Option<V::Owned>> {
+        let mut old = Vec::new();
+        let (commit, present) = self.commit_put(key, value, Some(&mut old))?;
+        self.engine().wait_for(commit, self.durability)?;
+        present.then(|| self.decode_value(&old)).transpose()
+    }
+
+    /// As [`delete`](Self::delete), and gives the old value.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete). If the old value is not of type `V`, it is removed all the same.
+    pub fn take(&self, key: &K) -> Result<Option<V::Owned>> {
+        let mut old = Vec::new();
+        let (commit, present) = self.commit_delete(key, Some(&mut old))?;
+        self.engine().wait_for(commit, self.durability)?;
+        present.then(|| self.decode_value(&old)).transpose()
+    }
+
+    /// Sets the value of `key` without waiting: the ticket does.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn put_with(&self, key: &K, value: &V, durability: Durability) -> Result<CommitTicket> {
+        let (commit, _) = self.commit_put(key, value, None)?;
+        Ok(self.ticket(commit, durability))
+    }
+
+    /// Removes `key` without waiting: the ticket does.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn delete_with(&self, key: &K, durability: Durability) -> Result<CommitTicket> {
+        let (commit, _) = self.commit_delete(key, None)?;
+        Ok(self.ticket(commit, durability))
+    }
+
+    /// The first record.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn first(&self) -> Result<Option<(K::Owned, V::Owned)>> {
+        self.iter().next().transpose()
+    }
+
+    /// The last record.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn last(&self) -> Result<Option<(K::Owned, V::Owned)>> {
+        self.iter().next_back().transpose()
+    }
+
+    /// Whether there is no record.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.scan(..).next()?.is_none())
+    }
+
+    /// Records, estimated from a few pages. O(depth).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn len_estimate(&self) -> Result<u64> {
+        self.core.check_usable()?;
+        Ok(self.core.tree.len_estimate(&self.core.pager)?)
+    }
+
+    /// All records, in order of their keys.
+    pub fn iter(&self) -> Range<'_, K, V> {
+        self.range(..)
+    }
+
+    /// The records whose keys lie in `range`, in order; `.rev()` reads backwards.
+    pub fn range(&self, range: impl KeyRange<K>) -> Range<'_, K, V> {
+        Range::new(&self.core, encoded(&range))
+    }
+
+    /// As [`range`](Self::range), as encoded bytes, lent one by one.
+    pub fn scan(&self, range: impl KeyRange<K>) -> Scan<'_> {
+        Scan::new(&self.core, encoded(&range))
+    }
+
+    /// The records whose keys begin with these bytes, in order.
+    pub fn prefix<P: AsRef<[u8]> + ?Sized>(&self, prefix: &P) -> Range<'_, K, V>
+    where
+        K: ByteOrdered,
+    {
+        Range::new(&self.core, prefix_bounds(prefix.as_ref()))
+    }
+
+    /// As [`prefix`](Self::prefix), as encoded bytes, lent one by one.
+    pub fn scan_prefix<P: AsRef<[u8]> + ?Sized>(&self, prefix: &P) -> Scan<'_>
+    where
+        K: ByteOrdered,
+    {
+        Scan::new(&self.core, prefix_bounds(prefix.as_ref()))
+    }
+
+    fn commit_put(&self, key: &K, value: &V, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+        scratch::with(&scratch::KEY, |encoded_key| {
+            scratch::with(&scratch::VALUE, |encoded_value| {
+                key.encode(encoded_key);
+                value
+                    .encode(encoded_value)
+                    .map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
+                commit_one(self.engine(), &self.core, encoded_key, Change::Put(encoded_value), old)
+            })
+        })
+    }
+
+    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+        scratch::with(&scratch::KEY, |encoded_key| {
+            key.encode(encoded_key);
+            commit_one(self.engine(), &self.core, encoded_key, Change::Delete, old)
+        })
+    }
+
+    fn ticket(&self, commit: Commit, durability: Durability) -> CommitTicket {
+        // Whoever does not wait still gets it flushed soon.
+        self.engine().flusher.nudge();
+        CommitTicket::new(self.engine(), commit, durability)
+    }
+
+    fn decode_value(&self, bytes: &[u8]) -> Result<V::Owned> {
+        V::decode(bytes).map_err(|error| Error::Decode { table: self.core.name.clone(), error })
+    }
+}
+
+fn encoded<K: Key + ?Sized>(range: &impl KeyRange<K>) -> Bounds {
+    let encode = |bound: Bound<&K>| {
+        bound.map(|key| {
+            let mut out = Vec::new();
+            key.encode(&mut out);
+            out
+        })
+    };
+    let (from, to) = range.bounds();
+    (encode(from), encode(to))
+}

@@ -1,0 +1,117 @@
+//! What all handles of a table share.
+//!
+//! # Invariants
+//!
+//! - **TC1** The state changes only while all stripes are held (ST2): a commit that has checked it under a stripe goes on
+//!   to its end in that state. A reader that misses the change reads what was there before: a dropped table keeps its pages
+//!   as long as a handle of it lives (C3).
+
+use crate::catalog::Description;
+use crate::error::{Error, Result};
+use aquifer_buffer::Pager;
+use aquifer_index::btree::BTree;
+use aquifer_sync::Arc;
+use aquifer_sync::atomic::{AtomicU8, Ordering};
+
+/// A table of an open database.
+#[derive(Debug)]
+pub(crate) struct TableCore {
+    pub(crate) pager: Arc<Pager>,
+    pub(crate) tree: BTree,
+    state: AtomicU8,
+    /// Commits write log records.
+    pub(crate) writes_log: bool,
+    pub(crate) id: u32,
+    pub(crate) key_len_max: usize,
+    pub(crate) value_len_max: usize,
+    pub(crate) name: String,
+    pub(crate) logged: bool,
+    pub(crate) key_type: String,
+    pub(crate) value_type: String,
+}
+
+/// What a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum TableState {
+    Live = 0,
+    Dropped = 1,
+    Closed = 2,
+}
+
+impl TableCore {
+    pub(crate) fn new(
+        id: u32,
+        tree: BTree,
+        description: Description,
+        pager: Arc<Pager>,
+        on_disk: bool,
+    ) -> TableCore {
+        let (key_len_max, value_len_max) = BTree::limits(pager.page_bytes());
+        let Description { name, logged, key_type, value_type } = description;
+        TableCore {
+            pager,
+            tree,
+            state: AtomicU8::new(TableState::Live as u8),
+            writes_log: logged && on_disk,
+            id,
+            key_len_max,
+            value_len_max,
+            name,
+            logged,
+            key_type,
+            value_type,
+        }
+    }
+
+    pub(crate) fn description(&self) -> Description {
+        Description {
+            name: self.name.clone(),
+            logged: self.logged,
+            key_type: self.key_type.clone(),
+            value_type: self.value_type.clone(),
+        }
+    }
+
+    /// May the table be used? Two instructions where it may.
+    #[inline]
+    pub(crate) fn check_usable(&self) -> Result<()> {
+        // Relaxed: a writer is ordered by its stripe's mutex, a reader needs no order (TC1).
+        match self.state.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            state => Err(self.unusable(state)),
+        }
+    }
+
+    #[cold]
+    fn unusable(&self, state: u8) -> Error {
+        match state {
+            state if state == TableState::Dropped as u8 => Error::TableDropped { name: self.name.clone() },
+            _ => Error::Closed,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: TableState) {
+        // Relaxed: see `check_usable`.
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Does a page hold such a record?
+    #[inline]
+    pub(crate) fn check_lengths(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        if key.len() <= self.key_len_max && value.len() <= self.value_len_max {
+            return Ok(());
+        }
+        Err(self.too_large(key.len(), value.len()))
+    }
+
+    #[cold]
+    fn too_large(&self, key_len: usize, value_len: usize) -> Error {
+        let table = self.name.clone();
+        if key_len > self.key_len_max {
+            Error::KeyTooLarge { table, len: key_len, len_max: self.key_len_max }
+        } else {
+            Error::ValueTooLarge { table, len: value_len, len_max: self.value_len_max }
+        }
+    }
+}

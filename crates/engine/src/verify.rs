@@ -1,0 +1,194 @@
+//! Reading everything back: every table's tree, and every page against its checksum.
+//!
+//! # Invariants
+//!
+//! - **VF1** The maintenance lock is held throughout: no checkpoint and no freeing of dropped tables meanwhile. All stripes are
+//!   held while the trees are walked: nobody changes them.
+//! - **VF2** Every page is in exactly one tree, the catalog's and dropped tables' included.
+
+use crate::engine::Engine;
+use crate::error::Result;
+use aquifer_buffer::PageId;
+use aquifer_index::btree::BTree;
+use std::collections::HashMap;
+use std::fmt;
+
+/// What verification is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifyStage {
+    /// Walking the tables.
+    Tables,
+    /// Reading every page from disk.
+    Pages,
+}
+
+/// How far verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifyProgress {
+    /// Stage.
+    pub stage: VerifyStage,
+    /// Pages done in this stage.
+    pub done: u64,
+    /// Pages in all.
+    pub total: u64,
+}
+
+/// What verification found.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyReport {
+    /// Pages that exist.
+    pub pages: u64,
+    /// Records in all tables.
+    pub records: u64,
+    /// Each table, by name.
+    pub tables: Vec<TableReport>,
+    /// What is wrong; empty if nothing is.
+    pub faults: Vec<Fault>,
+}
+
+/// What verification found in one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableReport {
+    /// Name.
+    pub name: String,
+    /// Records.
+    pub records: u64,
+    /// Pages.
+    pub pages: u64,
+    /// Levels of its tree.
+    pub depth: u32,
+    /// Bytes of keys and values.
+    pub record_bytes: u64,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The page, where it is about one.
+    pub page: Option<PageId>,
+    /// The table that the page belongs to, where known.
+    pub owner: Option<String>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(page) = self.page {
+            write!(f, "page {page}")?;
+            if let Some(owner) = &self.owner {
+                write!(f, " of table {owner}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Name under which the catalog's pages are reported.
+const CATALOG: &str = "(catalog)";
+
+struct Verification<'e, P> {
+    engine: &'e Engine,
+    report: VerifyReport,
+    /// Which tree each page is in.
+    owners: HashMap<PageId, String>,
+    total: u64,
+    progress: P,
+}
+
+impl Engine {
+    pub(crate) fn verify(&self, progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport> {
+        let _maintenance = self.maintenance.lock(); // VF1
+        let catalog = self.catalog.lock();
+        catalog.check_open()?;
+        let total = self.pager.stats().pages;
+        let mut run = Verification {
+            engine: self,
+            report: VerifyReport { pages: total, ..VerifyReport::default() },
+            owners: HashMap::new(),
+            total,
+            progress,
+        };
+        let nobody_writes = self.stripes.lock_all(); // VF1
+        run.walk(CATALOG, catalog.tree())?;
+        for table in catalog.tables() {
+            let report = run.walk(&table.name, table.tree)?;
+            run.report.records += report.records;
+            run.report.tables.push(report);
+        }
+        for table in catalog.dropping() {
+            run.walk(&format!("{} (dropped)", table.name), table.tree)?;
+        }
+        run.find_lost_pages();
+        drop(nobody_writes);
+        drop(catalog);
+        run.read_pages();
+        Ok(run.report)
+    }
+}
+
+impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
+    fn walk(&mut self, name: &str, tree: BTree) -> Result<TableReport> {
+        let (before, total) = (self.owners.len() as u64, self.total);
+        let progress = &mut self.progress;
+        let found = tree.check(&self.engine.pager, &mut |done| {
+            let done = (before + done).min(total);
+            progress(VerifyProgress { stage: VerifyStage::Tables, done, total });
+        })?;
+        for (page, what) in found.faults {
+            self.fault(page, Some(name.into()), what);
+        }
+        let pages = found.pages.len() as u64;
+        for page in found.pages {
+            if let Some(other) = self.owners.insert(page, name.into()) {
+                self.fault(page, Some(name.into()), format!("it is in the tree of {other} as well")); // VF2
+            }
+        }
+        Ok(TableReport {
+            name: name.into(),
+            records: found.records,
+            pages,
+            depth: found.depth,
+            record_bytes: found.record_bytes,
+        })
+    }
+
+    /// VF2.
+    fn find_lost_pages(&mut self) {
+        let damaged = !self.report.faults.is_empty();
+        if damaged {
+            return; // what lies below a damaged page was not seen
+        }
+        for page in self.engine.pager.pages() {
+            if !self.owners.contains_key(&page) {
+                self.fault(page, None, "no table holds it: it is lost space".into());
+            }
+        }
+    }
+
+    fn read_pages(&mut self) {
+        let mut done = 0;
+        let (total, owners) = (self.total, &self.owners);
+        let (progress, faults) = (&mut self.progress, &mut self.report.faults);
+        self.engine.pager.verify(|page, result| {
+            done += 1;
+            progress(VerifyProgress { stage: VerifyStage::Pages, done, total: total.max(done) });
+            if let Err(error) = result {
+                let owner = owners.get(&page).cloned();
+                faults.push(Fault { page: Some(page), owner, what: error.to_string() });
+            }
+        });
+    }
+
+    fn fault(&mut self, page: PageId, owner: Option<String>, what: String) {
+        self.report.faults.push(Fault { page: Some(page), owner, what });
+    }
+}

@@ -1,0 +1,41 @@
+//! The database as its users see it.
+
+mod crash;
+mod files;
+mod reads;
+mod writes;
+
+use aquifer::{Database, Options, Table, TableOptions};
+use std::path::Path;
+
+/// A database whose background work is done by nobody, in two mebibytes.
+fn small() -> Options {
+    Database::options().memory_budget(2 << 20).background(false)
+}
+
+/// The table `t`, made at first use.
+fn table(db: &Database) -> Table {
+    db.table("t").or_else(|_| db.create_table("t", TableOptions::default())).unwrap()
+}
+
+fn open(dir: &Path) -> Database {
+    small().open_or_create(dir).unwrap()
+}
+
+fn key(n: u64) -> [u8; 8] {
+    n.to_be_bytes()
+}
+
+/// Everything in the table, by the front and by the back, which must agree.
+fn contents(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let forward: Vec<_> = table.iter().map(|record| record.unwrap()).collect();
+    let mut backward: Vec<_> = table.iter().rev().map(|record| record.unwrap()).collect();
+    backward.reverse();
+    assert_eq!(forward, backward);
+    forward
+}
+
+fn assert_clean(db: &Database) {
+    let report = db.verify(|_| {}).unwrap();
+    assert!(report.is_clean(), "{:?}", report.faults);
+}

@@ -1,0 +1,135 @@
+//! Building a tree page from its header and entries in key order.
+
+use super::edit::NodeMut;
+use super::fault::Nonsense;
+use super::layout::*;
+use aquifer_buffer::PageId;
+
+/// What a new page's header says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan<'k> {
+    pub(crate) level: u8,
+    pub(crate) flags: u8,
+    pub(crate) owner: u32,
+    pub(crate) id: PageId,
+    pub(crate) right: PageId,
+    pub(crate) changed_at: u64,
+    pub(crate) leftmost: PageId,
+    pub(crate) lower: &'k [u8],
+    pub(crate) upper: Option<&'k [u8]>,
+    pub(crate) run: i8,
+    pub(crate) run_position: usize,
+}
+
+impl<'k> Plan<'k> {
+    /// A page that covers every key.
+    pub(crate) fn root(owner: u32, id: PageId, level: u8) -> Self {
+        Self {
+            level,
+            flags: 0,
+            owner,
+            id,
+            right: PageId::NONE,
+            changed_at: 0,
+            leftmost: PageId::NONE,
+            lower: &[],
+            upper: None,
+            run: 0,
+            run_position: 0,
+        }
+    }
+
+    /// Bytes that keys of this page do not store (BT1).
+    pub(crate) fn prefix_len(&self) -> usize {
+        self.upper.map_or(0, |upper| common_prefix_len(self.lower, upper))
+    }
+}
+
+/// A page in the making.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    bytes: Vec<u8>,
+    /// Key references of an inner page; their place depends on the count.
+    references: Vec<u8>,
+    level: u8,
+    prefix_len: usize,
+    count: usize,
+    heap_start: usize,
+}
+
+impl Builder {
+    /// A page without entries.
+    pub(crate) fn new(page_bytes: usize, plan: &Plan<'_>) -> Result<Self, Nonsense> {
+        let mut bytes = vec![0; page_bytes];
+        let upper = plan.upper.unwrap_or_default();
+        let upper_end = page_bytes.checked_sub(plan.lower.len()).ok_or(NO_ROOM)?;
+        let heap_start = upper_end.checked_sub(upper.len()).filter(|&at| at >= SLOTS).ok_or(NO_ROOM)?;
+        bytes[KIND] = if plan.level == 0 { KIND_LEAF } else { KIND_INNER };
+        bytes[FLAGS] = plan.flags | if plan.upper.is_none() { FLAG_UNBOUNDED } else { 0 };
+        bytes[LEVEL] = plan.level;
+        bytes[RUN] = plan.run as u8;
+        bytes[upper_end..].copy_from_slice(plan.lower);
+        bytes[heap_start..upper_end].copy_from_slice(upper);
+        for (at, value) in
+            [(OWNER, plan.owner), (OWN_ID, plan.id.0), (RIGHT, plan.right.0), (LEFTMOST, plan.leftmost.0)]
+        {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes[CHANGED_AT..CHANGED_AT + 8].copy_from_slice(&plan.changed_at.to_le_bytes());
+        let prefix_len = plan.prefix_len();
+        let mut builder =
+            Self { bytes, references: Vec::new(), level: plan.level, prefix_len, count: 0, heap_start };
+        builder.set_u16(PREFIX_LEN, prefix_len);
+        builder.set_u16(LOWER_LEN, plan.lower.len());
+        builder.set_u16(UPPER_LEN, upper.len());
+        builder.set_u16(RUN_POSITION, plan.run_position);
+        Ok(builder)
+    }
+
+    /// Appends an entry: a key above the ones before, and a value or the four bytes of a child id.
+    pub(crate) fn push(&mut self, key: &[u8], payload: &[u8]) -> Result<(), Nonsense> {
+        if key.len() < self.prefix_len {
+            return Err(Nonsense("a key is shorter than the common prefix"));
+        }
+        let suffix = Suffix::of(key, self.prefix_len);
+        let fixed = entry_head_bytes(self.level);
+        let value = if self.level == 0 { payload } else { &[] };
+        let len = fixed + suffix.rest.len() + value.len();
+        let slots_end = SLOTS + slot_bytes(self.level) * (self.count + 1);
+        let start = self.heap_start.checked_sub(len).filter(|&at| at >= slots_end).ok_or(NO_ROOM)?;
+        if self.level == 0 {
+            self.set_u16(start, value.len());
+        }
+        let value_at = start + fixed + suffix.rest.len();
+        self.bytes[start + fixed..value_at].copy_from_slice(suffix.rest);
+        self.bytes[value_at..start + len].copy_from_slice(value);
+        let slot = Slot::new(suffix.head, if len == 0 { 0 } else { start }, suffix.len);
+        let at = SLOTS + SLOT_BYTES * self.count;
+        self.bytes[at..at + SLOT_BYTES].copy_from_slice(&slot.0.to_le_bytes());
+        if self.level > 0 {
+            self.bytes[at..at + 4].copy_from_slice(payload);
+            self.references.extend_from_slice(&slot.0.to_le_bytes()[..REFERENCE_BYTES]);
+        }
+        self.heap_start = start;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The page.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        let heap_bytes = self.bytes.len() - self.heap_start;
+        self.set_u16(COUNT, self.count);
+        self.set_u16(HEAP_BYTES, heap_bytes);
+        self.set_u16(LIVE_BYTES, heap_bytes);
+        let references = SLOTS + SLOT_BYTES * self.count;
+        self.bytes[references..references + self.references.len()].copy_from_slice(&self.references);
+        NodeMut::new(&mut self.bytes).write_hints();
+        self.bytes
+    }
+
+    fn set_u16(&mut self, offset: usize, value: usize) {
+        self.bytes[offset..offset + 2].copy_from_slice(&(value as u16).to_le_bytes());
+    }
+}
+
+const NO_ROOM: Nonsense = Nonsense("entries need more room than there is");

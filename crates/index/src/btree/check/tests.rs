@@ -1,0 +1,76 @@
+//! What the check finds: each kind of damage, one at a time.
+
+use super::super::edit::NodeMut;
+use super::super::layout::*;
+use super::super::test_tree::{TestTree, change};
+
+fn tree() -> TestTree {
+    let tree = TestTree::in_memory(4096);
+    for n in 0..4000u64 {
+        tree.put(&[&b"key"[..], &n.to_be_bytes()].concat(), &[n as u8; 4]);
+    }
+    tree
+}
+
+/// Damages the second leaf and expects a fault that says so.
+fn check(damage: impl Fn(&mut [u8]), expected: &str) {
+    let tree = tree();
+    let report = tree.check();
+    assert_eq!((report.records, report.depth), (4000, 2));
+    assert_eq!(report.record_bytes, 4000 * 15);
+    let page = report.pages[2];
+    change(&tree.pager, |m| {
+        let mut page = m.exclusive(page)?;
+        page.make_dirty()?;
+        damage(page.bytes_mut());
+        Ok(())
+    });
+    let report = tree.tree.check(&tree.pager, &mut |_| ()).unwrap();
+    let found = report.faults.iter().any(|(at, what)| *at == page && what.contains(expected));
+    assert!(found, "{expected}: {:?}", report.faults);
+}
+
+#[test]
+fn each_kind_of_damage_is_a_fault() {
+    check(|page| page[OWN_ID] ^= 1, "its own id");
+    check(|page| page[OWNER] ^= 1, "owner");
+    check(|page| page[KIND] = 9, "kind");
+    check(|page| page[LEVEL] = 1, "level");
+    check(|page| page[COUNT + 1] = 0xFF, "sizes");
+    check(|page| page[HEAP_BYTES + 1] = 0xFF, "sizes");
+    check(|page| page[LIVE_BYTES] -= 1, "live bytes");
+    check(|page| page[PREFIX_LEN] -= 1, "prefix");
+    check(|page| page[HINTS] ^= 1, "hint");
+    check(|page| page[SLOTS + 7] ^= 0x80, "(BT");
+    check(|page| page[SLOTS..SLOTS + 16].rotate_left(8), "(BT2)");
+    check(|page| page[SLOTS + 3] = 0xFF, "beyond the page");
+    check(|page| page[SLOTS + 2] = page[SLOTS + 10], "overlap");
+    check(|page| *page.last_mut().unwrap() ^= 1, "lower fence");
+    check(|page| NodeMut::new(page).set_right(aquifer_buffer::PageId(1)), "right neighbour");
+}
+
+#[test]
+fn a_page_that_is_reached_twice_is_visited_once() {
+    let tree = tree();
+    change(&tree.pager, |m| {
+        let mut root = m.exclusive(tree.tree.root())?;
+        root.make_dirty()?;
+        let own = tree.tree.root();
+        NodeMut::new(root.bytes_mut()).set_leftmost(own);
+        Ok(())
+    });
+    let report = tree.tree.check(&tree.pager, &mut |_| ()).unwrap();
+    assert!(report.faults.iter().any(|(page, what)| *page == tree.tree.root() && what.contains("twice")));
+    let mut pages = report.pages.clone();
+    pages.sort();
+    pages.dedup();
+    assert_eq!(pages.len(), report.pages.len());
+}
+
+#[test]
+fn progress_counts_pages() {
+    let tree = tree();
+    let mut seen = Vec::new();
+    let report = tree.tree.check(&tree.pager, &mut |pages| seen.push(pages)).unwrap();
+    assert_eq!(seen, (1..=report.pages.len() as u64).collect::<Vec<_>>());
+}

@@ -1,0 +1,199 @@
+//! The sorted index: a B+tree on slotted pages.
+//!
+//! | module | its secret |
+//! |---|---|
+//! | `layout` | the bytes of a page |
+//! | `words` | reading bytes that may change underneath |
+//! | `node`, `search` | reading a page, finding a key on it |
+//! | `edit`, `build` | changing a page, making one |
+//! | `split` | where a page is cut |
+//! | `descent` | from the root to a leaf without a latch |
+//! | `place`, `grow` | a leaf latched for a change; splits with their latches |
+//! | `cursor`, `leaf_copy` | records in order |
+//! | `ahead` | loading leaves before they are needed |
+//! | `check`, `dismantle`, `estimate` | the whole tree |
+//!
+//! # Invariants
+//!
+//! - **BT** of the layout: what a page looks like.
+//! - **TE1** The root keeps its page id for the life of the tree.
+//! - **TE2** On each level the pages, followed by their right neighbours, cover all keys without gap or overlap.
+//! - **TE3** Readers write nothing shared, but for the shared latch that a leaf gets after two restarts or
+//!   from a cursor.
+
+mod ahead;
+mod build;
+mod check;
+mod cursor;
+mod descent;
+mod dismantle;
+mod edit;
+mod estimate;
+mod fault;
+mod grow;
+mod layout;
+mod leaf_copy;
+mod node;
+mod page_check;
+mod place;
+mod search;
+mod split;
+mod words;
+
+pub use check::CheckReport;
+pub use cursor::{Cursor, Record};
+pub use place::Place;
+
+use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
+use build::{Builder, Plan};
+use descent::resolve;
+use fault::{Attempt, Stop};
+use node::Node;
+use std::ops::Bound;
+use words::Words as _;
+
+/// A B+tree: its root page, which never changes, and the table that owns its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BTree {
+    root: PageId,
+    table: u32,
+}
+
+/// Restarts after which a reader takes the leaf's shared latch.
+const RESTARTS: usize = 2;
+
+impl BTree {
+    /// A new, empty tree.
+    ///
+    /// # Errors
+    ///
+    /// [`Retry::Frames`] if there is no frame for its root.
+    pub fn create(m: &Mutation<'_>, table: u32) -> std::result::Result<BTree, Retry> {
+        let mut page = m.allocate()?;
+        let root = page.id();
+        let builder = Builder::new(page.bytes().len(), &Plan::root(table, root, 0));
+        let bytes = builder.expect("a page without entries fits").finish();
+        page.bytes_mut().copy_from_slice(&bytes);
+        Ok(BTree { root, table })
+    }
+
+    /// The tree at this root. Nothing is read: a page that is no such root gives an error when it is used.
+    pub fn at(root: PageId, table: u32) -> BTree {
+        BTree { root, table }
+    }
+
+    /// Its root.
+    #[inline]
+    pub fn root(&self) -> PageId {
+        self.root
+    }
+
+    /// Longest key in bytes (1/8 page), and longest value (1/4 page).
+    pub fn limits(page_bytes: usize) -> (usize, usize) {
+        (layout::key_bytes_max(page_bytes), layout::value_bytes_max(page_bytes))
+    }
+
+    /// Copies the value of `key` into `out` (what it held is lost). Returns whether there is one.
+    /// O(log n), one page a level.
+    ///
+    /// # Errors
+    ///
+    /// What loading a page gives; a damaged page.
+    #[inline]
+    pub fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        self.read(pager, key, |value| match value {
+            Some(value) => value.copy_to(out),
+            None => out.clear(),
+        })
+    }
+
+    /// Is there a record?
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](BTree::get_into).
+    pub fn contains(&self, pager: &Pager, key: &[u8]) -> Result<bool> {
+        self.read(pager, key, |_| ())
+    }
+
+    /// A cursor over a range.
+    pub fn cursor<'p>(&self, pager: &'p Pager, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Cursor<'p> {
+        Cursor::new(*self, pager, from, to)
+    }
+
+    /// Looks `key` up, gives what was found to `take`, and says whether there was a record. `take` is
+    /// called again if what it was given turns out to be torn.
+    #[inline(always)]
+    fn read(&self, pager: &Pager, key: &[u8], mut take: impl FnMut(Option<Value<'_>>)) -> Result<bool> {
+        match self.try_read(pager, key, &mut take) {
+            Ok(found) => Ok(found),
+            Err(stop) => self.read_patiently(pager, key, stop, &mut take),
+        }
+    }
+
+    #[inline(always)]
+    fn try_read(&self, pager: &Pager, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<bool> {
+        let leaf = self.leaf(pager, key)?;
+        read_leaf(leaf, key, take)
+    }
+
+    #[cold]
+    fn read_patiently(
+        &self,
+        pager: &Pager,
+        key: &[u8],
+        mut stop: Stop,
+        take: &mut impl FnMut(Option<Value<'_>>),
+    ) -> Result<bool> {
+        let mut restarts = 0;
+        loop {
+            restarts += usize::from(stop == Stop::Retry(Retry::Changed));
+            resolve(pager, stop)?;
+            let attempt = self.leaf(pager, key).and_then(|leaf| {
+                // The latch keeps writers away; the leaf must still be what the descent found.
+                let _latched = if restarts >= RESTARTS { Some(pager.shared(leaf.id())?) } else { None };
+                read_leaf(leaf, key, take)
+            });
+            match attempt {
+                Ok(found) => return Ok(found),
+                Err(again) => stop = again,
+            }
+        }
+    }
+}
+
+/// Where a value was seen.
+struct Value<'p> {
+    page: Optimistic<'p>,
+    offset: usize,
+    len: usize,
+}
+
+impl Value<'_> {
+    #[inline(always)]
+    fn copy_to(&self, out: &mut Vec<u8>) {
+        self.page.words().copy_to(self.offset, self.len, out);
+    }
+}
+
+#[inline(always)]
+fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<bool> {
+    let node = Node::new(leaf.words());
+    let Some(slot) = node.find(key).slot else {
+        take(None);
+        leaf.validate()?;
+        return Ok(false);
+    };
+    let Some((offset, len)) = node.value_range(slot) else {
+        leaf.validate()?;
+        return Err(Stop::Damaged(leaf.id(), "a value lies beyond the page"));
+    };
+    take(Some(Value { page: leaf, offset, len }));
+    leaf.validate()?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod test_tree;
+#[cfg(test)]
+mod tests;

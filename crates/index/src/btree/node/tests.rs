@@ -1,0 +1,95 @@
+//! Random bytes as a page: reading it never panics, loops or allocates without bound.
+
+use super::super::edit::NodeMut;
+use super::super::page_check::{Expected, check_page};
+use super::super::split::{Incoming, split};
+use super::super::test_tree::hard_key;
+use super::super::words::tests::OnlyWords;
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Bytes that get past the first checks more often than random ones do.
+fn nearly_a_page() -> impl Strategy<Value = Vec<u8>> {
+    let header = (0u8..3, 0u8..4, 0u8..3, 0u16..120, 0u16..40, 0u16..4000, 0u16..4000, 0u16..300);
+    (header, vec(any::<u8>(), 4096)).prop_map(|(header, mut page)| {
+        let (kind, flags, level, count, prefix_len, heap_bytes, live_bytes, fence_len) = header;
+        page[KIND] = kind;
+        page[FLAGS] = flags;
+        page[LEVEL] = level;
+        let sizes = [
+            (COUNT, count),
+            (PREFIX_LEN, prefix_len),
+            (HEAP_BYTES, heap_bytes.max(live_bytes)),
+            (LIVE_BYTES, heap_bytes.min(live_bytes)),
+            (LOWER_LEN, fence_len),
+            (UPPER_LEN, fence_len / 2),
+        ];
+        for (offset, size) in sizes {
+            page[offset..offset + 2].copy_from_slice(&size.to_le_bytes());
+        }
+        page
+    })
+}
+
+fn read_everything<W: Words>(node: Node<W>, key: &[u8]) {
+    let mut out = Vec::new();
+    for index in 0..node.count() {
+        let slot = node.slot(index);
+        node.key_to(slot, &mut out);
+        assert!(out.len() <= 4096 + 65536);
+        node.entry_len(slot);
+        node.value_range(slot);
+        node.child(index);
+        node.compare_rest(slot, entry_head_bytes(node.level()), Suffix::of(key, node.prefix_len()));
+    }
+    node.lower_to(&mut out);
+    node.upper_to(&mut out);
+    node.prefix_to(&mut out);
+    node.covers(key);
+    node.find(key);
+    node.position(key, true);
+    node.child_index(key);
+    node.child_index_before(key);
+    assert!(node.gap_bytes() <= 4096 && node.heap_start() <= 4096);
+    assert!(!node.is_sane() || node.free_bytes() <= 4096);
+}
+
+fn read_and_change(page: &[u8], key: &[u8]) {
+    let node = Node::new(page);
+    read_everything(node, key);
+    read_everything(Node::new(OnlyWords(page)), key);
+    for index in 0..node.count() {
+        node.value(node.slot(index));
+        node.rest(node.slot(index));
+    }
+    if !node.is_sane() {
+        return;
+    }
+    check_page(node, &Expected { id: node.own_id(), lower: b"", upper: Some(None) });
+    let found = node.find(key);
+    for value_len in [0, 1024] {
+        let (index, exists) = (found.index, found.slot.is_some());
+        if let Ok(halves) = split(page, &Incoming { key, value_len, index, exists }) {
+            assert_eq!((halves.left.len(), halves.right.len()), (page.len(), page.len()));
+        }
+    }
+    let mut copy = page.to_vec();
+    if NodeMut::new(&mut copy).compact(None).is_err() {
+        assert_eq!(copy, page, "ED2");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn random_bytes_are_no_danger(page in vec(any::<u8>(), 4096), key in hard_key(512)) {
+        read_and_change(&page, &key);
+    }
+
+    #[test]
+    fn nearly_right_headers_are_no_danger(page in nearly_a_page(), key in hard_key(512)) {
+        read_and_change(&page, &key);
+    }
+}

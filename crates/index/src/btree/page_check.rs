@@ -1,0 +1,107 @@
+//! Checking one page.
+
+use super::layout::*;
+use super::node::Node;
+use aquifer_buffer::PageId;
+
+/// What a page must be, by its parent's word.
+#[derive(Debug)]
+pub(crate) struct Expected<'k> {
+    pub(crate) id: PageId,
+    pub(crate) lower: &'k [u8],
+    /// Nothing: any upper fence will do.
+    pub(crate) upper: Option<Option<&'k [u8]>>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) faults: Vec<String>,
+    /// Bytes of keys and values of a leaf.
+    pub(crate) record_bytes: u64,
+}
+
+/// Faults of one page that are worth telling.
+const FAULTS_MAX: usize = 8;
+
+impl Findings {
+    fn fault(&mut self, what: String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(what);
+        }
+    }
+
+    fn require(&mut self, holds: bool, what: &str) {
+        if !holds {
+            self.fault(what.into());
+        }
+    }
+}
+
+/// Checks a page whose header is sane.
+pub(crate) fn check_page(node: Node<&[u8]>, expected: &Expected<'_>) -> Findings {
+    let mut found = Findings::default();
+    found.require(node.own_id() == expected.id, "its own id is another page's");
+    check_fences(node, expected, &mut found);
+    check_slots(node, &mut found);
+    check_hints(node, &mut found);
+    found
+}
+
+fn check_fences(node: Node<&[u8]>, expected: &Expected<'_>, found: &mut Findings) {
+    let (Some(lower), Some(upper)) = (node.lower(), node.upper()) else {
+        return found.fault("its fences lie beyond the page".into());
+    };
+    found.require(lower == expected.lower, "its lower fence is not its parent's separator");
+    if let Some(expected) = expected.upper {
+        found.require(upper == expected, "its upper fence is not its parent's separator");
+    }
+    found.require(upper.is_none_or(|upper| lower < upper), "its fences are in the wrong order");
+    let prefix_len = upper.map_or(0, |upper| common_prefix_len(lower, upper));
+    found.require(node.prefix_len() == prefix_len, "its prefix is not what its fences have in common (BT1)");
+}
+
+fn check_slots(node: Node<&[u8]>, found: &mut Findings) {
+    let heap_end = node.page_bytes() - node.fence_bytes();
+    let (mut key, mut previous) = (Vec::new(), Vec::new());
+    let mut entries = Vec::with_capacity(node.count());
+    for index in 0..node.count() {
+        let slot = node.slot(index);
+        let Some(len) = node.entry_len(slot) else {
+            found.fault(format!("entry {index} lies beyond the page"));
+            continue;
+        };
+        if len > 0 {
+            entries.push((slot.offset(), slot.offset() + len));
+        }
+        node.key_to(slot, &mut key);
+        if slot.suffix_len() < HEAD_BYTES && slot.head() << (8 * slot.suffix_len()) != 0 {
+            found.fault(format!("the head of slot {index} is not padded with zeros"));
+        }
+        if index > 0 && previous >= key {
+            found.fault(format!("slot {index} is not above the one before (BT2)"));
+        }
+        if !node.covers(&key) {
+            found.fault(format!("the key of slot {index} is not between the fences (BT1)"));
+        }
+        let value_len = if node.level() == 0 { node.value_range(slot).map_or(0, |(_, len)| len) } else { 0 };
+        found.record_bytes += if node.level() == 0 { (key.len() + value_len) as u64 } else { 0 };
+        std::mem::swap(&mut key, &mut previous);
+    }
+    let live_bytes: usize = entries.iter().map(|(start, end)| end - start).sum();
+    found.require(live_bytes + node.fence_bytes() == node.live_bytes(), "its live bytes are miscounted");
+    entries.sort_unstable();
+    let in_heap = entries.first().is_none_or(|&(start, _)| start >= node.heap_start())
+        && entries.last().is_none_or(|&(_, end)| end <= heap_end);
+    found.require(in_heap, "an entry lies outside the heap");
+    found.require(entries.windows(2).all(|pair| pair[0].1 <= pair[1].0), "two entries overlap");
+}
+
+fn check_hints(node: Node<&[u8]>, found: &mut Findings) {
+    if node.count() <= UNHINTED_MAX {
+        return;
+    }
+    let distance = node.count() / (HINT_COUNT + 1);
+    let right = (0..HINT_COUNT).all(|hint| node.hint(hint) == node.slot((hint + 1) * distance).head());
+    found.require(right, "a hint is not the head that it stands for (BT3)");
+}

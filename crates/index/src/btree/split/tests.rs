@@ -1,0 +1,197 @@
+//! Leaves in a row, split as the tree would split them: nothing is lost, and every split helps (SP1).
+
+use super::super::edit::NodeMut;
+use super::super::place::{Fit, fit};
+use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, value, value_len};
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// The leaves of a tree, without the tree.
+struct Row {
+    leaves: Vec<Vec<u8>>,
+    splits: usize,
+}
+
+impl Row {
+    fn new(page_bytes: usize) -> Self {
+        let leaf = Builder::new(page_bytes, &Plan::root(1, LONE_PAGE, 0)).unwrap().finish();
+        Self { leaves: vec![leaf], splits: 0 }
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        let mut before = None;
+        loop {
+            let at = self.leaves.iter().position(|leaf| Node::new(leaf.as_slice()).covers(key)).unwrap();
+            let node = Node::new(self.leaves[at].as_slice());
+            let found = node.find(key);
+            let exists = found.slot.is_some();
+            let incoming = Incoming { key, value_len: value.len(), index: found.index, exists };
+            match fit(node, &incoming, found.slot).unwrap() {
+                Fit::Fits => return self.put_at(at, key, value),
+                Fit::Compact => {
+                    let last = found.slot.map(|_| found.index);
+                    NodeMut::new(&mut self.leaves[at]).compact(last).unwrap();
+                }
+                Fit::Split => {
+                    assert!(before.is_none_or(|count| node.count() < count), "SP1: a split did not help");
+                    before = Some(node.count());
+                    let halves = split(&self.leaves[at], &incoming).unwrap();
+                    assert_page_is_whole(&halves.left);
+                    assert_page_is_whole(&halves.right);
+                    self.leaves[at] = halves.left;
+                    self.leaves.insert(at + 1, halves.right);
+                    self.splits += 1;
+                }
+            }
+        }
+    }
+
+    fn put_at(&mut self, at: usize, key: &[u8], value: &[u8]) {
+        let node = Node::new(self.leaves[at].as_slice());
+        let found = node.find(key);
+        let suffix = Suffix::of(key, node.prefix_len());
+        let entry_len = found.slot.map(|slot| node.entry_len(slot).unwrap());
+        let mut node = NodeMut::new(&mut self.leaves[at]);
+        match found.slot {
+            Some(slot) => node.replace(found.index, slot, entry_len.unwrap(), value),
+            None => {
+                node.stash(suffix.rest);
+                node.insert_stashed(found.index, suffix.head, suffix.len, value);
+            }
+        }
+    }
+
+    fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut records = Vec::new();
+        for leaf in &self.leaves {
+            assert_page_is_whole(leaf);
+            let node = Node::new(leaf.as_slice());
+            for slot in (0..node.count()).map(|index| node.slot(index)) {
+                let mut key = Vec::new();
+                node.key_to(slot, &mut key);
+                records.push((key, node.value(slot).unwrap().to_vec()));
+            }
+        }
+        records
+    }
+}
+
+/// Records so large that few fit on a page, with fences as long as they can be.
+fn large() -> impl Strategy<Value = (Vec<u8>, usize)> {
+    let shared = prop_oneof![Just(0usize), Just(500), Just(508)];
+    let key = (shared, vec(any::<u8>(), 4), any::<bool>()).prop_map(|(shared, tail, full)| {
+        let mut key = vec![b'k'; shared];
+        key.extend(tail);
+        key.resize(if full { 512 } else { key.len() }, 0xFF);
+        key
+    });
+    (key, prop_oneof![Just(0usize), Just(1024), 900usize..1024])
+}
+
+proptest! {
+    #[test]
+    fn a_row_of_leaves_is_a_map(
+        page_bytes in prop_oneof![Just(4096usize), Just(65536)],
+        seed in any::<u64>(),
+        records in vec((hard_key(512), value_len(1024)), 1..200),
+    ) {
+        let (mut row, mut model) = (Row::new(page_bytes), BTreeMap::new());
+        for (key, len) in records {
+            let value = value(seed, len);
+            row.put(&key, &value);
+            model.insert(key, value);
+        }
+        prop_assert_eq!(row.records(), model.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_largest_records_find_room(records in vec(large(), 1..150)) {
+        let (mut row, mut model) = (Row::new(4096), BTreeMap::new());
+        for (number, (key, len)) in records.into_iter().enumerate() {
+            let value = value(number as u64, len);
+            row.put(&key, &value);
+            model.insert(key, value);
+        }
+        prop_assert_eq!(row.records(), model.into_iter().collect::<Vec<_>>());
+    }
+}
+
+fn fill_of(row: &Row) -> f64 {
+    let used: usize =
+        row.leaves.iter().map(|leaf| leaf.len() - Node::new(leaf.as_slice()).free_bytes()).sum();
+    used as f64 / (row.leaves.len() * row.leaves[0].len()) as f64
+}
+
+fn check_fill(keys: impl Iterator<Item = Vec<u8>>, least: f64) {
+    let mut row = Row::new(4096);
+    keys.for_each(|key| row.put(&key, &[1; 100]));
+    let fill = fill_of(&row);
+    assert!(fill >= least, "fill {fill:.3} with {} leaves", row.leaves.len());
+}
+
+fn padded(n: u64) -> Vec<u8> {
+    [&n.to_be_bytes()[..], &[0x5A; 8]].concat()
+}
+
+#[test]
+fn ascending_keys_leave_full_pages() {
+    check_fill((0..5000).map(padded), 0.95);
+    check_fill((0..5000u64).map(|n| format!("{n:016}").into_bytes()), 0.95);
+    check_fill((0..5000u64).map(|n| n.to_be_bytes().to_vec()), 0.95);
+}
+
+#[test]
+fn descending_keys_leave_full_pages() {
+    check_fill((0..5000).rev().map(padded), 0.95);
+    check_fill((0..5000u64).rev().map(|n| format!("{n:016}").into_bytes()), 0.95);
+}
+
+#[test]
+fn several_ascending_runs_leave_full_pages() {
+    let runs =
+        (0..4000u64).map(|n| format!("stream-{}/{:012}", n / 10 % 4, n / 40 * 10 + n % 10).into_bytes());
+    check_fill(runs, 0.85);
+}
+
+#[test]
+fn keys_in_no_order_leave_pages_two_thirds_full() {
+    let mut scramble = super::super::test_tree::Scramble(3);
+    check_fill((0..5000).map(|_| padded(scramble.below(u64::MAX))), 0.62);
+}
+
+#[test]
+fn a_leaf_is_cut_at_the_shortest_separator_near_the_middle() {
+    let mut row = Row::new(4096);
+    // Two groups of long keys that differ in their first byte.
+    for n in 0..40u32 {
+        let group = if n < 19 { b'a' } else { b'b' };
+        let key = [&[group][..], &[b'x'; 30], &n.to_be_bytes()].concat();
+        row.put(&key, &[0; 60]);
+        // No run: the page must not be cut where the last insertion went.
+        NodeMut::new(&mut row.leaves[0]).forget_run();
+    }
+    assert_eq!(row.splits, 1);
+    assert_eq!(Node::new(row.leaves[1].as_slice()).lower(), Some(&b"b"[..]));
+}
+
+#[test]
+fn an_inner_page_is_cut_between_separators() {
+    let plan = Plan { leftmost: PageId(100), ..Plan::root(1, LONE_PAGE, 1) };
+    let mut builder = Builder::new(4096, &plan).unwrap();
+    for n in 1..=50u32 {
+        builder.push(&n.to_be_bytes(), &(100 + n).to_le_bytes()).unwrap();
+    }
+    let page = builder.finish();
+    let incoming = Incoming { key: b"", value_len: 0, index: 0, exists: false };
+    let halves = split(&page, &incoming).unwrap();
+    assert_page_is_whole(&halves.left);
+    assert_page_is_whole(&halves.right);
+    let (left, right) = (Node::new(halves.left.as_slice()), Node::new(halves.right.as_slice()));
+    assert_eq!(left.count() + right.count() + 1, 50);
+    let children = |node: Node<&[u8]>| (0..=node.count()).map(|at| node.child(at).0).collect::<Vec<_>>();
+    assert_eq!([children(left), children(right)].concat(), (100..=150).collect::<Vec<_>>());
+    assert_eq!(halves.separator, (left.count() as u32 + 1).to_be_bytes());
+    assert_eq!((left.leftmost(), right.leftmost()), (PageId(100), PageId(100 + left.count() as u32 + 1)));
+}

@@ -1,0 +1,105 @@
+//! Pages with the right checksum and the wrong bytes: errors and faults, never a panic or an endless loop.
+
+use super::super::test_tree::{Scramble, TestTree, change};
+use aquifer_buffer::{Error, PageId, Retry};
+use std::ops::Bound;
+
+fn tree() -> TestTree {
+    let tree = TestTree::in_memory(4096);
+    for n in 0..3000u64 {
+        tree.put(&(n * 5).to_be_bytes(), &[n as u8; 40]);
+    }
+    tree
+}
+
+fn overwrite(tree: &TestTree, page: PageId, change_bytes: impl Fn(&mut [u8])) {
+    change(&tree.pager, |m| {
+        let mut page = m.exclusive(page)?;
+        page.make_dirty()?;
+        change_bytes(page.bytes_mut());
+        Ok(())
+    });
+}
+
+/// Does everything once; whatever comes of it, it must come.
+fn use_it(tree: &TestTree, seed: u64) {
+    let mut scramble = Scramble(seed);
+    let mut out = Vec::new();
+    for _ in 0..40 {
+        let key = scramble.below(15_500).to_be_bytes();
+        let _ = tree.tree.get_into(&tree.pager, &key, &mut out);
+        for len in [0, 40, 900] {
+            let m = tree.pager.enter();
+            if let Ok(place) = tree.tree.place(&m, &tree.pager, &key, len) {
+                let _ = place.old();
+                place.put(&vec![1; len], 1);
+            }
+        }
+        let m = tree.pager.enter();
+        if let Ok(Some(place)) = tree.tree.place_existing(&m, &tree.pager, &key) {
+            place.remove(1);
+        }
+    }
+    for forward in [true, false] {
+        let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
+        let mut steps = 0;
+        while let Ok(Some(_)) = if forward { cursor.next() } else { cursor.next_back() } {
+            steps += 1;
+            assert!(steps < 1_000_000, "CR4");
+        }
+    }
+    let _ = tree.tree.len_estimate(&tree.pager);
+    let _ = tree.tree.load_leaves(&tree.pager, &[&[1; 8][..], &[0; 8][..]]);
+}
+
+#[test]
+fn bytes_changed_at_random_do_no_worse_than_errors() {
+    let mut scramble = Scramble(77);
+    let mut faulty = 0;
+    for round in 0..150 {
+        let tree = tree();
+        let pages = tree.check().pages;
+        let page = pages[scramble.below(pages.len() as u64) as usize];
+        let seed = scramble.below(u64::MAX);
+        overwrite(&tree, page, |bytes| {
+            let mut scramble = Scramble(seed);
+            // Mostly the header, the slots, or the whole page.
+            let end = [48, 400, 4096][round % 3];
+            for _ in 0..1 + scramble.below(20) {
+                bytes[scramble.below(end) as usize] = scramble.below(256) as u8;
+            }
+        });
+        let report = tree.tree.check(&tree.pager, &mut |_| ()).unwrap();
+        faulty += usize::from(!report.faults.is_empty());
+        use_it(&tree, seed);
+        let _ = tree.tree.check(&tree.pager, &mut |_| ()).unwrap();
+        for _ in 0..1000 {
+            let m = tree.pager.enter();
+            match tree.tree.dismantle(&m, &tree.pager) {
+                Ok(false) => {}
+                Ok(true) | Err(_) => break,
+            }
+        }
+    }
+    assert!(faulty > 75, "the check found {faulty} of 150");
+}
+
+#[test]
+fn a_page_of_zeros_is_an_error_that_names_it() {
+    let tree = tree();
+    let leaf = *tree.check().pages.last().unwrap();
+    overwrite(&tree, leaf, |bytes| bytes.fill(0));
+    let key = [0xFF; 8];
+    let Err(Error::Corrupt { page, .. }) = tree.tree.contains(&tree.pager, &key) else {
+        panic!("no error for a page of zeros");
+    };
+    assert_eq!(page, leaf);
+    let retry = tree.tree.place(&tree.pager.enter(), &tree.pager, &key, 1).unwrap_err();
+    assert_eq!(retry, Retry::Missing(PageId::NONE));
+    assert!(tree.pager.resolve(retry).is_err(), "a damaged page must not be tried for ever");
+    let report = tree.tree.check(&tree.pager, &mut |_| ()).unwrap();
+    assert_eq!(report.faults.len(), 1);
+    assert_eq!(report.faults[0].0, leaf);
+    let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
+    assert!(cursor.next_back().is_err());
+}

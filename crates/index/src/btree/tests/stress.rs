@@ -1,0 +1,136 @@
+//! Many threads on one tree: nobody's records are lost, torn or doubled, and the tree stays whole.
+
+use super::super::test_tree::{Scramble, TestTree, change};
+use aquifer_sync::Arc;
+use aquifer_sync::atomic::{AtomicBool, Ordering};
+use aquifer_sync::thread;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// A value that shows whether it is whole: a number repeated.
+fn whole(number: u64, words: usize) -> Vec<u8> {
+    number.to_le_bytes().repeat(words.max(1))
+}
+
+fn assert_whole(value: &[u8]) {
+    assert!(value.len().is_multiple_of(8) && value.chunks(8).all(|word| word == &value[..8]), "a torn value");
+}
+
+fn own_key(thread: u64, n: u64) -> Vec<u8> {
+    // Keys of all threads are mixed on every leaf.
+    [&(n * 8 + thread).to_be_bytes()[..], b"own"].concat()
+}
+
+fn shared_key(n: u64) -> Vec<u8> {
+    [&(n * 8 + 7).to_be_bytes()[..], b"shared"].concat()
+}
+
+/// Changes own and shared records at random; own ones must always be as this thread left them.
+fn work(tree: &TestTree, thread: u64, steps: u64) -> BTreeMap<u64, Vec<u8>> {
+    let mut scramble = Scramble(thread);
+    let mut own = BTreeMap::new();
+    for step in 0..steps {
+        let n = scramble.below(600);
+        let key = own_key(thread, n);
+        match scramble.below(10) {
+            0..5 => {
+                let value = whole(thread << 32 | step, scramble.below(40) as usize);
+                tree.put(&key, &value);
+                own.insert(n, value);
+            }
+            5..7 => assert_eq!(tree.remove(&key), own.remove(&n)),
+            7 => tree.put(&shared_key(n), &whole(step, scramble.below(40) as usize)),
+            8 => {
+                let mut out = Vec::new();
+                if tree.tree.get_into(&tree.pager, &shared_key(n), &mut out).unwrap() {
+                    assert_whole(&out);
+                }
+            }
+            _ => {
+                change(&tree.pager, |m| {
+                    let place = tree.tree.place_existing(m, &tree.pager, &shared_key(n))?;
+                    place.into_iter().for_each(|place| place.remove(step));
+                    Ok(())
+                });
+            }
+        }
+        assert_eq!(tree.get(&key).as_ref(), own.get(&n));
+    }
+    own
+}
+
+/// Scans until told to stop: keys in order, values whole, and records that nobody removes always there.
+fn scan(tree: &TestTree, stop: &AtomicBool, forward: bool, fixed: u64) {
+    while !stop.load(Ordering::Relaxed) {
+        let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
+        let (mut previous, mut fixed_seen) = (None::<Vec<u8>>, 0);
+        while let Some((key, value)) = (if forward { cursor.next() } else { cursor.next_back() }).unwrap() {
+            assert_whole(value);
+            let in_order = previous.as_ref().is_none_or(|previous| (previous.as_slice() < key) == forward);
+            assert!(in_order && previous.as_deref() != Some(key), "keys out of order");
+            fixed_seen += u64::from(key.ends_with(b"fixed"));
+            previous = Some(key.to_vec());
+        }
+        assert_eq!(fixed_seen, fixed, "a record that was there throughout was skipped");
+    }
+}
+
+fn run(page_bytes: usize, steps: u64) {
+    const FIXED: u64 = 150;
+    let tree = Arc::new(TestTree::in_memory(page_bytes));
+    for n in 0..FIXED {
+        tree.put(&[&(n * 32).to_be_bytes()[..], b"fixed"].concat(), &whole(n, 2));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let scanners: Vec<_> = [true, false]
+        .map(|forward| {
+            let (tree, stop) = (tree.clone(), stop.clone());
+            thread::spawn(move || scan(&tree, &stop, forward, FIXED))
+        })
+        .into();
+    let workers: Vec<_> = (0..4)
+        .map(|number| {
+            let tree = tree.clone();
+            thread::spawn(move || work(&tree, number, steps))
+        })
+        .collect();
+    let mut expected = FIXED;
+    for (number, worker) in workers.into_iter().enumerate() {
+        let own = worker.join().unwrap();
+        expected += own.len() as u64;
+        for (n, value) in own {
+            assert_eq!(tree.get(&own_key(number as u64, n)), Some(value));
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    scanners.into_iter().for_each(|scanner| scanner.join().unwrap());
+    let shared = (0..600).filter(|&n| tree.get(&shared_key(n)).is_some()).count() as u64;
+    assert_eq!(tree.check().records, expected + shared);
+}
+
+#[test]
+fn four_writers_and_two_scanners_on_small_pages() {
+    run(4096, 8_000);
+}
+
+#[test]
+fn four_writers_and_two_scanners_on_large_pages() {
+    run(65536, 4_000);
+}
+
+#[test]
+fn threads_that_append_to_one_place_lose_nothing() {
+    let tree = Arc::new(TestTree::in_memory(4096));
+    let writers: Vec<_> = (0..4u64)
+        .map(|number| {
+            let tree = tree.clone();
+            thread::spawn(move || {
+                for n in 0..5_000u64 {
+                    tree.put(&[n.to_be_bytes(), number.to_be_bytes()].concat(), &whole(n, 3));
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_eq!(tree.check().records, 20_000);
+}

@@ -1,0 +1,40 @@
+//! How a commit reaches stable storage: an endless log of records in segment files.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `log` | [`Log`], [`Reserved`]: what a writer uses |
+//! | `ring` | log memory: reserve, write, publish, collect |
+//! | `progress` | what is collected, written, durable; who leads and who follows |
+//! | `waiters` | who is woken when |
+//! | `flush` | leader and follower, poison, a full disk, large records |
+//! | `tail` | building batches |
+//! | `chain` | segment files: made ahead, recycled |
+//! | `format` | every byte of a segment file |
+//! | `replay` | [`Replay`]: what recovery uses |
+//! | `analysis` | where a log ends, and whether anything confirmed is missing |
+//! | `scanner`, `reader` | record boundaries; checked batches of one file |
+//! | `counters`, `health`, `error`, `lsn` | small parts of the above |
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod analysis;
+mod chain;
+mod counters;
+mod error;
+mod flush;
+mod format;
+mod health;
+mod log;
+mod lsn;
+mod progress;
+mod reader;
+mod replay;
+mod ring;
+mod scanner;
+mod tail;
+mod waiters;
+
+pub use error::{Error, Result};
+pub use log::{Full, Log, LogOptions, LogStats, Reserved};
+pub use lsn::Lsn;
+pub use replay::{Replay, Tail};
