@@ -242,7 +242,7 @@ fn a_checkpoint_is_one_instant_under_concurrent_change() {
     let pages: Vec<PageId> = (0..PAGES).map(|_| allocate(&pager, START).unwrap()).collect();
     checkpoint(&pager).unwrap();
     let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    aquifer_sync::thread::scope(|scope| {
         for thread in 0..3u64 {
             let (pager, pages, stop) = (&pager, &pages, &stop);
             scope.spawn(move || {

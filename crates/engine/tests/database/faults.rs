@@ -1,1 +1,283 @@
-//! .
+//! Disks that fail or fill up.
+
+use crate::disk::{Fault, Random, TornDisk};
+use crate::model::{Model, act, read_state};
+use aquifer::{Database, Durability, Error, ErrorKind, Options, TableOptions, WriteBatch};
+
+fn options(disk: &TornDisk) -> Options {
+    Database::options()
+        .memory_budget(2 << 20)
+        .background(false)
+        .log_bytes_max(1 << 20)
+        .segment_bytes_max(128 << 10)
+        .disk(disk.disk())
+}
+
+#[test]
+fn after_a_failed_log_write_no_commit_succeeds_and_reads_go_on() {
+    let disk = TornDisk::new();
+    let db = options(&disk).create("").unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    table.put(b"before", b"1").unwrap();
+    disk.fault_at(disk.operations() + 1, Fault::ErrorOnce);
+    assert_eq!(table.put(b"doubtful", b"2").unwrap_err().kind(), ErrorKind::Poisoned);
+    for durability in [Durability::Power, Durability::Process, Durability::Eventual] {
+        let error = table.put_with(b"after", b"3", durability).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+    }
+    let mut batch = WriteBatch::new();
+    batch.put(&table, b"after", b"3");
+    assert_eq!(db.write(&mut batch, Durability::Eventual).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(db.create_table("u", TableOptions::default()).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(db.checkpoint().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(table.get(b"before").unwrap(), Some(b"1".to_vec()));
+    assert!(table.iter().count() >= 1);
+    assert_eq!(db.close().unwrap_err().kind(), ErrorKind::Poisoned);
+    drop((table, batch, db));
+    let db = options(&disk).open("").unwrap();
+    let table = db.table("t").unwrap();
+    assert_eq!(table.get(b"before").unwrap(), Some(b"1".to_vec()));
+    assert_eq!(table.get(b"after").unwrap(), None);
+    table.put(b"after", b"4").unwrap();
+}
+
+#[test]
+fn a_failed_data_write_is_reported_and_tried_again() {
+    let disk = TornDisk::new();
+    let db = options(&disk).create("").unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    for n in 0u32..100 {
+        table.put(&n.to_be_bytes(), &[1; 500]).unwrap();
+    }
+    disk.fault_at(disk.operations() + 1, Fault::ErrorOnce);
+    let error = db.checkpoint().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    let stats = db.stats();
+    assert_eq!((stats.checkpoint_failures, stats.checkpoint_error), (1, Some(error.to_string())));
+    table.put(b"goes on", b"1").unwrap();
+    db.checkpoint().unwrap();
+    assert_eq!(db.stats().checkpoint_error, None);
+    assert!(db.verify(|_| {}).unwrap().is_clean());
+    let after = disk.after_power_loss(1);
+    drop((table, db));
+    assert_eq!(options(&after).open("").unwrap().table("t").unwrap().iter().count(), 101);
+}
+
+/// Fails the k-th operation of a checkpoint, for every k: what was acknowledged is there afterwards, and the database
+/// either goes on or says that it does not.
+#[test]
+fn whatever_fails_in_a_checkpoint_nothing_is_lost() {
+    for fault in [Fault::ErrorOnce, Fault::ErrorForGood] {
+        let mut outcomes = [0; 3];
+        for at in 1.. {
+            let disk = TornDisk::new();
+            let db = options(&disk).create("").unwrap();
+            let table = db.create_table("t", TableOptions::default()).unwrap();
+            for n in 0u32..200 {
+                table.put(&n.to_be_bytes(), &[1; 300]).unwrap();
+            }
+            disk.fault_at(disk.operations() + at, fault);
+            let checkpoint = db.checkpoint();
+            if !disk.has_struck() {
+                checkpoint.unwrap();
+                assert!(at > 5, "a checkpoint has several operations");
+                break;
+            }
+            disk.heal();
+            let put = table.put(b"later", b"");
+            match (&checkpoint, &put) {
+                (Ok(()), Ok(())) => outcomes[0] += 1,
+                (Err(error), Ok(())) => {
+                    assert_eq!(error.kind(), ErrorKind::Io, "operation {at}");
+                    outcomes[1] += 1;
+                    db.checkpoint().unwrap();
+                }
+                (Err(first), Err(second)) => {
+                    assert_eq!(second.kind(), ErrorKind::Poisoned, "operation {at}: {first}, {second}");
+                    outcomes[2] += 1;
+                }
+                (Ok(()), Err(error)) => panic!("operation {at}: {error} after a good checkpoint"),
+            }
+            let after = disk.after_power_loss(at);
+            drop((table, db));
+            let db = options(&after).open("").unwrap_or_else(|error| panic!("operation {at}: {error}"));
+            let count = db.table("t").unwrap().iter().count();
+            assert_eq!(count, 200 + usize::from(put.is_ok()), "operation {at}");
+            assert!(db.verify(|_| {}).unwrap().is_clean());
+        }
+        assert!(outcomes[1] > 0 && outcomes[2] > 0, "both happen: {outcomes:?}");
+    }
+}
+
+/// Fails the k-th operation of an opening, for every k, with work to recover: the next opening succeeds with everything.
+#[test]
+fn whatever_fails_in_an_opening_the_next_one_succeeds() {
+    let worked = TornDisk::new();
+    let db = options(&worked).create("").unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    db.create_table("gone", TableOptions::default()).unwrap();
+    for n in 0u32..300 {
+        table.put(&n.to_be_bytes(), &[1; 300]).unwrap();
+    }
+    db.drop_table("gone").unwrap();
+    let crashed = worked.after_kill();
+    drop((table, db));
+    let expected = read_state(&options(&crashed.after_kill()).open("").unwrap());
+    for fault in [Fault::ErrorOnce, Fault::PowerLoss] {
+        for at in 1.. {
+            let disk = crashed.after_kill();
+            disk.fault_at(at, fault);
+            let opened = options(&disk).open("");
+            let struck = disk.has_struck();
+            disk.heal();
+            if let Ok(db) = opened {
+                if fault == Fault::ErrorOnce {
+                    assert_eq!(read_state(&db), expected, "{fault:?} at {at}");
+                }
+                if !struck {
+                    assert!(at > 10, "an opening has many operations");
+                    break;
+                }
+            }
+            let disk = if fault == Fault::PowerLoss { disk.after_power_loss(at) } else { disk };
+            let db = options(&disk).open("").unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
+            assert_eq!(read_state(&db), expected, "{fault:?} at {at}");
+            assert!(db.verify(|_| {}).unwrap().is_clean());
+        }
+    }
+}
+
+/// The same for the creation of a database.
+#[test]
+fn whatever_fails_in_a_creation_the_next_one_succeeds() {
+    for fault in [Fault::ErrorOnce, Fault::PowerLoss] {
+        for at in 1.. {
+            let disk = TornDisk::new();
+            disk.fault_at(at, fault);
+            let created = options(&disk).open_or_create("").map(drop);
+            let struck = disk.has_struck();
+            disk.heal();
+            if !struck {
+                created.unwrap();
+                assert!(at > 5, "a creation has many operations");
+                break;
+            }
+            let disk = if fault == Fault::PowerLoss { disk.after_power_loss(at) } else { disk };
+            let db = options(&disk).open_or_create("").unwrap_or_else(|e| panic!("{fault:?} at {at}: {e}"));
+            db.create_table("t", TableOptions::default()).unwrap().put(b"k", b"v").unwrap();
+        }
+    }
+}
+
+#[test]
+fn random_work_survives_random_errors() {
+    for seed in 0..60 {
+        let mut random = Random(seed);
+        let disk = TornDisk::new();
+        let mut model = Model::default();
+        for life in 0..4 {
+            let context = format!("seed {seed}, life {life}");
+            let db = options(&disk).open_or_create("").unwrap_or_else(|error| panic!("{context}: {error}"));
+            model.check_after_crash(&db, &context);
+            disk.fault_at(disk.operations() + 1 + random.below(300), Fault::ErrorOnce);
+            for _ in 0..400 {
+                match act(&db, &mut model, &mut random) {
+                    Err(error) if error.kind() == ErrorKind::Poisoned => break,
+                    Err(error) => assert!(disk.has_struck(), "{context}: {error}"),
+                    Ok(()) => {}
+                }
+            }
+            disk.heal();
+            drop(db);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_reported_and_the_database_goes_on_when_there_is_space() {
+    let disk = TornDisk::new();
+    let db = options(&disk).create("").unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    disk.set_space(Some(disk.used() + (1 << 20)));
+    let mut n = 0u32;
+    let mut acknowledged = 0;
+    let error = loop {
+        match table.put_with(&n.to_be_bytes(), &[1; 500], Durability::Eventual) {
+            Ok(ticket) => {
+                n += 1;
+                if n.is_multiple_of(100) {
+                    match ticket.wait().and_then(|()| db.sync()) {
+                        Ok(()) => acknowledged = n,
+                        Err(error) => break error,
+                    }
+                }
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+    assert!(acknowledged > 100);
+    assert_eq!(db.checkpoint().unwrap_err().kind(), ErrorKind::DiskFull);
+    assert_eq!(table.get(&0u32.to_be_bytes()).unwrap(), Some(vec![1; 500]));
+    disk.set_space(None);
+    table.put(b"again", b"").unwrap();
+    db.checkpoint().unwrap();
+    let after = disk.after_power_loss(9);
+    drop((table, db));
+    let db = options(&after).open("").unwrap();
+    assert!(db.table("t").unwrap().iter().count() as u32 > acknowledged);
+    assert!(db.verify(|_| {}).unwrap().is_clean());
+}
+
+#[test]
+fn a_batch_that_meets_a_full_disk_changes_nothing() {
+    let disk = TornDisk::new();
+    let db = options(&disk).log_bytes_max(64 << 20).create("").unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    let mut random = Random(3);
+    let mut batch = WriteBatch::new();
+    let put = |batch: &mut WriteBatch, random: &mut Random, byte: u8| {
+        for _ in 0..150 {
+            batch.put(&table, &random.next().to_be_bytes(), &[byte; 500]);
+        }
+    };
+    for _ in 0..20 {
+        put(&mut batch, &mut random, 0);
+        db.write(&mut batch, Durability::Power).unwrap();
+    }
+    disk.set_space(Some(disk.used() + (256 << 10)));
+    let mut written = 20;
+    let error = loop {
+        put(&mut batch, &mut random, 1);
+        match db.write(&mut batch, Durability::Eventual) {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+    disk.set_space(None);
+    db.sync().unwrap();
+    let count = table.iter().count();
+    assert!(count == written * 150 || (batch.is_empty() && count == (written + 1) * 150), "{count} of {written}");
+    db.write(&mut batch, Durability::Power).unwrap();
+    assert!(db.verify(|_| {}).unwrap().is_clean());
+}
+
+#[test]
+fn a_page_that_cannot_be_read_fails_its_reader_alone() {
+    let disk = TornDisk::new();
+    let db = options(&disk).create("").unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap().with_durability(Durability::Eventual);
+    for n in 0u32..20_000 {
+        table.put(&n.to_be_bytes(), &[1; 200]).unwrap();
+    }
+    db.checkpoint().unwrap();
+    disk.fail_reads_of("data");
+    let failed = (0u32..20_000).filter(|n| table.get(&n.to_be_bytes()).is_err()).count();
+    assert!(failed > 0);
+    let error = (0u32..20_000).find_map(|n| table.put(&n.to_be_bytes(), b"x").err()).unwrap();
+    assert!(matches!(error, Error::Io(_)), "{error}");
+    disk.heal();
+    assert!((0u32..20_000).all(|n| table.get(&n.to_be_bytes()).unwrap().is_some()));
+    assert!(db.verify(|_| {}).unwrap().is_clean());
+}

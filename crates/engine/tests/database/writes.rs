@@ -157,7 +157,7 @@ fn many_threads_write_and_read_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::options().memory_budget(8 << 20).open_or_create(dir.path()).unwrap();
     let t = table(&db);
-    std::thread::scope(|scope| {
+    aquifer_sync::thread::scope(|scope| {
         for thread in 0..4u64 {
             let (db, t) = (&db, &t);
             scope.spawn(move || {
