@@ -126,6 +126,10 @@ impl Attempt<'_> {
             Change::Put(value) => self.table.tree.place(m, pager, self.key, value.len())?,
             Change::Delete => match self.table.tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
+                // The absence was read, and may be another's delete that is not yet durable: wait for that.
+                None if self.table.writes_log => {
+                    return Ok((Commit::Logged(self.engine.log.reserved()), false));
+                }
                 None => return Ok((Commit::Nothing, false)),
             },
         };
