@@ -40,13 +40,14 @@ fn a_wrong_command_line_ends_with_2() {
 fn a_second_opener_is_refused() {
     let place = Place::loaded("a\t1\n");
     let mut first = place.spawn(["load", "DB", "t"]);
+    // Until it holds the lock: asking earlier might take it away from it.
     let begun = Instant::now();
-    let second = loop {
-        let second = place.run("get DB t a");
-        if second.code != 0 || begun.elapsed() > Duration::from_secs(20) {
-            break second;
-        }
-    };
+    let holder = first.id().to_string();
+    while std::fs::read_to_string(place.db().join("LOCK")).is_ok_and(|text| text.trim() != holder) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the first never opened the database");
+        std::thread::yield_now();
+    }
+    let second = place.run("get DB t a");
     second.failed(4, &[&first.id().to_string()]);
     first.stdin.take().unwrap().write_all(b"b\t2\n").unwrap();
     assert!(first.wait().unwrap().success());
