@@ -1,8 +1,15 @@
 //! The database as its users see it.
 
+mod batches;
 mod crash;
+#[allow(dead_code, reason = "damage, full disks and failing reads are for the tests of faults")]
+mod disk;
 mod files;
+mod log_volume;
+mod model;
+mod power_loss;
 mod reads;
+mod threads;
 mod writes;
 
 use aquifer::{Database, Options, Table, TableOptions};

@@ -167,8 +167,7 @@ fn crash_under_threads(seed: u64) {
                 let mut n = 0u64;
                 while !stop.load(Ordering::Relaxed) {
                     n += 1;
-                    let durability =
-                        if random.chance(20) { Durability::Power } else { Durability::Eventual };
+                    let durability = if random.chance(20) { Durability::Power } else { Durability::Eventual };
                     // The same in both tables: a batch is there whole or not at all.
                     let key = [mine.to_be_bytes(), n.to_be_bytes()].concat();
                     batch.put(&one, &key, &vec![n as u8; random.below(300) as usize]);
