@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! - **ID1** A page id is handed out again only in a later epoch than the one that freed it.
+//! - **ID1** A page id is handed out again only in a later epoch than the one that freed it, where there are epochs.
 //! - **ID2** Every id below `next` either has a page, or is in `free` or `freed`.
 
 use std::fmt;
@@ -55,6 +55,11 @@ impl PageIds {
     /// Frees an id from the next epoch on (ID1).
     pub(crate) fn free(&mut self, page: PageId) {
         self.freed.push(page.0);
+    }
+
+    /// Frees an id at once: in a database without checkpoints all is one epoch.
+    pub(crate) fn free_at_once(&mut self, page: PageId) {
+        self.free.push(page.0);
     }
 
     /// A new epoch begins.

@@ -116,7 +116,7 @@ impl<'p> Mutation<'p> {
         page.set_changed();
         drop(page);
         self.pager.frames.put(&[frame]);
-        self.pager.ids.lock().free(id);
+        self.free_name(id);
         Ok(())
     }
 
@@ -140,11 +140,16 @@ impl<'p> Mutation<'p> {
                     self.forget(page);
                     entry.abandon();
                     self.pager.wake_loaders(page);
-                    self.pager.ids.lock().free(page);
+                    self.free_name(page);
                     return Ok(());
                 }
             }
         }
+    }
+
+    fn free_name(&self, page: PageId) {
+        let mut ids = self.pager.ids.lock();
+        if self.pager.file.is_some() { ids.free(page) } else { ids.free_at_once(page) }
     }
 
     /// Records that the page has no slot any more (E5).

@@ -5,7 +5,7 @@
 //! - **DB1** The database closes when the last of its `Database` and `Table` handles goes, or at `close`; once.
 //! - **DB2** Closing stops the background threads first, then flushes, checkpoints, and lets the lock on the directory go.
 
-use crate::catalog::Description;
+use crate::catalog::{Catalog, Description, Journal};
 use crate::commit_batch::commit_batch;
 use crate::durability::Commit;
 use crate::engine::Engine;
@@ -18,7 +18,7 @@ use crate::{CommitTicket, Durability, Options, Stats, WriteBatch};
 use aquifer_codec::Key;
 use aquifer_index::btree::BTree;
 use aquifer_sync::thread::JoinHandle;
-use aquifer_sync::{Arc, Mutex};
+use aquifer_sync::{Arc, Mutex, MutexGuard};
 use std::path::Path;
 
 /// An open database. Cloning gives another handle of the same one; it closes when the last handle goes.
@@ -44,7 +44,10 @@ impl Handle {
         self.engine.checkpointer.stop();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
-            let _ = thread.join(); // it has logged its panic
+            if thread.join().is_err() {
+                // What it was at may be half done: nothing of it may become durable.
+                self.engine.log.poison("a background thread panicked");
+            }
         }
         self.engine.close()
     }
@@ -53,7 +56,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         match self.close() {
-            Ok(()) | Err(Error::Closed) => {}
+            Ok(()) => {}
             Err(error) => {
                 tracing::error!(%error, "the database did not close cleanly; the next opening recovers it")
             }
@@ -176,8 +179,10 @@ impl Database {
 
     pub(crate) fn create_described(&self, description: Description) -> Result<Arc<TableCore>> {
         let engine = self.engine();
-        engine.check_healthy()?;
-        let (table, lsn) = engine.catalog.lock().create_table(description, &engine.log)?;
+        let mut catalog = engine.lock_catalog_to_change()?;
+        engine.reclaim_in_memory(&mut catalog)?;
+        let (table, lsn) = catalog.create_table(description, &engine.log)?;
+        drop(catalog);
         self.wait_for_catalog(lsn)?;
         Ok(table)
     }
@@ -205,15 +210,18 @@ impl Database {
         &self.handle
     }
 
-    /// Drops a table. Handles of it get [`Error::TableDropped`]; its pages are freed in the background once the last is gone.
+    /// Drops a table. Handles of it get [`Error::TableDropped`]; its pages are freed in the background once the last is gone
+    /// (in a database in memory, by the next call of this or of [`create_table`](Self::create_table)).
     ///
     /// # Errors
     ///
     /// [`Error::TableNotFound`]; what a commit gives.
     pub fn drop_table(&self, name: &str) -> Result<()> {
         let engine = self.engine();
-        engine.check_healthy()?;
-        let lsn = engine.catalog.lock().drop_table(name, &engine.stripes, &engine.log)?;
+        let mut catalog = engine.lock_catalog_to_change()?;
+        let lsn = catalog.drop_table(name, &engine.stripes, &engine.log)?;
+        engine.reclaim_in_memory(&mut catalog)?;
+        drop(catalog);
         engine.checkpointer.nudge();
         self.wait_for_catalog(lsn)
     }
@@ -241,9 +249,7 @@ impl Database {
     /// As [`write`](Self::write).
     pub fn submit(&self, batch: &mut WriteBatch, durability: Durability) -> Result<CommitTicket> {
         let commit = commit_batch(self.engine(), batch)?;
-        if durability == Durability::Eventual {
-            self.engine().flusher.nudge();
-        }
+        self.engine().flusher.nudge(); // whoever does not wait still gets it flushed soon
         Ok(CommitTicket::new(self.engine(), commit, durability))
     }
 
@@ -266,11 +272,11 @@ impl Database {
     }
 
     /// Closes the database: flushes and takes a checkpoint, so that the next opening has nothing to replay. Handles that
-    /// survive it get [`Error::Closed`].
+    /// survive it get [`Error::Closed`]; closing again does nothing.
     ///
     /// # Errors
     ///
-    /// What the flush or the checkpoint gave: the next opening recovers. [`Error::Closed`] if it is closed already.
+    /// What the flush or the checkpoint gave: the next opening recovers.
     pub fn close(&self) -> Result<()> {
         self.handle.close()
     }
@@ -330,7 +336,7 @@ impl Engine {
     fn close(&self) -> Result<()> {
         let mut maintenance = self.maintenance.lock();
         if std::mem::replace(&mut maintenance.closed, true) {
-            return Err(Error::Closed);
+            return Ok(());
         }
         {
             let mut catalog = self.catalog.lock();
@@ -340,6 +346,19 @@ impl Engine {
         let closed = self.flush_and_checkpoint();
         maintenance.disk_lock = None;
         closed
+    }
+
+    fn lock_catalog_to_change(&self) -> Result<MutexGuard<'_, Catalog>> {
+        let catalog = self.catalog.lock();
+        catalog.check_open()?;
+        self.check_healthy()?;
+        Ok(catalog)
+    }
+
+    /// In memory no thread frees the pages of dropped tables, and there is nowhere else to put new ones.
+    fn reclaim_in_memory(&self, catalog: &mut Catalog) -> Result<()> {
+        while !self.on_disk && catalog.free_some(Journal::Log(&self.log))? {}
+        Ok(())
     }
 
     fn flush_and_checkpoint(&self) -> Result<()> {

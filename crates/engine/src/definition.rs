@@ -98,8 +98,16 @@ impl<K: Key + ?Sized, V: Value + ?Sized> TableDef<K, V> {
         }
         Err(Error::TypeMismatch {
             table: self.name.into(),
-            stored: format!("{} → {}", table.key_type, table.value_type),
-            asked: format!("{key} → {value}"),
+            stored: format!("keys {} and values {}", table.key_type, table.value_type),
+            asked: format!("keys {key} and values {value}"),
         })
     }
 }
+
+impl<K: ?Sized, V: ?Sized> Clone for TableDef<K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: ?Sized, V: ?Sized> Copy for TableDef<K, V> {}

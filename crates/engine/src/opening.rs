@@ -20,6 +20,7 @@ use aquifer_io::{Disk, DiskLock, open_disk};
 use aquifer_pools::{Budget, Reservation};
 use aquifer_sync::{Arc, Mutex, Rank};
 use aquifer_wal::{Log, LogOptions, Lsn};
+use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -27,6 +28,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 const DATA: &str = "data";
 const DATA_NEW: &str = "data.new";
 const LOCK: &str = "LOCK";
+/// What the log adds to a record.
+const RECORD_FRAME_BYTES_MAX: usize = 10;
 
 /// What all ways of opening have in common.
 struct Opening {
@@ -192,7 +195,7 @@ impl Opening {
             log: parts.log,
             stripes: Stripes::new(limits.stripes),
             on_disk,
-            record_bytes_inside_gate: limits.ring_bytes / 4,
+            record_bytes_inside_gate: limits.ring_bytes / 4 - RECORD_FRAME_BYTES_MAX,
             backend: parts.backend,
             incarnation: parts.report.incarnation,
             recovery: parts.report,
@@ -233,7 +236,7 @@ fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> 
         let what = format!(
             "the directory is not empty (it holds {other:?}) and no Aquifer database; choose another"
         );
-        return Err(Error::Format { what });
+        return Err(Error::Usage { what });
     }
     if !has(LOG_DIRECTORY) {
         disk.create_directory(LOG_DIRECTORY)?;
@@ -254,12 +257,12 @@ fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// Sixteen bytes that no other database has: from the hasher's seed, which the system draws, and the time.
+/// Sixteen bytes that no other database has: from the keys of two hashers, which the system draws, and the time.
 fn new_database_id() -> [u8; 16] {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let half = |salt: u32| ahash::RandomState::new().hash_one((now, salt, std::process::id())).to_le_bytes();
     let mut id = [0; 16];
-    id[..8].copy_from_slice(&half(1));
-    id[8..].copy_from_slice(&half(2));
+    for half in id.chunks_mut(8) {
+        half.copy_from_slice(&RandomState::new().hash_one((now, std::process::id())).to_le_bytes());
+    }
     id
 }

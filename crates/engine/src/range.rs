@@ -86,21 +86,21 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
 
 /// Reads records as encoded bytes, from either end, without allocating for each. Reads what is committed page by page, and
 /// holds nothing between calls.
-#[derive(Debug)]
 pub struct Scan<'t> {
-    cursor: Result<Cursor<'t>>,
+    table: &'t TableCore,
+    cursor: Cursor<'t>,
+}
+
+impl fmt::Debug for Scan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scan").field("table", &self.table.name).finish_non_exhaustive()
+    }
 }
 
 impl<'t> Scan<'t> {
     pub(crate) fn new(table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
-        let cursor = table.check_usable().map(|()| {
-            table.tree.cursor(&table.pager, from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice))
-        });
-        Scan { cursor }
-    }
-
-    fn cursor(&mut self) -> Result<&mut Cursor<'t>> {
-        self.cursor.as_mut().map_err(|error| error.clone())
+        let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+        Scan { table, cursor: table.tree.cursor(&table.pager, from, to) }
     }
 
     /// The next record from the front, valid until the next call.
@@ -110,7 +110,8 @@ impl<'t> Scan<'t> {
     /// A page that cannot be read; a table that is dropped or closed.
     #[expect(clippy::should_implement_trait, reason = "it lends what it returns")]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        Ok(self.cursor()?.next()?)
+        self.table.check_usable()?; // each time: it may have been closed since the last
+        self.table.reading(self.cursor.next())
     }
 
     /// The next record from the back, valid until the next call.
@@ -119,34 +120,34 @@ impl<'t> Scan<'t> {
     ///
     /// As [`next`](Self::next).
     pub fn next_back(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        Ok(self.cursor()?.next_back()?)
+        self.table.check_usable()?;
+        self.table.reading(self.cursor.next_back())
     }
 }
 
 /// Records in order of their keys, from either end.
 pub struct Range<'t, K: ?Sized, V: ?Sized> {
     scan: Scan<'t>,
-    table: &'t TableCore,
     ended: bool,
     types: PhantomData<fn(&K, &V)>,
 }
 
 impl<K: ?Sized, V: ?Sized> fmt::Debug for Range<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Range").field("table", &self.table.name).finish_non_exhaustive()
+        f.debug_struct("Range").field("table", &self.scan.table.name).finish_non_exhaustive()
     }
 }
 
 impl<'t, K: Key + ?Sized, V: Value + ?Sized> Range<'t, K, V> {
     pub(crate) fn new(table: &'t TableCore, bounds: Bounds) -> Self {
-        Range { scan: Scan::new(table, bounds), table, ended: false, types: PhantomData }
+        Range { scan: Scan::new(table, bounds), ended: false, types: PhantomData }
     }
 
     fn step(&mut self, back: bool) -> Option<Result<(K::Owned, V::Owned)>> {
         if self.ended {
             return None;
         }
-        let table = self.table;
+        let table = self.scan.table;
         let record = if back { self.scan.next_back() } else { self.scan.next() };
         let decoded = record.and_then(|record| {
             record

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use std::ops::Bound;
 
 /// Keys given to the index at a time by `multi_get`.
-const KEYS_AT_ONCE: usize = 1024;
+const KEYS_AT_ONCE: usize = 256;
 
 /// A sorted table: keys of type `K`, values of type `V`, bytes unless told otherwise.
 ///
@@ -106,7 +106,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         self.core.check_usable()?;
         scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
-            Ok(self.core.tree.get_into(&self.core.pager, encoded, out)?)
+            self.core.reading(self.core.tree.get_into(&self.core.pager, encoded, out))
         })
     }
 
@@ -131,7 +131,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         self.core.check_usable()?;
         scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
-            Ok(self.core.tree.contains(&self.core.pager, encoded)?)
+            self.core.reading(self.core.tree.contains(&self.core.pager, encoded))
         })
     }
 
@@ -145,25 +145,30 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         keys: impl IntoIterator<Item = Q>,
     ) -> Result<Vec<Option<V::Owned>>> {
         self.core.check_usable()?;
-        let (tree, pager) = (self.core.tree, &self.core.pager);
-        let encoded: Vec<Vec<u8>> = keys
-            .into_iter()
-            .map(|key| {
-                let mut out = Vec::new();
-                key.borrow().encode(&mut out);
-                out
-            })
-            .collect();
-        let mut values = Vec::with_capacity(encoded.len());
-        let mut value = Vec::new();
-        for chunk in encoded.chunks(KEYS_AT_ONCE) {
-            let chunk: Vec<&[u8]> = chunk.iter().map(Vec::as_slice).collect();
-            tree.load_leaves(pager, &chunk)?;
-            for key in chunk {
-                let found = tree.get_into(pager, key, &mut value)?;
-                values.push(found.then(|| self.decode_value(&value)).transpose()?);
-            }
+        let core = &*self.core;
+        let mut encoded = Vec::new();
+        let mut ends = Vec::new();
+        for key in keys {
+            key.borrow().encode(&mut encoded);
+            ends.push(encoded.len());
         }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let keys: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &encoded[start..end]).collect();
+        // Where nothing can miss, looking for what misses would only cost a second descent.
+        let load = keys.len() > 1 && !self.engine().all_pages_in_memory();
+        let mut values = Vec::with_capacity(keys.len());
+        scratch::with(&scratch::READ, |value| {
+            for chunk in keys.chunks(KEYS_AT_ONCE) {
+                if load {
+                    core.reading(core.tree.load_leaves(&core.pager, chunk))?;
+                }
+                for key in chunk {
+                    let found = core.reading(core.tree.get_into(&core.pager, key, value))?;
+                    values.push(found.then(|| self.decode_value(value)).transpose()?);
+                }
+            }
+            Ok::<(), Error>(())
+        })?;
         Ok(values)
     }
 
@@ -266,7 +271,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// As [`get`](Self::get).
     pub fn len_estimate(&self) -> Result<u64> {
         self.core.check_usable()?;
-        Ok(self.core.tree.len_estimate(&self.core.pager)?)
+        self.core.reading(self.core.tree.len_estimate(&self.core.pager))
     }
 
     /// All records, in order of their keys.

@@ -91,6 +91,12 @@ impl TableCore {
         }
     }
 
+    /// What a read of its pages gave. One that failed while the table was dropped or closed says that.
+    #[inline]
+    pub(crate) fn reading<T>(&self, result: aquifer_buffer::Result<T>) -> Result<T> {
+        result.map_err(|error| self.check_usable().err().unwrap_or_else(|| error.into()))
+    }
+
     pub(crate) fn set_state(&self, state: TableState) {
         // Relaxed: see `check_usable`.
         self.state.store(state as u8, Ordering::Relaxed);

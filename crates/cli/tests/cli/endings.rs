@@ -84,3 +84,13 @@ fn a_reader_that_goes_away_is_no_failure() {
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn an_output_that_fails_ends_with_6() {
+    let place = Place::loaded("a\t1\n");
+    for line in ["get DB t a", "scan DB t", "stats DB", "tables DB --json"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let run = place.run_into(line, full);
+        run.failed(6, &["cannot write to standard output"]);
+    }
+}

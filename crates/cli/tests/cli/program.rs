@@ -72,12 +72,22 @@ impl Place {
         Run::of(child.wait_with_output().unwrap())
     }
 
+    /// The same, with standard output somewhere else.
+    pub fn run_into(&self, line: &str, out: std::fs::File) -> Run {
+        Run::of(self.command(8, line.split_whitespace()).stdout(out).output().unwrap())
+    }
+
     /// Starts the program, all three streams being pipes.
     pub fn spawn<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Child {
         self.spawn_in(8, words)
     }
 
     fn spawn_in<W: AsRef<OsStr>>(&self, budget_mib: u32, words: impl IntoIterator<Item = W>) -> Child {
+        let mut command = self.command(budget_mib, words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn command<W: AsRef<OsStr>>(&self, budget_mib: u32, words: impl IntoIterator<Item = W>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aquifer"));
         for word in words {
             match word.as_ref() {
@@ -87,7 +97,7 @@ impl Place {
         }
         // Small budgets: many tests run at once.
         command.args(["--budget", &budget_mib.to_string()]).current_dir(self.dir.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        command
     }
 }
 

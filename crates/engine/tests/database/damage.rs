@@ -47,11 +47,16 @@ fn the_undamaged_files_are_fine() {
 fn foreign_empty_and_cut_files_are_refused() {
     let whole = killed();
     let segment = whole.keys().find(|name| name.starts_with("log/")).unwrap().clone();
-    let cases: [(&str, &str, Box<dyn Fn(&mut Vec<u8>)>); 7] = [
+    type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+    let cases: [(&str, &str, Damage); 7] = [
         ("empty data", "data", Box::new(|bytes| bytes.clear())),
-        ("random data", "data", Box::new(|bytes| bytes.iter_mut().enumerate().for_each(|(n, b)| *b = n as u8 ^ 0x5A))),
+        (
+            "random data",
+            "data",
+            Box::new(|bytes| bytes.iter_mut().enumerate().for_each(|(n, b)| *b = n as u8 ^ 0x5A)),
+        ),
         ("zeroed data", "data", Box::new(|bytes| bytes.fill(0))),
-        ("half of data", "data", Box::new(|bytes| bytes.truncate(bytes.len() / 2 / 4096 * 4096))),
+        ("cut data", "data", Box::new(|bytes| bytes.truncate(40 * 4096))),
         ("text as data", "data", Box::new(|bytes| *bytes = b"SQLite format 3\0".repeat(8192))),
         ("empty segment", &segment, Box::new(|bytes| bytes.clear())),
         ("zeroed segment", &segment, Box::new(|bytes| bytes.fill(0))),
@@ -90,8 +95,11 @@ fn an_older_superblock_is_no_way_back() {
 fn a_newer_format_is_named() {
     let mut contents = killed();
     let data = contents.get_mut("data").unwrap();
-    for at in [8, 65536 + 8] {
-        data[at] = 99;
+    for start in [0, 65536] {
+        let block = &mut data[start..start + 4096];
+        block[8] = 99;
+        let crc = aquifer_codec::checksum::crc32c(0, &block[..4092]);
+        block[4092..].copy_from_slice(&crc.to_le_bytes());
     }
     let error = options(&TornDisk::with_contents(&contents)).open("").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format, "{error}");
@@ -134,7 +142,9 @@ fn flipped_bits_never_change_what_is_read() {
                     }
                     // The last batch of a log that a kill left open cannot be told from one that was never written.
                     Ok(read) if name.starts_with("log/") => assert!(
-                        read == expected["t"] || db.recovery_report().tail_cut_bytes > 0 || lost_only_the_end(&read),
+                        read == expected["t"]
+                            || db.recovery_report().tail_cut_bytes > 0
+                            || lost_only_the_end(&read),
                         "{context}"
                     ),
                     Ok(read) => assert!(read == expected["t"], "{context}"),
@@ -178,10 +188,14 @@ fn verification_names_damaged_pages_and_their_owners() {
         })
         .unwrap();
     assert!(!report.is_clean());
-    assert!(report.faults.iter().all(|fault| fault.owner.as_deref() != Some("healthy")), "{:?}", report.faults);
+    assert!(
+        report.faults.iter().all(|fault| fault.owner.as_deref() != Some("healthy")),
+        "{:?}",
+        report.faults
+    );
     let sick: Vec<_> = report.faults.iter().filter(|fault| fault.owner.as_deref() == Some("sick")).collect();
     assert!(!sick.is_empty() && sick.iter().all(|fault| fault.page.is_some()));
-    assert!(sick[0].to_string().starts_with("sick: page "), "{}", sick[0]);
+    assert!(sick[0].to_string().contains(" of table sick: "), "{}", sick[0]);
     stages.dedup();
     assert_eq!(stages, [aquifer::VerifyStage::Tables, aquifer::VerifyStage::Pages]);
     let healthy = report.tables.iter().find(|table| table.name == "healthy").unwrap();

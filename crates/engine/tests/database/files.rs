@@ -26,7 +26,7 @@ fn presence_is_what_was_asked_for() {
     small().open(&path).unwrap();
     fs::write(dir.path().join("letter.txt"), "dear").unwrap();
     let error = Database::open(dir.path()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Format, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
 }
 
 #[test]

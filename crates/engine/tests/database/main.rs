@@ -1,15 +1,32 @@
 //! The database as its users see it.
+//!
+//! | module | checks |
+//! |---|---|
+//! | `api`, `reads`, `writes`, `typed`, `batches` | what each call does |
+//! | `lifecycle`, `files` | opening, closing, tables that come and go, a second opener |
+//! | `memory` | databases in memory, small budgets, data larger than memory |
+//! | `threads` | many threads at once, also while power is lost |
+//! | `crash`, `power_loss` | random work with crashes, against a model |
+//! | `faults` | failing and full disks |
+//! | `damage` | files that are not what was written |
+//! | `log_volume` | how much is logged |
+//! | `disk`, `model` | the means |
 
+mod api;
 mod batches;
 mod crash;
-#[allow(dead_code, reason = "damage, full disks and failing reads are for the tests of faults")]
+mod damage;
 mod disk;
+mod faults;
 mod files;
+mod lifecycle;
 mod log_volume;
+mod memory;
 mod model;
 mod power_loss;
 mod reads;
 mod threads;
+mod typed;
 mod writes;
 
 use aquifer::{Database, Options, Table, TableOptions};
