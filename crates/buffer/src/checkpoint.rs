@@ -90,6 +90,7 @@ impl Pager {
         let epoch = self.epoch() + 1;
         self.set_epoch(epoch);
         self.set_checkpoint_epoch(epoch);
+        self.stats.epoch_began();
         let free = self.epochs.flip(epoch);
         self.free_slots(&free);
         self.ids.lock().flip();
@@ -183,7 +184,7 @@ impl Pager {
                 buffer.copy_from_slice(bytes);
             }
             let images: Vec<Image> =
-                copies.iter().map(|&(page, _)| Image { page, epoch: 0, frame: None }).collect();
+                copies.into_iter().map(|(page, _)| Image { page, epoch: 0, frame: None }).collect();
             // If it fails, the next flip covers these pages: each is dirty in a later epoch.
             self.write_images(&images, buffers)?;
         }
@@ -322,7 +323,7 @@ impl Pager {
         let State::Durable { superseded } = flip.state else { panic!("release comes after install") };
         self.free_slots(&superseded);
         let file = self.file.as_ref().expect("a database in memory takes no checkpoints");
-        self.space.lock().shorten(file)?;
+        self.lock_space().shorten(file)?;
         Ok(())
     }
 

@@ -15,11 +15,16 @@ use crate::pager::Pager;
 use crate::translation::{FrameId, Location};
 use crate::{Error, PageId, Result};
 use aquifer_io::Buffer;
+use aquifer_pools::Account;
 use aquifer_sync::Version;
 use std::time::{Duration, Instant};
 
 /// Clean pages that one search is content with.
 const CLEAN_WANTED: usize = 16;
+/// Searches of one call for free frames ahead of need.
+const EVICTIONS_AHEAD: usize = 8;
+/// Frames that no other use of memory gets.
+const FRAMES_MIN: usize = 32;
 
 /// A dirty page being written, and what it looked like.
 struct Writing {
@@ -37,12 +42,16 @@ impl Pager {
     ///
     /// [`Error::Budget`] if nothing can be evicted within `patience`, or what writing a page gave.
     pub(crate) fn take_frame(&self, patience: Duration) -> Result<FrameId> {
+        self.evict_until(patience, || self.frames.try_take())
+    }
+
+    fn evict_until(&self, patience: Duration, take: impl Fn() -> Option<FrameId>) -> Result<FrameId> {
         let mut begun = None;
         loop {
-            if let Some(frame) = self.frames.try_take() {
+            if let Some(frame) = take() {
                 return Ok(frame);
             }
-            if self.evict_some()? > 0 {
+            if self.evict_some(self.evict_batch)? > 0 || self.frames.free_frames() > 0 {
                 continue;
             }
             if begun.get_or_insert_with(Instant::now).elapsed() >= patience || self.file.is_none() {
@@ -55,9 +64,13 @@ impl Pager {
     /// Makes sure that a structural change finds its frames and page ids.
     pub(crate) fn prepare_frames(&self) -> Result<()> {
         self.grow_page_table()?;
-        let frame = self.take_frame(Duration::from_secs(10))?;
-        self.frames.put(&[frame]);
-        Ok(())
+        let patience = Duration::from_secs(10);
+        let mut frames = vec![self.take_frame(patience)?];
+        // The split of a root needs two at once.
+        let second = self.take_frame(patience);
+        frames.extend(second.iter().copied());
+        self.frames.put(&frames);
+        second.map(drop)
     }
 
     /// Work for a background thread: keeps some frames free ahead of need. Whether anything was done.
@@ -71,54 +84,88 @@ impl Pager {
             return Ok(false);
         }
         let mut done = false;
-        while self.frames.free_frames() < self.free_ahead && self.evict_some()? > 0 {
+        for _ in 0..EVICTIONS_AHEAD {
+            if self.frames.free_frames() >= self.free_ahead || self.evict_some(self.free_ahead as usize)? == 0
+            {
+                break;
+            }
             done = true;
         }
         Ok(done)
     }
 
-    /// Gives memory of frames back to the budget for another account. Whether any was.
-    pub(crate) fn surrender_frames(&self, bytes: usize) -> Result<bool> {
-        let frames = bytes.div_ceil(self.frames.page_bytes());
-        let mut taken = Vec::new();
-        for _ in 0..frames {
-            match self.take_frame(Duration::from_secs(1)) {
+    /// Moves memory of frames to another account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Budget`] if too few frames would be left, or none can be evicted; what writing a page gave. Nothing has
+    /// moved then.
+    pub(crate) fn surrender_frames(&self, bytes: usize, to: &Account) -> Result<()> {
+        let page_bytes = self.frames.page_bytes();
+        let wanted = bytes.div_ceil(page_bytes);
+        let live = self.frames.committed() as usize - self.frames.surrendered();
+        if live < wanted + FRAMES_MIN {
+            return Err(self.exhausted(bytes));
+        }
+        let mut taken = Vec::with_capacity(wanted);
+        while taken.len() < wanted {
+            match self.evict_until(Duration::from_secs(1), || self.frames.try_take_committed()) {
                 Ok(frame) => taken.push(frame),
-                Err(Error::Budget(_)) => break,
                 Err(error) => {
                     self.frames.put(&taken);
                     return Err(error);
                 }
             }
         }
-        Ok(self.frames.surrender(&taken) > 0)
+        self.frames.surrender(&taken, to);
+        to.give_back(wanted * page_bytes - bytes);
+        Ok(())
     }
 
-    /// One search of bounded length. Returns how many frames became free.
-    fn evict_some(&self) -> Result<usize> {
+    /// One search of bounded length; writes dirty pages if few are clean and there are fewer than `enough` free frames.
+    /// Returns how many frames became free.
+    fn evict_some(&self, enough: usize) -> Result<usize> {
         if self.file.is_none() {
             return Ok(0);
         }
+        let (mut count, dirty) = self.search(self.evict_batch);
+        if count < CLEAN_WANTED / 4 && !dirty.is_empty() {
+            match self.evict_dirty(&dirty, enough) {
+                Ok(freed) => count += freed,
+                Err(_) if count > 0 => {} // what is clean serves as well
+                Err(error) => {
+                    // Readers must go on when writing fails: look at every frame for a clean one.
+                    count = self.search(0).0;
+                    if count == 0 {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        self.stats.evicted(count);
+        Ok(count)
+    }
+
+    /// Frees clean frames that are not in use, a few at most; how many, and the dirty ones met on the way, until these are
+    /// `dirty_most`. With 0 it passes by the dirty ones.
+    fn search(&self, dirty_most: usize) -> (usize, Vec<FrameId>) {
         let mut freed = Vec::new();
         let mut dirty = Vec::new();
         // Two rounds: the first cools every page, the second finds the cool ones.
         let mut steps = 2 * self.frames.committed() as usize + 1;
-        while steps > 0 && freed.len() < CLEAN_WANTED && dirty.len() < self.evict_batch {
+        while steps > 0 && freed.len() < CLEAN_WANTED && (dirty_most == 0 || dirty.len() < dirty_most) {
             steps -= 1;
             let Some(frame) = self.frames.advance_hand() else { continue };
             if self.frames.header(frame).dirty_epoch() != 0 {
-                dirty.push(frame);
+                if dirty_most > 0 {
+                    dirty.push(frame);
+                }
             } else if self.evict_clean(frame) {
                 freed.push(frame);
             }
         }
-        let mut count = freed.len();
         self.frames.put(&freed);
-        if count < CLEAN_WANTED / 4 && !dirty.is_empty() {
-            count += self.evict_dirty(&dirty)?;
-        }
-        self.stats.evicted(count);
-        Ok(count)
+        (freed.len(), dirty)
     }
 
     /// Takes a clean page out of its frame. Whether it could.
@@ -139,11 +186,11 @@ impl Pager {
     }
 
     /// Writes dirty pages in one batch and takes those out of their frames that nobody has touched since (W1).
-    fn evict_dirty(&self, frames: &[FrameId]) -> Result<usize> {
+    fn evict_dirty(&self, frames: &[FrameId], enough: usize) -> Result<usize> {
         // One batch at a time: its memory is reserved once, and those who wait find free frames afterwards.
         let mut buffers = self.eviction.lock();
-        if self.frames.free_frames() as usize > self.evict_batch {
-            return Ok(1); // somebody else has made room meanwhile
+        if self.frames.free_frames() as usize >= enough {
+            return Ok(0); // somebody else has made room meanwhile
         }
         let mut writing = Vec::with_capacity(frames.len());
         let mut filled = Vec::with_capacity(frames.len());
@@ -248,11 +295,12 @@ impl Pager {
             && header.page() == claim.page.0
             && header.dirty_epoch() == claim.epoch;
         if !(written && same) {
+            let freed = header.page() == 0; // FR5: by a change that left the frame to this thread
             header.latch.unlock_unchanged();
             if written {
                 self.free_slots(&[claim.location.slot]); // never referred to
             }
-            return false;
+            return freed;
         }
         self.table.set_location(claim.page, claim.location);
         let superseded = self.epochs.record(claim.epoch, claim.page, claim.location);
@@ -266,3 +314,6 @@ impl Pager {
         true
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

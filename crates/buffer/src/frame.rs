@@ -7,7 +7,8 @@
 //! - **FR2** `page`, `dirty_epoch` and `flags` change only under the frame's exclusive latch.
 //! - **FR3** `page` is 0 exactly while the frame holds no page: it is free, or being loaded.
 //! - **FR4** At most one thread has set `WRITING` on a frame, and that thread clears it.
-//! - **FR5** A frame number is in the free list at most once, and then its `page` is 0.
+//! - **FR5** A frame number is in the free list at most once, and then its `page` is 0 and it is not `WRITING`: the frame of a
+//!   page that is freed while it is being written is put there by who writes.
 
 use crate::translation::FrameId;
 use crate::{Error, Result};
@@ -111,7 +112,7 @@ pub(crate) struct Frames {
 #[derive(Debug, Default)]
 struct Pool {
     free: Vec<FrameId>,
-    /// Frames whose memory was given back to the budget: usable again once it is taken anew.
+    /// Frames whose memory went to another account: usable again once it is taken anew.
     surrendered: Vec<FrameId>,
 }
 
@@ -181,15 +182,24 @@ impl Frames {
         self.free_count.load(Ordering::Relaxed) // a hint
     }
 
-    /// Frames whose memory went back to the budget.
+    /// Frames whose memory went to other accounts.
     pub(crate) fn surrendered(&self) -> usize {
         self.pool.lock().surrendered.len()
     }
 
     /// A free frame, if there is one; from new memory if the budget allows. Never waits for the disk.
     pub(crate) fn try_take(&self) -> Option<FrameId> {
+        self.take(true)
+    }
+
+    /// A free frame, if there is one that has its memory already.
+    pub(crate) fn try_take_committed(&self) -> Option<FrameId> {
+        self.take(false)
+    }
+
+    fn take(&self, may_grow: bool) -> Option<FrameId> {
         let mut pool = self.pool.lock();
-        if pool.free.is_empty() {
+        if pool.free.is_empty() && may_grow {
             self.grow(&mut pool);
         }
         let frame = pool.free.pop()?;
@@ -237,16 +247,14 @@ impl Frames {
         pool.free.extend((committed..total).rev().map(|frame| FrameId(frame as u32)));
     }
 
-    /// Gives the memory of free frames back to the budget, for another use of it. Returns how many bytes.
-    pub(crate) fn surrender(&self, frames: &[FrameId]) -> usize {
+    /// Gives the memory of free frames to another account of the budget.
+    pub(crate) fn surrender(&self, frames: &[FrameId], to: &Account) {
         for &frame in frames {
             debug_assert_eq!(self.header(frame).page(), 0, "FR5");
             self.bytes.discard(frame.0 as usize * self.page_bytes, self.page_bytes);
         }
         self.pool.lock().surrendered.extend_from_slice(frames);
-        let bytes = frames.len() * self.page_bytes;
-        self.account.give_back(bytes);
-        bytes
+        self.account.transfer(frames.len() * self.page_bytes, to);
     }
 
     /// Moves the clock's hand over one frame: the frame, if its page has not been used since the last time.

@@ -61,6 +61,7 @@ impl Pager {
                 self.epochs.wait_for_copy_room(COPY_WAIT);
                 Ok(())
             }
+            Retry::Damaged(page, what) => Err(self.corrupt(page, what)),
         }
     }
 
@@ -214,11 +215,12 @@ impl Pager {
     }
 
     fn no_such_page(&self, page: PageId) -> Error {
-        Error::Corrupt {
-            page,
-            slot: 0,
-            offset: 0,
-            what: "something refers to it, but it does not exist".into(),
-        }
+        self.corrupt(page, "something refers to it, but it does not exist")
+    }
+
+    fn corrupt(&self, page: PageId, what: &str) -> Error {
+        let slot = self.table.entry(page).map_or(0, |_| self.table.location(page).slot);
+        let offset = self.file.as_ref().map_or(0, |file| file.offset(slot));
+        Error::Corrupt { page, slot, offset, what: what.into() }
     }
 }

@@ -84,9 +84,12 @@ pub(crate) fn read_map(
                         continue;
                     }
                     let first = base + index as u64 * span(entries as u64, height);
-                    if first >= u64::from(root.pages) {
-                        let what =
-                            format!("the page map names page {first}, beyond the last page {}", root.pages);
+                    let no_page = height == 1 && first == 0;
+                    if no_page || first >= u64::from(root.pages) {
+                        let what = format!(
+                            "the page map names page {first}; there are those from 1 to below {}",
+                            root.pages
+                        );
                         return Err(file.corrupt(PageId::NONE, node.slot, what));
                     }
                     if height == 1 {

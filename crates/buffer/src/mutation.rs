@@ -8,7 +8,7 @@
 //! - **E5** Freeing a page is a change and obeys the copy rule.
 
 use crate::PageId;
-use crate::frame::TAKEN;
+use crate::frame::{TAKEN, WRITING};
 use crate::page::{ExclusivePage, Optimistic, Retry};
 use crate::pager::Pager;
 use crate::translation::{Location, Residence};
@@ -112,10 +112,13 @@ impl<'p> Mutation<'p> {
         header.clear_flag(TAKEN);
         header.set_dirty_epoch(0);
         header.set_page(0);
+        let being_written = header.has(WRITING);
         self.pager.table.entry(id).expect("TR3").evict();
         page.set_changed();
         drop(page);
-        self.pager.frames.put(&[frame]);
+        if !being_written {
+            self.pager.frames.put(&[frame]); // else who writes it does (FR5)
+        }
         self.free_name(id);
         Ok(())
     }

@@ -32,6 +32,8 @@ pub enum Retry {
     Frames,
     /// No room for the copy that the checkpoint under way needs.
     Copies,
+    /// This page is what was written, but makes no sense to who reads it, and why. Resolving it is an error.
+    Damaged(PageId, &'static str),
 }
 
 impl From<Restart> for Retry {
@@ -105,6 +107,11 @@ impl SharedPage<'_> {
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: PG1, FR1: the frame is mapped, and nobody writes while the latch is held.
         unsafe { std::slice::from_raw_parts(self.start, self.page_bytes) }
+    }
+
+    /// Does it differ from what was written of it last?
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.header.dirty_epoch() != 0
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{Error, PagerStats, Result, Superblock};
 use aquifer_io::{Buffer, Disk};
 use aquifer_pools::{Account, Budget, BudgetExhausted, Reservation};
 use aquifer_sync::atomic::{AtomicU64, Ordering};
-use aquifer_sync::{Arc, Gate, Mutex, Rank, thread};
+use aquifer_sync::{Arc, Gate, Mutex, MutexGuard, Rank, thread};
 use std::time::Duration;
 
 /// How to make a [`Pager`].
@@ -49,6 +49,8 @@ pub struct Pager {
     // Each behind its own lock.
     pub(crate) ids: Mutex<PageIds>,
     pub(crate) space: Mutex<Space>,
+    /// Slots that are free, and that `space` has not heard of yet.
+    returned: Mutex<Vec<u32>>,
     pub(crate) epochs: Epochs,
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) poisoned: Mutex<Option<String>>,
@@ -136,6 +138,7 @@ impl Pager {
             gate: Gate::new(),
             ids: Mutex::new(Rank::Epoch, PageIds::new(1, Vec::new())),
             space: Mutex::new(Rank::Space, space),
+            returned: Mutex::new(Rank::Leaf, Vec::new()),
             epochs: Epochs::new(copies_max),
             superblock: Mutex::new(Rank::Epoch, superblock),
             poisoned: Mutex::new(Rank::Leaf, None),
@@ -187,11 +190,11 @@ impl Pager {
             return Err(Error::Full { what: "every page id is in use" });
         }
         let bytes = (pages - committed) as usize * PAGE_TABLE_BYTES_PER_PAGE;
-        while let Err(exhausted) = self.table_account.take(bytes) {
-            // The table comes before cached pages.
-            if self.file.is_none() || !self.surrender_frames(bytes)? {
+        if let Err(exhausted) = self.table_account.take(bytes) {
+            if self.file.is_none() {
                 return Err(exhausted.into());
             }
+            self.surrender_frames(bytes, &self.table_account)?; // the table comes before cached pages
         }
         self.table.commit(pages)
     }
@@ -226,7 +229,7 @@ impl Pager {
     pub(crate) fn allocate_slots(&self, count: usize) -> Result<Vec<u32>> {
         let file = self.file.as_ref().expect("a database in memory has no slots");
         let mut slots = Vec::with_capacity(count);
-        let mut space = self.space.lock();
+        let mut space = self.lock_space();
         while slots.len() < count {
             match space.allocate((count - slots.len()) as u32, file) {
                 Ok(run) => slots.extend(run.start..run.start + run.len),
@@ -239,11 +242,19 @@ impl Pager {
         Ok(slots)
     }
 
+    /// Frees slots without waiting for the file system, which whoever allocates may do with `space` locked (G1).
     pub(crate) fn free_slots(&self, slots: &[u32]) {
         if !slots.is_empty() {
-            let mut space = self.space.lock();
-            slots.iter().for_each(|&slot| space.free(slot));
+            self.returned.lock().extend_from_slice(slots);
         }
+    }
+
+    /// The allocator, with all that was freed.
+    pub(crate) fn lock_space(&self) -> MutexGuard<'_, Space> {
+        let mut space = self.space.lock();
+        let returned = std::mem::take(&mut *self.returned.lock());
+        returned.into_iter().for_each(|slot| space.free(slot));
+        space
     }
 
     /// Whether frames can still be had from the budget, without evicting.
@@ -269,7 +280,7 @@ impl Pager {
     pub fn stats(&self) -> PagerStats {
         let page_bytes = self.page_bytes() as u64;
         let (slots, used) = {
-            let space = self.space.lock();
+            let space = self.lock_space();
             (u64::from(space.slots()), u64::from(space.used()))
         };
         let pages = self.ids.lock().in_use() as u64;

@@ -1,6 +1,8 @@
 //! Free slots of the data file.
 //!
-//! Not stored: derived from the page map at open.
+//! Not stored: derived from the page map at open. The file is seen as regions of [`REGION`] slots. Slots are given out
+//! region by region, from the front of each to its end, and the next region is always the one with the most free slots: whole
+//! free ones first, so that what is written together lies together. The file grows only when no region has enough.
 //!
 //! # Invariants
 //!
@@ -8,9 +10,11 @@
 //! - **SP2** Slots below `slots` lie within the file's allocated length; the first ones belong to the superblocks.
 //! - **SP3** Free slots that a durable checkpoint refers to are not free: the caller frees them only after a newer
 //!   checkpoint is durable (E3).
+//! - **SP4** `free_in[r]` is the number of free slots below `slots` in region `r`.
 
 use crate::Result;
 use crate::file::DataFile;
+use std::ops::Range;
 
 /// A run of consecutive slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,33 +28,52 @@ pub(crate) struct Run {
 pub(crate) struct Space {
     /// One bit a slot, set when used.
     used: Vec<u64>,
+    free_in: Vec<u16>,
     slots: u32,
     used_count: u32,
-    /// Where the next search begins.
-    hand: u32,
+    /// Where slots are being given out: the rest of a region.
+    hand: Range<u32>,
     reserved: u32,
 }
 
-/// Runs shorter than this are taken only when the file would have to grow much: they make writes small.
-const RUN_BYTES_WANTED: usize = 64 << 10;
+/// Slots of a region: four words of bits.
+const REGION: u32 = 256;
+/// A region with fewer free slots is used only when the file cannot grow: a fifth of the file may lie idle for the sake of
+/// large writes.
+const WORTHWHILE: u16 = (REGION / 5) as u16;
 /// The file grows by at least this.
 const GROWTH_BYTES: u64 = 1 << 20;
 
 impl Space {
     /// A file whose first `reserved` slots are taken, and that is `slots` slots long.
     pub(crate) fn new(reserved: u32, slots: u32) -> Self {
-        let slots = slots.max(reserved);
-        let mut space = Self {
-            used: vec![0; (slots as usize).div_ceil(64)],
-            slots,
-            used_count: 0,
-            hand: reserved,
-            reserved,
-        };
+        let mut space =
+            Self { used: Vec::new(), free_in: Vec::new(), slots: 0, used_count: 0, hand: 0..0, reserved };
+        space.set_slots(slots.max(reserved));
         for slot in 0..reserved {
             space.mark(slot);
         }
         space
+    }
+
+    /// The file has become longer, or shorter by free slots.
+    fn set_slots(&mut self, slots: u32) {
+        self.used.resize(slots.div_ceil(64) as usize, 0);
+        self.free_in.resize(slots.div_ceil(REGION) as usize, 0);
+        let changed = self.slots.min(slots)..self.slots.max(slots);
+        let longer = slots > self.slots;
+        self.slots = slots;
+        for region in changed.start / REGION..slots.div_ceil(REGION) {
+            let part = |of: &Range<u32>| {
+                let (start, end) = (region * REGION, (region + 1) * REGION);
+                (of.end.min(end).saturating_sub(of.start.max(start))) as u16
+            };
+            let free = &mut self.free_in[region as usize];
+            *free = if longer { *free + part(&changed) } else { *free - part(&changed) };
+        }
+        if self.hand.end > slots {
+            self.hand = 0..0;
+        }
     }
 
     /// Marks a slot that the page map refers to. `false` if it is out of range or marked already.
@@ -70,6 +93,7 @@ impl Space {
     fn mark(&mut self, slot: u32) {
         debug_assert!(!self.is_used(slot), "SP1: slot {slot} given out twice");
         self.used[slot as usize / 64] |= 1 << (slot % 64);
+        self.free_in[(slot / REGION) as usize] -= 1;
         self.used_count += 1;
     }
 
@@ -77,75 +101,45 @@ impl Space {
     pub(crate) fn free(&mut self, slot: u32) {
         debug_assert!(self.is_used(slot), "SP1: slot {slot} freed twice");
         self.used[slot as usize / 64] &= !(1 << (slot % 64));
+        self.free_in[(slot / REGION) as usize] += 1;
         self.used_count -= 1;
     }
 
-    /// Between 1 and `most` slots in one run; the file grows if that serves better than holes, or must.
+    /// Between 1 and `most` slots in one run; the file grows if that serves better than holes, or must. O(1), and
+    /// O(regions) once for each region that is used up.
     ///
     /// # Errors
     ///
     /// The file system's, when it has no space and the file no hole.
     pub(crate) fn allocate(&mut self, most: u32, file: &DataFile) -> Result<Run> {
-        let wanted = most.min((RUN_BYTES_WANTED / file.page_bytes()).max(1) as u32);
-        let free = self.slots - self.used_count;
-        if let Some(run) = self.find(self.hand, self.slots, wanted, most) {
-            return Ok(self.take(run));
+        if let Some(run) = self.next_run(most) {
+            return Ok(run);
         }
-        if let Some(run) = self.find(self.reserved, self.hand, wanted, most) {
-            return Ok(self.take(run));
+        let grown = if self.emptiest().1 < WORTHWHILE { self.grow(most, file) } else { Ok(()) };
+        let (region, free) = self.emptiest();
+        if free == 0 {
+            return Err(grown.expect_err("SP4: a file that has grown has free slots"));
         }
-        let holes_are_many = u64::from(free) * 5 > u64::from(self.slots);
-        if holes_are_many && let Some(run) = self.find(self.reserved, self.slots, 1, most) {
-            return Ok(self.take(run));
-        }
-        let end = self.slots;
-        let grown = self.grow(most, file);
-        // Where the free tail begins, so that what is new continues it.
-        let tail = (self.reserved..end)
-            .rev()
-            .find(|&slot| self.is_used(slot))
-            .map_or(self.reserved, |last| last + 1);
-        let from = if grown.is_ok() { tail } else { self.reserved };
-        match (self.find(from, self.slots, 1, most), grown) {
-            (Some(run), _) => Ok(self.take(run)),
-            (None, Err(error)) => Err(error),
-            (None, Ok(())) => unreachable!("the file has just grown"),
-        }
+        self.hand = region * REGION..((region + 1) * REGION).min(self.slots);
+        Ok(self.next_run(most).expect("SP4: the region has free slots"))
     }
 
-    fn take(&mut self, run: Run) -> Run {
-        for slot in run.start..run.start + run.len {
-            self.mark(slot);
-        }
-        self.hand = run.start + run.len;
-        run
+    /// The region with the most free slots, the first of equals.
+    fn emptiest(&self) -> (u32, u16) {
+        let most = self.free_in.iter().copied().max().unwrap_or(0);
+        let region = self.free_in.iter().position(|&free| free == most).unwrap_or(0);
+        (region as u32, most)
     }
 
-    /// The first run of at least `wanted` free slots in `[from, to)`, cut to `most`. O(slots / 64).
-    fn find(&self, from: u32, to: u32, wanted: u32, most: u32) -> Option<Run> {
-        let (mut at, mut start, mut len) = (from, from, 0);
-        while at < to {
-            let word = self.used[at as usize / 64];
-            if at.is_multiple_of(64) && at + 64 <= to && (word == u64::MAX || word == 0) {
-                len = if word == 0 { len + 64 } else { 0 };
-                at += 64;
-            } else {
-                len = if self.is_used(at) { 0 } else { len + 1 };
-                at += 1;
-            }
-            if len == 0 {
-                start = at;
-            }
-            if len >= most {
-                return Some(Run { start, len: most });
-            }
-            // The run ends here: good enough?
-            let ends = at == to || self.is_used(at);
-            if ends && len >= wanted {
-                return Some(Run { start, len });
-            }
-        }
-        None
+    /// Takes the next run under the hand.
+    fn next_run(&mut self, most: u32) -> Option<Run> {
+        let mut hand = self.hand.clone();
+        let start = hand.find(|&slot| !self.is_used(slot))?;
+        let end = (start + most).min(hand.end);
+        let len = 1 + hand.take_while(|&slot| slot < end && !self.is_used(slot)).count() as u32;
+        (start..start + len).for_each(|slot| self.mark(slot));
+        self.hand.start = start + len;
+        Some(Run { start, len })
     }
 
     fn grow(&mut self, at_least: u32, file: &DataFile) -> Result<()> {
@@ -161,8 +155,7 @@ impl Space {
             }
             grown = file.allocate(end, bytes);
             if grown.is_ok() {
-                self.slots += slots as u32;
-                self.used.resize((self.slots as usize).div_ceil(64), 0);
+                self.set_slots(self.slots + slots as u32);
                 break;
             }
         }
@@ -182,9 +175,7 @@ impl Space {
             return Ok(0);
         }
         file.truncate(u64::from(end) * file.page_bytes() as u64)?;
-        self.slots = end;
-        self.used.truncate((end as usize).div_ceil(64));
-        self.hand = self.hand.min(end);
+        self.set_slots(end);
         Ok(tail)
     }
 

@@ -90,8 +90,12 @@ impl Counters {
         self.gate_waits.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn flipped(&self, pause: Duration) {
+    /// While the gate is closed, so that no change after it is forgotten.
+    pub(crate) fn epoch_began(&self) {
         self.dirtied.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn flipped(&self, pause: Duration) {
         self.pause_max_us.fetch_max(pause.as_micros() as u64, Ordering::Relaxed);
         self.pause_total_us.fetch_add(pause.as_micros() as u64, Ordering::Relaxed);
     }

@@ -20,6 +20,15 @@ impl Pager {
             || self.table.entry(page).is_some_and(|entry| entry.get() != Absent)
     }
 
+    /// Is this where the page's newest version lies? Not if it was written elsewhere meanwhile, and not while it is dirty: a
+    /// checkpoint that has written a copy of it gives its slot away (E6).
+    fn lies_at(&self, page: PageId, at: Location) -> bool {
+        match self.shared(page) {
+            Ok(latched) => !latched.is_dirty() && self.table.location(page) == at,
+            Err(_) => self.table.location(page) == at,
+        }
+    }
+
     /// Reads the newest written version of every page from disk and compares checksums; `visit` gets each page with its
     /// result. Pages that were never written are passed over. Changes may go on meanwhile.
     ///
@@ -34,8 +43,7 @@ impl Pager {
             let requests = batch.iter().map(|(_, at)| (at.slot, Buffer::zeroed(file.page_bytes()))).collect();
             for (&(page, at), (buffer, result)) in batch.iter().zip(file.read(requests)) {
                 let checked = result.map_err(Into::into).and_then(|()| file.check(page, at, &buffer));
-                // A page written elsewhere meanwhile may have lost its slot to another.
-                if checked.is_ok() || self.table.location(page) == at {
+                if checked.is_ok() || self.lies_at(page, at) {
                     visit(page, checked);
                 }
             }

@@ -187,6 +187,24 @@ impl Account {
         self.total.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// Moves `bytes` to another account of the same budget, whose total stays what it is throughout.
+    ///
+    /// # Panics
+    ///
+    /// If this account holds fewer bytes than that (BU3), or the other belongs to another budget.
+    pub fn transfer(&self, bytes: usize, to: &Account) {
+        assert!(
+            Arc::ptr_eq(&self.total, &to.total),
+            "{} and {} have different budgets",
+            self.ledger.name,
+            to.ledger.name
+        );
+        let live = self.ledger.live.fetch_sub(bytes, Ordering::Relaxed);
+        assert!(live >= bytes, "BU3: {} gives {bytes} bytes but holds {live}", self.ledger.name);
+        let live = to.ledger.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        to.ledger.peak.fetch_max(live, Ordering::Relaxed); // BU5
+    }
+
     /// Bytes in use by this account.
     pub fn used(&self) -> usize {
         self.ledger.live.load(Ordering::Relaxed)

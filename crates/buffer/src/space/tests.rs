@@ -49,6 +49,26 @@ fn a_slot_is_claimed_once_and_only_inside_the_file() {
     assert!(!space.claim(100));
 }
 
+#[test]
+fn holes_are_used_before_the_file_grows_much() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = file(&directory);
+    let mut space = Space::new(file.reserved_slots(), 0);
+    let mut taken = 0;
+    while taken < 64 * REGION {
+        taken += space.allocate(REGION, &file).unwrap().len;
+    }
+    // Every third slot becomes a hole: more than a fifth of every region.
+    let before = space.slots();
+    let holes = (32..32 + taken).step_by(3);
+    let count = holes.len() as u32;
+    holes.for_each(|slot| space.free(slot));
+    for _ in 0..count {
+        space.allocate(1, &file).unwrap();
+    }
+    assert_eq!(space.slots(), before);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -79,6 +99,8 @@ proptest! {
                 }
             }
             prop_assert_eq!(space.used() as usize, used.len() + 32);
+            let free: u32 = space.free_in.iter().map(|&free| u32::from(free)).sum();
+            prop_assert_eq!(free, space.slots() - space.used(), "SP4");
         }
     }
 }

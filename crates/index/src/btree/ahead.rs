@@ -6,8 +6,8 @@
 //!   that is still missing loads it by itself.
 
 use super::BTree;
-use super::descent::{Goal, resolve};
-use super::fault::{Attempt, Stop};
+use super::descent::Goal;
+use super::fault::Attempt;
 use super::node::Node;
 use aquifer_buffer::{PageId, Pager, Result, Retry};
 
@@ -32,7 +32,7 @@ impl BTree {
             missing.clear();
             pending.retain(|key| match self.leaf(pager, key) {
                 Ok(_) => false,
-                Err(Stop::Retry(Retry::Missing(page))) => {
+                Err(Retry::Missing(page)) => {
                     missing.push(page);
                     true
                 }
@@ -42,7 +42,7 @@ impl BTree {
                 }
             });
             if let Some(stop) = stopped {
-                resolve(pager, stop)?;
+                pager.resolve(stop)?;
             }
             if pending.is_empty() {
                 break;
@@ -57,9 +57,12 @@ impl BTree {
     /// Loads the leaf that `goal` names and those that a scan will need after it, `leaves` in all.
     pub(crate) fn load_ahead(&self, pager: &Pager, goal: Goal<'_>, leaves: usize) -> Result<()> {
         match self.children_ahead(pager, goal, leaves) {
-            Ok(children) => pager.load_many(&children),
-            Err(Stop::Damaged(..)) => Ok(()), // AH1: the scan itself will say so
-            Err(stop) => resolve(pager, stop),
+            Ok(children) => {
+                let _ = pager.load_many(&children); // AH1: who needs a page that cannot be loaded will say so
+                Ok(())
+            }
+            Err(Retry::Damaged(..)) => Ok(()), // as above
+            Err(retry) => pager.resolve(retry),
         }
     }
 

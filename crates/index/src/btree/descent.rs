@@ -10,7 +10,7 @@
 //! - **DC1** A descent visits at most as many pages as the root's level says, each one level lower.
 
 use super::BTree;
-use super::fault::{Attempt, Stop, damaged};
+use super::fault::Attempt;
 use super::layout::{KIND_LEAF, LEVEL_MAX};
 use super::node::{Node, Summary};
 use aquifer_buffer::{Optimistic, PageId, PageWords, Pager, Result, Retry};
@@ -60,7 +60,7 @@ impl BTree {
         if level < goal_level {
             // The caller saw a higher root; roots never become lower.
             page.validate()?;
-            return Err(Stop::Damaged(self.root(), "its level is lower than before"));
+            return Err(Retry::Damaged(self.root(), "its level is lower than before"));
         }
         while level > goal_level {
             let node = Node::new(page.words());
@@ -90,7 +90,7 @@ impl BTree {
             return Ok(());
         }
         page.validate()?;
-        Err(Stop::Damaged(page.id(), "kind, level, owner or own id is not what its parent says"))
+        Err(Retry::Damaged(page.id(), "kind, level, owner or own id is not what its parent says"))
     }
 
     #[inline(always)]
@@ -114,10 +114,10 @@ impl BTree {
             match self.try_copy_leaf(pager, goal, copy) {
                 Ok(id) => return Ok(id),
                 Err(stop) => {
-                    if ahead > 0 && matches!(stop, Stop::Retry(Retry::Missing(_))) {
+                    if ahead > 0 && matches!(stop, Retry::Missing(_)) {
                         self.load_ahead(pager, goal, ahead)?;
                     }
-                    resolve(pager, stop)?;
+                    pager.resolve(stop)?;
                 }
             }
         }
@@ -130,23 +130,5 @@ impl BTree {
         copy.clear();
         copy.extend_from_slice(latched.bytes());
         Ok(leaf.id())
-    }
-}
-
-/// Does what a stop asks for, if anything can be done.
-#[cold]
-pub(crate) fn resolve(pager: &Pager, stop: Stop) -> Result<()> {
-    match stop {
-        Stop::Retry(retry) => pager.resolve(retry),
-        Stop::Damaged(page, what) => Err(damaged(page, what)),
-    }
-}
-
-/// What `place` and its like answer for a damaged page. Inside the gate there is no error to give: page 0
-/// never exists, so resolving this is one.
-pub(crate) fn into_retry(stop: Stop) -> Retry {
-    match stop {
-        Stop::Retry(retry) => retry,
-        Stop::Damaged(..) => Retry::Missing(PageId::NONE),
     }
 }

@@ -12,9 +12,8 @@
 //!   edge mean nothing, and an inner page may have no child. Nobody reads it any more.
 
 use super::BTree;
-use super::descent::into_retry;
 use super::edit::NodeMut;
-use super::fault::{Attempt, Stop};
+use super::fault::Attempt;
 use super::layout::{FLAG_DISMANTLED, LEVEL_MAX};
 use super::node::Node;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
@@ -31,10 +30,6 @@ impl BTree {
     /// What has to happen before it goes on; what was freed until then stays freed.
     pub fn dismantle(&self, m: &Mutation<'_>, pager: &Pager) -> Result<bool, Retry> {
         let _ = pager; // the token knows it as well; the signature is that of all changes
-        self.try_dismantle(m).map_err(into_retry)
-    }
-
-    fn try_dismantle(&self, m: &Mutation<'_>) -> Attempt<bool> {
         let mut page = self.latch(m, self.root(), None)?;
         if Node::new(page.bytes()).summary().flags() & FLAG_DISMANTLED == 0 {
             page.make_dirty()?;
@@ -48,6 +43,9 @@ impl BTree {
                 break;
             }
             let child = last_child(node).unwrap_or_default();
+            if child == page.id() {
+                return Err(Retry::Damaged(child, "it is its own child")); // else it would wait for itself
+            }
             let below = self.latch(m, child, Some(level - 1))?;
             parent = Some(std::mem::replace(&mut page, below));
         }
@@ -77,7 +75,7 @@ impl BTree {
         if self.is_own(node.summary(), level, node.owner()) && node.own_id() == id && node.is_sane() {
             return Ok(page);
         }
-        Err(Stop::Damaged(id, "it is not the page of this tree that it should be"))
+        Err(Retry::Damaged(id, "it is not the page of this tree that it should be"))
     }
 }
 
@@ -108,7 +106,7 @@ fn last_entry_len(page: &ExclusivePage<'_>) -> Attempt<Option<usize>> {
     let node = Node::new(page.bytes());
     let Some(last) = node.count().checked_sub(1) else { return Ok(None) };
     let len = node.entry_len(node.slot(last));
-    len.map(Some).ok_or(Stop::Damaged(page.id(), "an entry lies beyond the page"))
+    len.map(Some).ok_or(Retry::Damaged(page.id(), "an entry lies beyond the page"))
 }
 
 fn remove_last_child(page: &mut ExclusivePage<'_>, entry_len: Option<usize>) {

@@ -1,10 +1,9 @@
 //! How many records there are, about.
 
 use super::BTree;
-use super::descent::resolve;
-use super::fault::{Attempt, Stop};
+use super::fault::Attempt;
 use super::node::Node;
-use aquifer_buffer::{PageId, Pager, Result};
+use aquifer_buffer::{PageId, Pager, Result, Retry};
 
 /// Pages looked at on each level.
 const SAMPLES: usize = 8;
@@ -49,7 +48,7 @@ impl BTree {
         loop {
             match self.try_sample(pager, page, level) {
                 Ok(sample) => return Ok(sample),
-                Err(stop) => resolve(pager, stop)?,
+                Err(retry) => pager.resolve(retry)?,
             }
         }
     }
@@ -72,7 +71,7 @@ impl BTree {
         };
         read.validate()?;
         if !is_own {
-            return Err(Stop::Damaged(page, "kind, level or owner is not what its parent says"));
+            return Err(Retry::Damaged(page, "kind, level or owner is not what its parent says"));
         }
         let entries = if found_level == 0 { count } else { children.len() };
         Ok((found_level, entries, children))

@@ -14,12 +14,12 @@ use super::BTree;
 use super::build::{Builder, Plan};
 use super::descent::Goal;
 use super::edit::NodeMut;
-use super::fault::{Attempt, Stop};
+use super::fault::Attempt;
 use super::layout::*;
 use super::node::Node;
 use super::place::{Fit, fit};
 use super::split::{Halves, Incoming, split};
-use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager};
+use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
 /// For what a page needs room.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ impl BTree {
                 Step::ParentFull(bytes) => need = Need::Separator(bytes),
             }
         }
-        Err(Stop::Damaged(self.root(), "it is too high"))
+        Err(Retry::Damaged(self.root(), "it is too high"))
     }
 
     fn split_level<'m>(
@@ -80,7 +80,7 @@ impl BTree {
             return Ok(Step::Done);
         };
         if !above.is_sane() {
-            return Err(Stop::Damaged(parent_id, "its header's sizes do not fit each other"));
+            return Err(Retry::Damaged(parent_id, "its header's sizes do not fit each other"));
         }
         let suffix = Suffix::of(&halves.separator, above.prefix_len());
         let bytes = slot_bytes(level + 1) + suffix.rest.len();
@@ -111,7 +111,7 @@ impl BTree {
             return Ok(Step::Done);
         };
         if level >= LEVEL_MAX {
-            return Err(Stop::Damaged(root.id(), "it is too high"));
+            return Err(Retry::Damaged(root.id(), "it is too high"));
         }
         root.make_dirty()?;
         let mut left = m.allocate()?;
@@ -143,10 +143,13 @@ impl BTree {
     fn halves(&self, page: &ExclusivePage<'_>, key: &[u8], level: u8, need: Need) -> Attempt<Option<Halves>> {
         let node = Node::new(page.bytes());
         if !self.is_own(node.summary(), level, node.owner()) || node.own_id() != page.id() {
-            return Err(Stop::Damaged(page.id(), "kind, level, owner or own id is not what its parent says"));
+            return Err(Retry::Damaged(
+                page.id(),
+                "kind, level, owner or own id is not what its parent says",
+            ));
         }
         if !node.is_sane() || !node.covers(key) {
-            return Err(Stop::Damaged(page.id(), "its header's sizes or its fences make no sense"));
+            return Err(Retry::Damaged(page.id(), "its header's sizes or its fences make no sense"));
         }
         let found = node.find(key);
         let exists = found.slot.is_some();
@@ -159,7 +162,7 @@ impl BTree {
         let has_room = match need {
             Need::Record(_) => {
                 let fit = fit(node, &incoming, found.slot);
-                fit.ok_or(Stop::Damaged(page.id(), "an entry lies beyond the page"))? != Fit::Split
+                fit.ok_or(Retry::Damaged(page.id(), "an entry lies beyond the page"))? != Fit::Split
             }
             Need::Separator(bytes) => bytes <= node.free_bytes(),
         };
@@ -176,7 +179,7 @@ fn make_gap(page: &mut ExclusivePage<'_>, bytes: usize) -> Attempt<()> {
     if Node::new(page.bytes()).gap_bytes() < bytes {
         NodeMut::new(page.bytes_mut()).compact(None).map_err(|nonsense| nonsense.on(id))?;
         if Node::new(page.bytes()).gap_bytes() < bytes {
-            return Err(Stop::Damaged(id, "its free bytes are not where its header says"));
+            return Err(Retry::Damaged(id, "its free bytes are not where its header says"));
         }
     }
     Ok(())

@@ -46,8 +46,7 @@ pub use place::Place;
 
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
-use descent::resolve;
-use fault::{Attempt, Stop};
+use fault::Attempt;
 use node::Node;
 use std::ops::Bound;
 use words::Words as _;
@@ -142,13 +141,13 @@ impl BTree {
         &self,
         pager: &Pager,
         key: &[u8],
-        mut stop: Stop,
+        mut retry: Retry,
         take: &mut impl FnMut(Option<Value<'_>>),
     ) -> Result<bool> {
         let mut restarts = 0;
         loop {
-            restarts += usize::from(stop == Stop::Retry(Retry::Changed));
-            resolve(pager, stop)?;
+            restarts += usize::from(retry == Retry::Changed);
+            pager.resolve(retry)?;
             let attempt = self.leaf(pager, key).and_then(|leaf| {
                 // The latch keeps writers away; the leaf must still be what the descent found.
                 let _latched = if restarts >= RESTARTS { Some(pager.shared(leaf.id())?) } else { None };
@@ -156,7 +155,7 @@ impl BTree {
             });
             match attempt {
                 Ok(found) => return Ok(found),
-                Err(again) => stop = again,
+                Err(again) => retry = again,
             }
         }
     }
@@ -186,7 +185,7 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
     };
     let Some((offset, len)) = node.value_range(slot) else {
         leaf.validate()?;
-        return Err(Stop::Damaged(leaf.id(), "a value lies beyond the page"));
+        return Err(Retry::Damaged(leaf.id(), "a value lies beyond the page"));
     };
     take(Some(Value { page: leaf, offset, len }));
     leaf.validate()?;

@@ -18,9 +18,8 @@
 //! - **PL3** The rest of a new record's key lies in the gap, where [`NodeMut::stash`] put it.
 
 use super::BTree;
-use super::descent::into_retry;
 use super::edit::NodeMut;
-use super::fault::{Attempt, Stop};
+use super::fault::Attempt;
 use super::layout::*;
 use super::node::Node;
 use super::split::Incoming;
@@ -101,8 +100,8 @@ impl BTree {
             match self.try_place(m, pager, key, value_len) {
                 Ok(Some(place)) => return Ok(place),
                 Ok(None) => {} // a page was split: SP1 bounds how often
-                Err(Stop::Retry(Retry::Changed)) if contended < ATTEMPTS => contended += 1,
-                Err(stop) => return Err(into_retry(stop)),
+                Err(Retry::Changed) if contended < ATTEMPTS => contended += 1,
+                Err(retry) => return Err(retry),
             }
         }
     }
@@ -123,8 +122,8 @@ impl BTree {
         loop {
             match self.try_place_existing(m, pager, key) {
                 Ok(place) => return Ok(place),
-                Err(Stop::Retry(Retry::Changed)) if contended < ATTEMPTS => contended += 1,
-                Err(stop) => return Err(into_retry(stop)),
+                Err(Retry::Changed) if contended < ATTEMPTS => contended += 1,
+                Err(retry) => return Err(retry),
             }
         }
     }
@@ -160,7 +159,7 @@ impl BTree {
             let node = Node::new(page.bytes());
             slot = found.slot.map(|_| node.slot(found.index));
             if fit(node, &incoming, slot) != Some(Fit::Fits) {
-                return Err(Stop::Damaged(id, "its free bytes are not where its header says"));
+                return Err(Retry::Damaged(id, "its free bytes are not where its header says"));
             }
         }
         Ok(Some(Place::at(page, key, found.index, slot, value_len).ok_or(beyond(id))?))
@@ -191,12 +190,12 @@ impl BTree {
     }
 }
 
-fn insane(id: PageId) -> Stop {
-    Stop::Damaged(id, "its header's sizes do not fit each other")
+fn insane(id: PageId) -> Retry {
+    Retry::Damaged(id, "its header's sizes do not fit each other")
 }
 
-fn beyond(id: PageId) -> Stop {
-    Stop::Damaged(id, "an entry lies beyond the page")
+fn beyond(id: PageId) -> Retry {
+    Retry::Damaged(id, "an entry lies beyond the page")
 }
 
 impl<'m> Place<'m> {

@@ -132,3 +132,31 @@ fn a_checkpoint_holds_the_tree_as_of_its_flip() {
     assert_eq!(tree.check().records, 10_000);
     (0..10_000).for_each(|n| assert_eq!(tree.get(&key(n)), Some(vec![1; 60])));
 }
+
+#[test]
+fn a_root_that_finds_room_for_one_half_alone_is_an_error() {
+    let pager = Pager::in_memory(PagerOptions { page_bytes: 4096, budget: Budget::new(2 << 20) }).unwrap();
+    let tree = TestTree::on(pager);
+    // Two pages' worth of records to come, and room for one page.
+    (0..30).for_each(|n| tree.put(&key(n), &[1; 100]));
+    let mut others = Vec::new();
+    loop {
+        let m = tree.pager.enter();
+        let Ok(page) = m.allocate() else { break };
+        others.push(page.id());
+    }
+    change(&tree.pager, |m| m.free_id(*others.last().unwrap()));
+    let put = |n: u64| loop {
+        let attempt = {
+            let m = tree.pager.enter();
+            tree.tree.place(&m, &tree.pager, &key(n), 100).map(|place| place.put(&[1; 100], 1))
+        };
+        match attempt {
+            Ok(()) => return Ok(()),
+            Err(retry) => tree.pager.resolve(retry)?,
+        }
+    };
+    let error = (30..100).find_map(|n| put(n).err());
+    assert!(matches!(error, Some(aquifer_buffer::Error::Budget(_))), "{error:?}");
+    (0..30).for_each(|n| assert_eq!(tree.get(&key(n)), Some(vec![1; 100])));
+}
