@@ -234,7 +234,9 @@ impl Pager {
         for ((image, &location), (buffer, result)) in images.iter().zip(&locations).zip(file.write(requests))
         {
             buffers.push(buffer);
-            // The slot of a failed write stays claimed: quarantined.
+            if let Err(error) = &result {
+                self.quarantine(location.slot, error);
+            }
             self.finish_image(image, result.is_ok().then_some(location));
             failure = failure.or(result.err());
         }

@@ -17,6 +17,7 @@ use crate::{Error, PageId, Result};
 use aquifer_io::Buffer;
 use aquifer_pools::Account;
 use aquifer_sync::Version;
+use aquifer_sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Clean pages that one search is content with.
@@ -80,7 +81,7 @@ impl Pager {
     /// What writing a page gave.
     pub fn evict_ahead(&self) -> Result<bool> {
         let enough = self.frames.free_frames() >= self.free_ahead / 2 || self.may_grow_frames();
-        if self.file.is_none() || enough {
+        if self.file.is_none() || enough || self.stopped.load(Ordering::Relaxed) {
             return Ok(false);
         }
         let mut done = false;
@@ -92,6 +93,13 @@ impl Pager {
             done = true;
         }
         Ok(done)
+    }
+
+    /// Nothing is written to the data file after this, except by a checkpoint, which its caller refrains from: the file may be
+    /// another's. Pages in memory and clean ones can still be read.
+    pub fn stop_writing(&self) {
+        let _no_batch_is_under_way = self.eviction.lock();
+        self.stopped.store(true, Ordering::Relaxed); // ordered by the lock
     }
 
     /// Moves memory of frames to another account.
@@ -189,6 +197,9 @@ impl Pager {
     fn evict_dirty(&self, frames: &[FrameId], enough: usize) -> Result<usize> {
         // One batch at a time: its memory is reserved once, and those who wait find free frames afterwards.
         let mut buffers = self.eviction.lock();
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Error::Poisoned { cause: "the database was closed".into() });
+        }
         if self.frames.free_frames() as usize >= enough {
             return Ok(0); // somebody else has made room meanwhile
         }
@@ -277,7 +288,8 @@ impl Pager {
             let result = results.get(index).cloned().unwrap_or(Ok(()));
             let written = !no_slot && result.is_ok();
             if let Err(error) = result {
-                failure = Some(error.into()); // its slot stays claimed: quarantined
+                self.quarantine(claim.location.slot, &error);
+                failure = Some(error.into());
             }
             if self.finish_write(claim, written) {
                 freed.push(claim.frame);

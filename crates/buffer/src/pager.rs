@@ -10,10 +10,11 @@ use crate::space::Space;
 use crate::stats::Counters;
 use crate::translation::{PAGE_TABLE_BYTES_PER_PAGE, PageTable};
 use crate::{Error, PagerStats, Result, Superblock};
-use aquifer_io::{Buffer, Disk};
+use aquifer_io::{Buffer, Disk, IoError};
 use aquifer_pools::{Account, Budget, BudgetExhausted, Reservation};
-use aquifer_sync::atomic::{AtomicU64, Ordering};
+use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_sync::{Arc, Gate, Mutex, MutexGuard, Rank, thread};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// How to make a [`Pager`].
@@ -51,6 +52,7 @@ pub struct Pager {
     pub(crate) space: Mutex<Space>,
     /// Slots that are free, and that `space` has not heard of yet.
     returned: Mutex<Vec<u32>>,
+    pub(crate) stopped: AtomicBool,
     pub(crate) epochs: Epochs,
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) poisoned: Mutex<Option<String>>,
@@ -139,6 +141,7 @@ impl Pager {
             ids: Mutex::new(Rank::Epoch, PageIds::new(1, Vec::new())),
             space: Mutex::new(Rank::Space, space),
             returned: Mutex::new(Rank::Leaf, Vec::new()),
+            stopped: AtomicBool::new(false),
             epochs: Epochs::new(copies_max),
             superblock: Mutex::new(Rank::Epoch, superblock),
             poisoned: Mutex::new(Rank::Leaf, None),
@@ -246,6 +249,13 @@ impl Pager {
     pub(crate) fn free_slots(&self, slots: &[u32]) {
         if !slots.is_empty() {
             self.returned.lock().extend_from_slice(slots);
+        }
+    }
+
+    /// What becomes of a slot whose write failed: it is never used again, unless the disk was only full.
+    pub(crate) fn quarantine(&self, slot: u32, error: &IoError) {
+        if matches!(error.kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            self.free_slots(&[slot]);
         }
     }
 

@@ -228,7 +228,10 @@ impl Catalog {
             |what: &str| Error::corrupt(format!("the log makes table {id}, but {what}; restore a backup"));
         let name = std::str::from_utf8(name).map_err(|_| broken("its name is not text"))?;
         let description = decode_options(name, options).map_err(broken)?;
-        if id < self.next_id || id == u32::MAX || self.by_name.contains_key(name) {
+        // C2: the next id may have been raised for this very table, in an epoch before it was made.
+        let used =
+            id + 1 < self.next_id || self.by_id.contains_key(&id) || self.dropping.iter().any(|t| t.id == id);
+        if id == u32::MAX || used || self.by_name.contains_key(name) {
             return Err(broken("that id or name is in use already"));
         }
         description.check().map_err(|_| broken("its name or types are too long"))?;
@@ -261,7 +264,8 @@ impl Catalog {
         Ok((table, lsn))
     }
 
-    /// One passage (C1). The next id may be raised without the table being made: ids are skipped then (C2).
+    /// One passage (C1). It may raise the next id and then not make the table: the id is used by the next attempt, or skipped
+    /// after a crash (C2).
     fn attempt_create(
         &self,
         m: &Mutation<'_>,

@@ -12,8 +12,10 @@
 //!   log has failed: what a failed passage left behind (CB2) never becomes the truth.
 //! - **CP3** What only the older checkpoint needs, slots and log segments, is freed after the record that says that the new
 //!   one is there is durable: an opening that finds the older superblock and that record refuses, instead of going back.
-//! - **CP4** A failure up to the superblock loses nothing and is tried again after 1, 2, 4 … seconds; one of a sync, or
-//!   from the superblock on, poisons (P9).
+//!   On a disk too full for that record, the freeing waits for the next attempt, which begins with it. Log segments may go
+//!   before the record if that makes room for it: an opening with the older superblock misses its log, and refuses.
+//! - **CP4** A failure up to the superblock, and a full disk, loses nothing and is tried again after 1, 2, 4 … seconds; one
+//!   of a sync, or from the superblock on, poisons (P9).
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -40,10 +42,21 @@ pub(crate) struct Checkpoints {
     flip_lsn: AtomicU64,
     /// Commits in epochs before this one are in a durable checkpoint.
     durable_epoch: AtomicU64,
+    /// Log position after the record of the newest checkpoint.
+    noted_lsn: AtomicU64,
     /// A flip was not followed by its installation: its pages wait for the next.
     unfinished: AtomicBool,
     failures: AtomicU64,
     last: Mutex<LastAttempt>,
+    /// A durable checkpoint that the log does not tell of yet (CP3).
+    installed: Mutex<Option<Installed>>,
+}
+
+/// A checkpoint whose superblock is durable.
+#[derive(Debug)]
+struct Installed {
+    flip: Flip,
+    generation: u64,
 }
 
 #[derive(Debug, Default)]
@@ -60,9 +73,11 @@ impl Checkpoints {
         Checkpoints {
             flip_lsn: AtomicU64::new(flip_lsn.0),
             durable_epoch: AtomicU64::new(0),
+            noted_lsn: AtomicU64::new(flip_lsn.0),
             unfinished: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             last: Mutex::new(Rank::Leaf, LastAttempt::default()),
+            installed: Mutex::new(Rank::Leaf, None),
         }
     }
 
@@ -127,16 +142,20 @@ impl Engine {
         if maintenance.closed {
             return Err(Error::Closed);
         }
-        self.checkpoint_if_changed()
+        self.checkpoint_anyway()
     }
 
     /// As [`checkpoint`](Self::checkpoint); the maintenance lock is held (CP1).
     pub(crate) fn checkpoint_if_changed(&self) -> Result<()> {
-        let unfinished = self.checkpoints.unfinished.load(Ordering::Relaxed);
-        if !self.on_disk || (self.pager.pages_dirtied() == 0 && !unfinished) {
-            return Ok(());
-        }
-        self.checkpoint_anyway()
+        if self.on_disk && self.has_changed() { self.checkpoint_anyway() } else { Ok(()) }
+    }
+
+    /// Is there anything that the newest checkpoint does not have, or log that it does not need?
+    fn has_changed(&self) -> bool {
+        // Relaxed: written under the maintenance lock; a reader without it takes a guess.
+        self.pager.pages_dirtied() > 0
+            || self.log.reserved().0 > self.checkpoints.noted_lsn.load(Ordering::Relaxed)
+            || self.checkpoints.unfinished.load(Ordering::Relaxed)
     }
 
     /// Takes a checkpoint, also if nothing has changed; the maintenance lock is held (CP1), or nobody else is there yet.
@@ -153,31 +172,60 @@ impl Engine {
     }
 
     fn attempt(&self) -> Result<()> {
+        let installed = self.checkpoints.installed.lock().take();
+        if let Some(installed) = installed {
+            self.conclude(installed)?;
+        }
         let mut flip = self.pager.flip(|| self.log.reserved().0);
         if let Err(error) = self.write(&mut flip) {
             self.pager.abandon(flip);
             return Err(error);
         }
         let lsn = Lsn(flip.lsn);
-        let (epoch, pause) = (flip.epoch, flip.pause);
         let generation =
             self.pager.install(&mut flip, self.incarnation).map_err(|error| self.poison(error.into()))?;
         self.checkpoints.flip_lsn.store(lsn.0, Ordering::Relaxed);
-        self.checkpoints.durable_epoch.store(epoch, Ordering::Relaxed);
-        self.note_in_log(generation).map_err(|error| self.poison(error))?;
-        // CP3. What cannot be freed now is freed after the next checkpoint.
+        self.checkpoints.durable_epoch.store(flip.epoch, Ordering::Relaxed);
+        self.conclude(Installed { flip, generation })
+    }
+
+    /// CP3.
+    fn conclude(&self, installed: Installed) -> Result<()> {
+        let lsn = Lsn(installed.flip.lsn);
+        let noted = match self.note_in_log(installed.generation) {
+            Err(Error::DiskFull(_)) => {
+                self.retire(lsn)?;
+                self.note_in_log(installed.generation)
+            }
+            noted => noted,
+        };
+        match noted {
+            Ok(end) => self.checkpoints.noted_lsn.store(end.0, Ordering::Relaxed),
+            Err(error @ Error::DiskFull(_)) => {
+                *self.checkpoints.installed.lock() = Some(installed);
+                return Err(error);
+            }
+            Err(error) => return Err(self.poison(error)),
+        }
+        let Installed { flip, generation } = installed;
+        let pause_us = flip.pause.as_micros() as u64;
+        // What cannot be freed now is freed after the next checkpoint.
         if let Err(error) = self.pager.release(flip) {
             tracing::warn!(%error, "the data file could not be shortened");
         }
-        self.log.retire(lsn).or_else(|error| match error {
-            aquifer_wal::Error::Io(error) => {
+        self.retire(lsn)?;
+        tracing::debug!(generation, flip_lsn = lsn.0, pause_us, "checkpoint");
+        Ok(())
+    }
+
+    fn retire(&self, lsn: Lsn) -> Result<()> {
+        match self.log.retire(lsn) {
+            Err(aquifer_wal::Error::Io(error)) => {
                 tracing::warn!(%error, "log segments could not be recycled");
                 Ok(())
             }
-            other => Err(other),
-        })?;
-        tracing::debug!(generation, flip_lsn = lsn.0, pause_us = pause.as_micros() as u64, "checkpoint");
-        Ok(())
+            other => Ok(other?),
+        }
     }
 
     /// Pages, map, and the log up to the flip. No superblock yet.
@@ -194,8 +242,8 @@ impl Engine {
         self.check_healthy() // CP2
     }
 
-    /// CP3.
-    fn note_in_log(&self, generation: u64) -> Result<()> {
+    /// Makes a record of the checkpoint durable. Returns the log position after it.
+    fn note_in_log(&self, generation: u64) -> Result<Lsn> {
         let record = record::checkpoint(generation);
         let lsn = loop {
             match self.log.reserve(record.len()) {
@@ -207,7 +255,8 @@ impl Engine {
                 Err(_full) => self.log.wait_for_room(record.len())?,
             }
         };
-        Ok(self.log.wait_durable(lsn)?)
+        self.log.wait_durable(lsn)?;
+        Ok(lsn)
     }
 
     /// No commit succeeds from now on.
@@ -237,6 +286,6 @@ impl Engine {
             || log_bytes > self.limits.log_bytes_max
             || pages > (self.pager.stats().frames / 2).max(DIRTY_PAGES_MIN)
             || self.checkpoints.unfinished.load(Ordering::Relaxed);
-        due && self.checkpoints.may_begin()
+        due && self.has_changed() && self.checkpoints.may_begin()
     }
 }

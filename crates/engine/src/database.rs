@@ -4,6 +4,7 @@
 //!
 //! - **DB1** The database closes when the last of its `Database` and `Table` handles goes, or at `close`; once.
 //! - **DB2** Closing stops the background threads first, then flushes, checkpoints, and lets the lock on the directory go.
+//! - **DB3** Nothing is written to the directory once its lock is gone, also if closing failed: the files may be another's.
 
 use crate::catalog::{Catalog, Description, Journal};
 use crate::commit_batch::commit_batch;
@@ -42,12 +43,11 @@ impl Handle {
     fn close(&self) -> Result<()> {
         self.engine.flusher.stop();
         self.engine.checkpointer.stop();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        for thread in threads {
-            if thread.join().is_err() {
-                // What it was at may be half done: nothing of it may become durable.
-                self.engine.log.poison("a background thread panicked");
-            }
+        // The lock is held while they are joined: whoever else closes waits here.
+        let panicked = self.threads.lock().drain(..).filter_map(|thread| thread.join().err()).count() > 0;
+        if panicked {
+            // What it was at may be half done: nothing of it may become durable.
+            self.engine.log.poison("a background thread panicked");
         }
         self.engine.close()
     }
@@ -235,8 +235,9 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::TransactionTooLarge`]; too large a key or value; a table dropped or of another database; the log's. The
-    /// batch is kept then, and nothing of it is there, unless the log failed: then the outcome is unknown.
+    /// [`Error::TransactionTooLarge`]; too large a key or value; a table dropped or of another database; those of disk and
+    /// budget. The batch is kept then, and nothing of it is there. [`Error::Pending`], when it is there and not yet durable,
+    /// and [`Error::Poisoned`], when the log failed and the outcome is unknown, may come after the batch was emptied.
     pub fn write(&self, batch: &mut WriteBatch, durability: Durability) -> Result<()> {
         let commit = commit_batch(self.engine(), batch)?;
         self.engine().wait_for(commit, durability)
@@ -344,6 +345,10 @@ impl Engine {
             catalog.close();
         }
         let closed = self.flush_and_checkpoint();
+        if let Err(error) = &closed {
+            self.log.stop(&format!("closing failed: {error}")); // DB3
+        }
+        self.pager.stop_writing(); // DB3
         maintenance.disk_lock = None;
         closed
     }

@@ -89,7 +89,7 @@ impl CommitTicket {
     ///
     /// # Errors
     ///
-    /// [`Error::Poisoned`] if the log failed: whether the commit survives is known when the database is opened again.
+    /// [`Error::Pending`] while the disk is full: wait again. [`Error::Poisoned`] if the log failed: whether the commit survives is known when the database is opened again.
     pub fn wait(&self) -> Result<()> {
         match self.commit {
             Commit::Unlogged { epoch } if self.durability > Durability::Eventual => {

@@ -86,18 +86,19 @@ impl Engine {
             self.flusher.nudge();
             return Ok(());
         };
+        let waited = match durability {
+            Durability::Power => self.log.wait_durable(lsn),
+            Durability::Process => self.log.wait_written(lsn),
+            Durability::Eventual => Ok(()),
+        };
         match durability {
-            Durability::Power => {
-                self.log.wait_durable(lsn)?;
-                self.flusher.hint();
-            }
-            Durability::Process => {
-                self.log.wait_written(lsn)?;
-                self.flusher.nudge();
-            }
-            Durability::Eventual => self.flusher.nudge(),
+            Durability::Power if waited.is_ok() => self.flusher.hint(),
+            _ => self.flusher.nudge(),
         }
-        Ok(())
+        waited.map_err(|error| match error.into() {
+            Error::DiskFull(cause) => Error::Pending(cause),
+            other => other,
+        })
     }
 
     /// Everything committed so far is on stable storage when this returns.

@@ -3,7 +3,7 @@
 //! 1. Absence is not an error: a key that is not there is `None`.
 //! 2. Every message says what, where, and what can be done.
 //! 3. After an error of a kind other than [`ErrorKind::Poisoned`] and [`ErrorKind::Closed`] the database works on,
-//!    and what failed has changed nothing.
+//!    and what failed has changed nothing, except that after [`ErrorKind::Pending`] it is done and not yet durable.
 
 use aquifer_codec::{DecodeError, EncodeError};
 use aquifer_io::IoError;
@@ -23,6 +23,12 @@ pub enum Error {
     /// The disk is full. Nothing is lost; the database goes on when there is space again.
     #[error("the disk is full: {0}; free some space, and the database goes on by itself")]
     DiskFull(IoError),
+    /// The disk is full, so a commit is not yet as durable as was asked. It is applied: readers see it, and it becomes
+    /// durable when there is space again, before any later commit. Only a crash before that loses it.
+    #[error(
+        "the commit is done but not yet durable, because the disk is full: {0}; free some space, then wait for it with          sync"
+    )]
+    Pending(IoError),
     /// Bytes are not what was written.
     #[error("{what}")]
     Corrupt {
@@ -170,6 +176,8 @@ pub enum ErrorKind {
     Poisoned,
     /// The disk is full.
     DiskFull,
+    /// A commit is done, but not yet durable, because the disk is full.
+    Pending,
     /// The memory budget, or the system's memory, does not allow it.
     BudgetExhausted,
     /// A batch is too large.
@@ -196,6 +204,7 @@ impl Error {
         match self {
             Error::Io(_) => ErrorKind::Io,
             Error::DiskFull(_) => ErrorKind::DiskFull,
+            Error::Pending(_) => ErrorKind::Pending,
             Error::Corrupt { .. } => ErrorKind::Corrupt,
             Error::Format { .. } => ErrorKind::Format,
             Error::Locked { .. } => ErrorKind::Locked,

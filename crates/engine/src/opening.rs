@@ -71,6 +71,9 @@ impl Database {
             Presence::MustBeAbsent if there => return Err(Error::AlreadyExists { path: path() }),
             _ => {}
         }
+        if !there {
+            check_ours(&names)?; // before anything is made there
+        }
         let disk_lock = disk.lock(LOCK).map_err(|error| match error.kind {
             ErrorKind::WouldBlock => Error::Locked { what: error.message },
             _ => error.into(),
@@ -176,9 +179,19 @@ impl Opening {
         let mut catalog = Catalog::load(&pager, true)?;
         let mut report = RecoveryReport { generation: superblock.generation, ..RecoveryReport::default() };
         let tail = recovery::replay(&disk, &pager, &superblock, &mut catalog, &mut report)?;
-        while catalog.free_some(Journal::Replay(tail.end))? {
-            report.tables_dropped += 1;
+        let dropping = catalog.dropping().len();
+        loop {
+            match catalog.free_some(Journal::Replay(tail.end)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    // Nobody needs these tables: they are tried again in the background.
+                    tracing::warn!(%error, "a dropped table could not be freed");
+                    break;
+                }
+            }
         }
+        report.tables_dropped = (dropping - catalog.dropping().len()) as u64;
         report.clean = report.records == 0 && report.tail_cut_bytes == 0;
         report.incarnation = superblock.incarnation.max(tail.incarnation_max) + 1;
         let log = self.start_log(&disk, superblock.database_id, report.incarnation, tail.end)?;
@@ -231,13 +244,8 @@ impl Opening {
 ///
 /// If there is anything else: it is somebody's.
 fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> {
+    check_ours(names)?;
     let has = |what: &str| names.iter().any(|name| name == what);
-    if let Some(other) = names.iter().find(|name| ![LOCK, DATA_NEW, LOG_DIRECTORY].contains(&name.as_str())) {
-        let what = format!(
-            "the directory is not empty (it holds {other:?}) and no Aquifer database; choose another"
-        );
-        return Err(Error::Usage { what });
-    }
     if !has(LOG_DIRECTORY) {
         disk.create_directory(LOG_DIRECTORY)?;
         disk.sync_directory("")?;
@@ -255,6 +263,16 @@ fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> 
     }
     disk.sync_directory(LOG_DIRECTORY)?;
     Ok(())
+}
+
+/// Is there nothing in the directory but what a creation that crashed leaves behind?
+fn check_ours(names: &[String]) -> Result<()> {
+    match names.iter().find(|name| ![LOCK, DATA_NEW, LOG_DIRECTORY].contains(&name.as_str())) {
+        None => Ok(()),
+        Some(other) => Err(Error::usage(format!(
+            "the directory is not empty (it holds {other:?}) and no Aquifer database; choose another"
+        ))),
+    }
 }
 
 /// Sixteen bytes that no other database has: from the keys of two hashers, which the system draws, and the time.

@@ -156,7 +156,8 @@ impl Options {
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) memory_budget_bytes: usize,
-    /// The log's ring: a thirty-second part of the budget, a power of two from 64 KiB to 8 MiB.
+    /// The log's ring: a thirty-second part of the budget, a power of two from 64 KiB to 8 MiB, and twice a page at least,
+    /// so that a quarter of it holds the longest record of one commit.
     pub(crate) ring_bytes: usize,
     /// Set aside for batches being committed: an eighth of the budget, at most 16 MiB.
     pub(crate) commit_bytes: usize,
@@ -186,7 +187,7 @@ impl Limits {
         let log_bytes_max = options.log_bytes_max.unwrap_or((budget as u64 * 16).min(1 << 30)).max(1 << 20);
         Ok(Limits {
             memory_budget_bytes: budget,
-            ring_bytes: (1 << (budget / 32).ilog2()).clamp(64 << 10, 8 << 20),
+            ring_bytes: (1 << (budget / 32).ilog2()).clamp(64 << 10, 8 << 20).max(2 * page),
             commit_bytes: (budget / 8).min(16 << 20),
             stripes: if budget < 8 << 20 { 256 } else { 1024 },
             log_bytes_max,

@@ -177,7 +177,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// # Errors
     ///
     /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`]; a page that cannot be read, a full disk or budget, after which
-    /// nothing has changed; [`Error::Poisoned`] if the log failed, when the outcome is unknown.
+    /// nothing has changed; [`Error::Pending`] if it is done and the full disk keeps it from being durable;
+    /// [`Error::Poisoned`] if the log failed, when the outcome is unknown.
     pub fn put(&self, key: &K, value: &V) -> Result<()> {
         let (commit, _) = self.commit_put(key, value, None)?;
         self.engine().wait_for(commit, self.durability)
@@ -197,7 +198,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put). If the old value is not of type `V`, the new one is there all the same.
+    /// As [`put`](Self::put). If the old value is not of type `V`, the new one is there all the same. After
+    /// [`Error::Pending`] the old value is gone.
     pub fn replace(&self, key: &K, value: &V) -> Result<Option<V::Owned>> {
         let mut old = Vec::new();
         let (commit, present) = self.commit_put(key, value, Some(&mut old))?;
@@ -209,7 +211,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     ///
     /// # Errors
     ///
-    /// As [`delete`](Self::delete). If the old value is not of type `V`, it is removed all the same.
+    /// As [`delete`](Self::delete). If the old value is not of type `V`, it is removed all the same. After
+    /// [`Error::Pending`] the old value is gone.
     pub fn take(&self, key: &K) -> Result<Option<V::Owned>> {
         let mut old = Vec::new();
         let (commit, present) = self.commit_delete(key, Some(&mut old))?;

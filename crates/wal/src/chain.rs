@@ -52,6 +52,18 @@ fn fatal(error: IoError) -> Failure {
     Failure { error, fatal: true }
 }
 
+/// For who comes after the log has stopped.
+fn stopped() -> Failure {
+    fatal(IoError {
+        operation: "make",
+        file: NAME_OF_NEW.to_owned(),
+        offset: 0,
+        len: 0,
+        kind: ErrorKind::Other,
+        message: "the log has stopped".to_owned(),
+    })
+}
+
 /// A full disk is worked around; anything else is not understood.
 fn while_making(error: IoError) -> Failure {
     let full = matches!(error.kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
@@ -94,6 +106,7 @@ struct State {
     last_bytes: u64,
     zeroed_bytes: u64,
     making: bool,
+    stopped: bool,
 }
 
 /// See the module's head.
@@ -132,6 +145,7 @@ impl Chain {
             last_bytes: SEGMENT_BYTES_FIRST.min(bytes_max) / 2,
             zeroed_bytes: 0,
             making: false,
+            stopped: false,
         };
         let chain = Chain {
             disk,
@@ -172,10 +186,19 @@ impl Chain {
         }
     }
 
+    /// Nothing is made, renamed or removed after this.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stopped = true;
+        while state.making {
+            state = self.made.wait(state);
+        }
+    }
+
     /// Prepares a segment if none is, and nobody is about it. Returns whether it did.
     pub(crate) fn prepare(&self) -> Result<bool, Failure> {
         let state = self.state.lock();
-        if state.making || !state.prepared.is_empty() {
+        if state.stopped || state.making || !state.prepared.is_empty() {
             return Ok(false);
         }
         self.prepare_one(state).map(|()| true)
@@ -207,6 +230,9 @@ impl Chain {
         let mut state = self.state.lock();
         while state.making {
             state = self.made.wait(state);
+        }
+        if state.stopped {
+            return Err(stopped());
         }
         state.making = true;
         let _making = Making { chain: self };
@@ -271,6 +297,9 @@ impl Chain {
         if state.making {
             drop(self.made.wait(state));
             return Ok(());
+        }
+        if state.stopped {
+            return Err(stopped());
         }
         state.making = true;
         let _making = Making { chain: self };

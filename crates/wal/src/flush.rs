@@ -15,6 +15,8 @@
 //! - **FL3** A disk that is too full for the next segment stops nothing: records stay in the ring in their order; waiters try
 //!   again with growing pauses, each for at most the log's patience, and then get the error. What they waited for
 //!   is written when there is space, if the log lives that long.
+//! - **FL5** Roles are taken under the lock of `progress` while the log is healthy, and counted; after [`stop`](Flusher::stop)
+//!   there is none, and the chain makes, renames and removes nothing: the files may be somebody else's.
 //! - **FL4** `written` and `durable` in atomics never run ahead of [`Progress`], which never runs ahead of the disk.
 
 use crate::chain::{Chain, Failure, Segment};
@@ -27,7 +29,7 @@ use crate::tail::{Batch, Identity, Order, Tail};
 use crate::waiters::{Counted, Counts, SLOTS, Waiters};
 use crate::{Error, Result};
 use aquifer_io::{Buffer, IoError, Operation, Request};
-use aquifer_sync::atomic::{AtomicU64, Ordering};
+use aquifer_sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use aquifer_sync::thread::Backoff;
 use aquifer_sync::{Mutex, MutexGuard, Rank};
 use std::time::{Duration, Instant};
@@ -53,6 +55,8 @@ pub(crate) struct Flusher {
     written: AtomicU64,
     durable: AtomicU64,
     patience_ms: AtomicU64,
+    /// Threads that write or sync (FL5).
+    roles: AtomicU32,
     tail: Mutex<Tail>,
     shared: Mutex<Shared>,
     waiters: Waiters,
@@ -103,6 +107,7 @@ impl Flusher {
             written: AtomicU64::new(start),
             durable: AtomicU64::new(start),
             patience_ms: AtomicU64::new(PATIENCE_MS),
+            roles: AtomicU32::new(0),
             tail: Mutex::new(Rank::Log, Tail::new(identity, segment, start, ring_bytes)),
             shared: Mutex::new(
                 Rank::Leaf,
@@ -159,15 +164,17 @@ impl Flusher {
                 Step::Done => return Ok(()),
                 Step::Wait(event) => shared = self.waiters.wait(shared, event, None),
                 Step::Sync { end, files } => {
+                    let role = Role::take(self);
                     drop(shared);
-                    self.sync(end, &files)?;
+                    self.sync(role, end, &files)?;
                     shared = self.shared.lock();
                 }
                 Step::Collect { through } => {
+                    let role = Role::take(self);
                     let spare = std::mem::take(&mut shared.spare);
                     drop(shared);
                     let order = self.order(matches!(goal, Goal::Collected(_)));
-                    let led = self.lead(order, through, spare)?;
+                    let led = self.lead(role, order, through, spare)?;
                     if matches!(led, Led::Gap) && gap_steps < GAP_STEPS {
                         gap_steps += 1;
                         backoff.wait();
@@ -212,9 +219,8 @@ impl Flusher {
         Order { durable: self.durable(), flags: 0, even_empty: false, whole_blocks }
     }
 
-    /// Collects a batch and writes it. The caller has the collector's role.
-    fn lead(&self, order: Order, through: bool, mut spare: Vec<Buffer>) -> Result<Led> {
-        let role = Role { flusher: self, armed: true };
+    /// Collects a batch and writes it.
+    fn lead(&self, role: Role<'_>, order: Order, through: bool, mut spare: Vec<Buffer>) -> Result<Led> {
         let built = self.tail.lock().build(&self.ring, &self.chain, order, &mut spare);
         let mut shared = self.shared.lock();
         shared.spare.append(&mut spare);
@@ -277,9 +283,8 @@ impl Flusher {
         Ok(completion.buffer)
     }
 
-    /// Syncs files with plain writes. The caller has the role.
-    fn sync(&self, end: u64, files: &[Segment]) -> Result<()> {
-        let role = Role { flusher: self, armed: true };
+    /// Syncs files with plain writes.
+    fn sync(&self, role: Role<'_>, end: u64, files: &[Segment]) -> Result<()> {
         for segment in files {
             segment.file.sync_data().map_err(|error| self.fail(&error))?;
             self.counters.synced();
@@ -317,8 +322,18 @@ impl Flusher {
         self.health.check()?;
         self.reach(Goal::Durable(self.ring.next()))?;
         self.write_statement(FLAG_CLOSED)?;
-        self.poison("the log was closed");
+        self.stop("the log was closed");
         Ok(())
+    }
+
+    /// Poisons, and waits until nobody touches the files any more (FL5).
+    pub(crate) fn stop(&self, cause: &str) {
+        self.poison(cause);
+        self.chain.stop();
+        // Acquire: pairs with the Release in `Role::drop`.
+        while self.roles.load(Ordering::Acquire) > 0 {
+            aquifer_sync::thread::sleep(Duration::from_micros(100));
+        }
     }
 
     /// Writes a batch, empty unless something has just been published, that states what is durable.
@@ -333,10 +348,11 @@ impl Flusher {
                 continue;
             }
             if shared.progress.collect_through() {
+                let role = Role::take(self);
                 let spare = std::mem::take(&mut shared.spare);
                 drop(shared);
                 let order = Order { flags, even_empty: true, ..self.order(false) };
-                if let Led::Wrote = self.lead(order, true, spare)? {
+                if let Led::Wrote = self.lead(role, order, true, spare)? {
                     return Ok(());
                 }
                 shared = self.shared.lock();
@@ -480,7 +496,13 @@ struct Role<'f> {
     armed: bool,
 }
 
-impl Role<'_> {
+impl<'f> Role<'f> {
+    /// With the lock of `progress`, after a look at the log's health (FL5).
+    fn take(flusher: &'f Flusher) -> Self {
+        flusher.roles.fetch_add(1, Ordering::Relaxed); // ordered by the lock
+        Role { flusher, armed: true }
+    }
+
     fn done(mut self) {
         self.armed = false;
     }
@@ -491,5 +513,7 @@ impl Drop for Role<'_> {
         if self.armed && self.flusher.health.check().is_ok() {
             self.flusher.poison("a thread panicked while it wrote the log");
         }
+        // Release: pairs with the Acquire in `stop`.
+        self.flusher.roles.fetch_sub(1, Ordering::Release);
     }
 }

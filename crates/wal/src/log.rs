@@ -321,6 +321,14 @@ impl Log {
         }
     }
 
+    /// As [`poison`](Self::poison), and waits until no thread touches the log's files any more: somebody else may have them.
+    pub fn stop(&self, cause: &str) {
+        match &self.backing {
+            Backing::Disk(flusher) => flusher.stop(cause),
+            Backing::Volatile(counter) => counter.health.fail(cause),
+        }
+    }
+
     /// The cause, if poisoned.
     pub fn poisoned(&self) -> Option<String> {
         match &self.backing {

@@ -8,7 +8,7 @@
 //! - **WA2** Waiters are counted under the mutex that they wait with, so nobody is missed where the count is 0. (To
 //!   notify nobody costs a system call.)
 //! - **WA3** A landing wakes all who wait for it. If a batch may be collected then, one who waits for the next flight
-//!   is woken to lead it. Nobody else needs to be: a thread that leaves without leading has seen the flight that it
+//!   is woken to lead it (all are, if some wait for a while only). Nobody else needs to be: a thread that leaves without leading has seen the flight that it
 //!   waited for land, which woke the others.
 
 use crate::progress::{Event, FlightId};
@@ -24,6 +24,8 @@ pub(crate) const SLOTS: usize = 8;
 pub(crate) struct Counts {
     flights: [u32; SLOTS],
     synced: u32,
+    /// Of all these, who wait for a while only: one that is woken to lead may go its own way instead.
+    timed: u32,
 }
 
 /// Whom to wake.
@@ -33,6 +35,8 @@ pub(crate) struct Wakeups {
     /// A set of slots.
     landed: u32,
     leader: Option<usize>,
+    /// The leader is among all who wait for its flight.
+    leader_unsure: bool,
     synced: bool,
 }
 
@@ -58,6 +62,7 @@ impl Waiters {
         timeout: Option<Duration>,
     ) -> MutexGuard<'a, T> {
         *guard.counts().of(event) += 1;
+        guard.counts().timed += u32::from(timeout.is_some());
         let condvar = match event {
             Event::Landing(id) => &self.flights[slot(id)],
             Event::Synced => &self.synced,
@@ -67,6 +72,7 @@ impl Waiters {
             Some(timeout) => condvar.wait_timeout(guard, timeout),
         };
         *guard.counts().of(event) -= 1;
+        guard.counts().timed -= u32::from(timeout.is_some());
         guard
     }
 
@@ -78,7 +84,10 @@ impl Waiters {
             }
         }
         if let Some(slot) = wakeups.leader {
-            self.flights[slot].notify_one();
+            match wakeups.leader_unsure {
+                true => self.flights[slot].notify_all(),
+                false => self.flights[slot].notify_one(),
+            }
         }
         if wakeups.synced {
             self.synced.notify_all();
@@ -98,6 +107,7 @@ impl Counts {
         Wakeups {
             landed: slots.fold(0, |set, slot| set | 1 << slot),
             leader: next.map(slot).filter(|&slot| self.flights[slot] > 0),
+            leader_unsure: self.timed > 0,
             synced: false,
         }
     }

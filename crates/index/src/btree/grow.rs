@@ -119,7 +119,7 @@ impl BTree {
             Ok(right) => right,
             Err(retry) => {
                 m.free(left)?; // nothing refers to it yet
-                return Err(retry.into());
+                return Err(retry);
             }
         };
         let (left_id, right_id) = (left.id(), right.id());
