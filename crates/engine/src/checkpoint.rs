@@ -26,12 +26,17 @@ use aquifer_sync::{Mutex, Rank};
 use aquifer_wal::Lsn;
 use std::time::{Duration, Instant};
 
-/// What replaying a page costs at most: reading it from the disk, in nanoseconds.
-const REPLAY_PAGE_NS: u64 = 30_000;
+/// What replaying costs for a page: reading it from the disk among many others, in nanoseconds.
+const REPLAY_PAGE_NS: u64 = 10_000;
 /// What replaying a byte of log costs, in nanoseconds.
 const REPLAY_BYTE_NS: u64 = 10;
-/// So few changed pages are never a reason for a checkpoint: eviction writes them where memory is that small.
-const DIRTY_PAGES_MIN: u64 = 4096;
+/// So few changed pages are never a reason for a checkpoint.
+const CHANGED_PAGES_MIN: u64 = 4096;
+/// Nor are so many bytes of them, where memory allows it: a small file may double.
+const CHANGED_BYTES_MIN: u64 = 128 << 20;
+/// A byte of every so many of the budget may go to the list of pages written since the last checkpoint: 32 bytes each.
+const LIST_BYTES_SHARE: u64 = 16;
+const LIST_BYTES_PER_PAGE: u64 = 32;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(64);
 
@@ -274,17 +279,24 @@ impl Engine {
         self.log.reserved().0.saturating_sub(self.checkpoints.flip_lsn.load(Ordering::Relaxed))
     }
 
-    /// Should one be taken, for the time that an opening would take, for memory, or for the length of the log?
+    /// Should one be taken, for the time that an opening would take, for the length of the log or of the file, or for memory?
     pub(crate) fn checkpoint_is_due(&self) -> bool {
         if !self.on_disk || self.log.poisoned().is_some() {
             return false;
         }
         let log_bytes = self.log_bytes_since_checkpoint();
-        let pages = self.pager.pages_dirtied();
+        let stats = self.pager.stats();
+        // Distinct pages, at most: each change of a clean page, or what is in memory and what was written.
+        let pages = stats.pages_dirtied.min(stats.epoch_records + stats.frames);
+        // Their old versions stay until the checkpoint is there. So the file would be twice as long as its pages if all of them
+        // changed in between; three fifths is the compromise with writing pages less often.
+        let listed = self.limits.memory_budget_bytes as u64 / LIST_BYTES_SHARE / LIST_BYTES_PER_PAGE;
+        let floor = CHANGED_BYTES_MIN / self.pager.page_bytes() as u64;
+        let pages_max = (stats.pages / 5 * 3).max(floor).min(listed).max(CHANGED_PAGES_MIN);
         let replay = Duration::from_nanos(pages * REPLAY_PAGE_NS + log_bytes * REPLAY_BYTE_NS);
         let due = replay > self.limits.recovery_target / 2
             || log_bytes > self.limits.log_bytes_max
-            || pages > (self.pager.stats().frames / 2).max(DIRTY_PAGES_MIN)
+            || pages > pages_max
             || self.checkpoints.unfinished.load(Ordering::Relaxed);
         due && self.has_changed() && self.checkpoints.may_begin()
     }
