@@ -77,7 +77,8 @@ impl Arguments {
 
     /// The arguments that every engine gets, the directory apart. What is not said here the workload itself knows.
     fn of(&self, workload: Workload, threads: u32) -> Vec<String> {
-        let mut arguments: Vec<String> = ["--workload", workload.name(), "--json"].map(String::from).to_vec();
+        let mut arguments: Vec<String> =
+            ["--workload", workload.name(), "--json", "--warm"].map(String::from).to_vec();
         let mut say = |name: &str, value: Option<String>| {
             arguments.extend(value.into_iter().flat_map(|value| [name.to_string(), value]));
         };

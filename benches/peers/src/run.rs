@@ -42,6 +42,9 @@ pub struct Arguments {
     /// What a commit waits for: power, process or eventual; the workload's own unless given.
     #[arg(long)]
     durability: Option<Durability>,
+    /// Reads everything once before the clock starts, where there are records.
+    #[arg(long)]
+    warm: bool,
     /// Prints a line of JSON.
     #[arg(long)]
     pub json: bool,
@@ -57,6 +60,7 @@ impl Arguments {
             value_bytes: self.value.unwrap_or(usual.value_bytes),
             budget_mib: self.budget,
             durability: self.durability.unwrap_or(usual.durability),
+            warm: self.warm,
             ..usual
         }
     }

@@ -37,6 +37,10 @@ pub fn run<S: Store>(store: &S, spec: &Spec, progress: &dyn Fn(u64, u64)) -> Res
         let what = "`reopen` needs a process that is killed; it cannot be run inside one".to_owned();
         return Err(Error::Spec { what });
     }
+    if spec.warm && spec.workload.needs_records() {
+        let mut session = store.session(Durability::Eventual);
+        session.scan(None, u64::MAX, false, &mut |_, _| {}).map_err(self::store("a scan"))?;
+    }
     let plan = Plan::new(spec);
     let before = store.counters();
     let mut measured = drive(store, &plan, progress)?;

@@ -84,6 +84,9 @@ pub struct Spec {
     pub seed: u64,
     /// Records of a batch, in the workloads that have batches.
     pub batch: usize,
+    /// Everything is read once before the clock starts, if the workload finds records in place: so that it is in memory as
+    /// far as it fits.
+    pub warm: bool,
 }
 
 impl Spec {
@@ -100,6 +103,7 @@ impl Spec {
             durability: workload.default_durability(),
             seed: 1,
             batch: workload.default_batch(),
+            warm: false,
         }
     }
 

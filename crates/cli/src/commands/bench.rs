@@ -73,6 +73,9 @@ pub struct Numbers {
     /// Records of a batch, in workloads that have batches [default: load 1000, multiget 32]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Read everything once before the clock starts, where there are records
+    #[arg(long)]
+    warm: bool,
 }
 
 /// What one name on the command line stands for.
@@ -111,6 +114,7 @@ impl Numbers {
             durability: self.durability.unwrap_or(usual.durability),
             seed: self.seed,
             batch: self.batch.unwrap_or(usual.batch.min(batch_max(value_bytes, budget_mib))),
+            warm: self.warm,
             ..usual
         }
     }
