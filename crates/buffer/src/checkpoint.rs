@@ -17,6 +17,7 @@
 //! - **G2** The gate is closed for an instant; if those inside do not leave in time it opens again and the flip tries
 //!   later, each time with twice the patience.
 
+use aquifer_io::sabotage::{self, Sabotage};
 use crate::file::checksum;
 use crate::frame::{TAKEN, WRITING};
 use crate::map::{MapRoot, MapWriter};
@@ -124,10 +125,15 @@ impl Pager {
                 return Err(error);
             }
         };
-        let (allocated, superseded) = (writer.allocated, writer.superseded);
-        if let Err(error) = file.sync() {
+        let (allocated, mut superseded) = (writer.allocated, writer.superseded);
+        if !sabotage::is(Sabotage::SuperblockFirst)
+            && let Err(error) = file.sync()
+        {
             self.poison(&error);
             return Err(error);
+        }
+        if sabotage::is(Sabotage::ReuseSlotsEarly) {
+            self.free_slots(&std::mem::take(&mut superseded));
         }
         Ok(State::Written { map, allocated, superseded })
     }
@@ -306,6 +312,9 @@ impl Pager {
         }
         *current = next;
         drop(current);
+        if sabotage::is(Sabotage::SuperblockFirst) {
+            file.sync()?;
+        }
         self.epochs.forget_old();
         self.stats.checkpointed();
         flip.state = State::Durable { superseded: std::mem::take(superseded) };

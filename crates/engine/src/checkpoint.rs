@@ -17,6 +17,7 @@
 //! - **CP4** A failure up to the superblock, and a full disk, loses nothing and is tried again after 1, 2, 4 … seconds; one
 //!   of a sync, or from the superblock on, poisons (P9).
 
+use aquifer_io::sabotage::{self, Sabotage};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record;
@@ -243,7 +244,9 @@ impl Engine {
             };
             return Err(if failed_sync { self.poison(error.into()) } else { error.into() }); // CP4
         }
-        self.log.wait_durable(Lsn(flip.lsn))?;
+        if !sabotage::is(Sabotage::SuperblockBeforeLog) {
+            self.log.wait_durable(Lsn(flip.lsn))?;
+        }
         self.check_healthy() // CP2
     }
 

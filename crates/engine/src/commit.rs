@@ -14,6 +14,7 @@
 //! - **CM3** Reservation and change happen under one leaf latch, so the log order of single-key commits is their order on
 //!   every page, and T4 follows.
 
+use aquifer_io::sabotage::{self, Sabotage};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -167,7 +168,11 @@ impl Attempt<'_> {
                 Change::Put(value) => place.put(value, lsn.0), // lets the latch go
                 Change::Delete => place.remove(lsn.0),
             }
-            reserved.fill(record);
+            if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
+                reserved.fill(&record::aborted(record.len()));
+            } else {
+                reserved.fill(record);
+            }
             stripe.committed();
             Ok((Commit::Logged(lsn), present))
         })

@@ -16,6 +16,7 @@
 //! - **RC3** An older superblock is not a way back: if the log says that a newer checkpoint was durable, or is not there at
 //!   all, the opening is refused.
 
+use aquifer_io::sabotage::{self, Sabotage};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::record::{Entry, Malformed, Op, Patch, Record};
@@ -142,6 +143,9 @@ impl Replayer<'_> {
                 while let Some(entry) = entries.next().map_err(|what| malformed(lsn, what))? {
                     self.report.entries += 1;
                     self.apply(lsn, &entry)?;
+                    if sabotage::is(Sabotage::HalfBatches) {
+                        break;
+                    }
                 }
                 Ok(())
             }

@@ -15,6 +15,8 @@ mod pool;
 mod progress;
 mod ring;
 mod run;
+#[doc(hidden)]
+pub mod sabotage;
 mod sys;
 
 pub use buffer::{BLOCK_BYTES, Buffer};

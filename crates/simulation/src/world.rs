@@ -1,0 +1,657 @@
+//! Carries actions out on a database and on the model, and judges every answer.
+//!
+//! # Invariants
+//!
+//! - **WO1** What is read is exactly what the model says, unless an earlier error left a commit unknown. A scan gives each key
+//!   once, in order, with a value that it had at some moment of the scan.
+//! - **WO2** Errors need an excuse: a fault that has struck, a full disk, a disk that lies.
+//! - **WO3** After [`Poisoned`](ErrorKind::Poisoned) no commit succeeds in the same life (P9).
+//! - **WO4** After a crash the state is one that the model allows, and verification finds nothing, unless the disk has lied.
+//! - **WO5** A disk that lies is found out, or does no harm: it never changes what is read.
+
+use crate::action::{Action, CLIENTS, Change, End, Trouble, Wait};
+use crate::model::{Commit, Found, Model};
+use aquifer::{CommitTicket, Database, Durability, Error, ErrorKind, Table, TableOptions, WriteBatch};
+use aquifer_sim::{Call, Fault, SimDisk};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// What went on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Actions.
+    pub actions: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Losses of power and deaths of the process.
+    pub crashes: u64,
+    /// Faults that struck.
+    pub faults: u64,
+    /// Openings that were refused because the disk had lied.
+    pub refused: u64,
+}
+
+/// A ticket, and what it is for.
+struct Pending {
+    ticket: CommitTicket,
+    /// Commits so far when it was given.
+    commits: usize,
+    logged: bool,
+}
+
+/// A database, its disk and its model.
+pub struct World {
+    disk: SimDisk,
+    db: Option<Database>,
+    model: Model,
+    tickets: Vec<Vec<Pending>>,
+    /// Values that keys had since a scan began, while one is under way.
+    touched: Option<BTreeMap<(String, Vec<u8>), Vec<Option<Vec<u8>>>>>,
+    serial: u32,
+    /// The disk lies.
+    silent: bool,
+    /// Power may be lost in this life.
+    may_go_dark: bool,
+    /// There is not always space.
+    tight: bool,
+    /// A commit is unknown: reads are not judged until the next life.
+    uncertain: bool,
+    /// The database has failed.
+    poisoned: bool,
+    /// Nothing more can be learnt.
+    over: bool,
+    /// What happened.
+    pub tally: Tally,
+}
+
+type Judged<T = ()> = Result<T, String>;
+
+impl World {
+    /// Nothing is there yet; the disk draws what it may choose from `seed`.
+    pub fn new(seed: u64) -> World {
+        World {
+            disk: SimDisk::with_seed(seed),
+            db: None,
+            model: Model::default(),
+            tickets: (0..CLIENTS).map(|_| Vec::new()).collect(),
+            touched: None,
+            serial: 0,
+            silent: false,
+            may_go_dark: false,
+            tight: false,
+            uncertain: false,
+            poisoned: false,
+            over: false,
+            tally: Tally::default(),
+        }
+    }
+
+    /// What the disk was asked last, for reports of failures.
+    pub fn trace(&self) -> String {
+        self.disk.trace().to_string()
+    }
+
+    /// Does one thing.
+    ///
+    /// # Errors
+    ///
+    /// What the database got wrong.
+    pub fn act(&mut self, action: &Action) -> Judged {
+        if self.over {
+            return Ok(());
+        }
+        self.tally.actions += 1;
+        match action {
+            Action::Inject { trouble, nth } => self.inject(*trouble, u64::from(*nth)),
+            Action::Space { kib } => {
+                self.tight = true;
+                self.disk.set_free(Some(u64::from(*kib) << 10));
+            }
+            Action::Room => self.disk.set_free(None),
+            Action::Rot { seed } => {
+                self.silent = true;
+                let _ = self.disk.rot(*seed);
+            }
+            Action::End { end, seed, again } => return self.end(*end, *seed, again),
+            other => {
+                if let Some(db) = self.db.clone() {
+                    return self.work(&db, other);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn inject(&mut self, trouble: Trouble, nth: u64) {
+        let fault = match trouble {
+            Trouble::PowerLoss => Fault::power_loss(),
+            Trouble::ErrorOnce => Fault::error(),
+            Trouble::ErrorForGood => Fault::error().for_good(),
+            Trouble::ReadError => Fault::error().on(Call::Read),
+            Trouble::SyncError => Fault::error().on(Call::Sync),
+            Trouble::Full => Fault::full().on(Call::Allocate).times(3),
+            Trouble::LostWrite => Fault::lost_write(),
+            Trouble::MisdirectedWrite => Fault::misdirected_write(),
+            Trouble::MisdirectedRead => Fault::misdirected_read(),
+            Trouble::StaleRead => Fault::stale_read(),
+            Trouble::FlippedRead => Fault::flipped_read(),
+        };
+        self.silent |= trouble.is_silent();
+        self.may_go_dark |= trouble == Trouble::PowerLoss;
+        self.disk.inject(fault.nth(nth));
+    }
+
+    fn is_dark(&self) -> bool {
+        self.may_go_dark && self.disk.has_struck()
+    }
+
+    /// WO2.
+    fn excuse(&self, error: &Error, doing: &str) -> Judged {
+        let struck = self.disk.has_struck();
+        let excused = match error.kind() {
+            ErrorKind::Poisoned => struck || self.poisoned || self.silent,
+            ErrorKind::Io => struck || self.silent,
+            ErrorKind::DiskFull | ErrorKind::Pending => struck || self.tight,
+            ErrorKind::Corrupt | ErrorKind::Format => self.silent,
+            _ => false,
+        };
+        if excused { Ok(()) } else { Err(format!("{doing}: an error without a cause: {error}")) }
+    }
+
+    fn work(&mut self, db: &Database, action: &Action) -> Judged {
+        match action {
+            Action::Create { table, logged } => self.create(db, *table, *logged),
+            Action::Drop { table } => self.drop_table(db, *table),
+            Action::One { client, change, durability, wait } => {
+                self.one(db, *client, change, *durability, *wait)
+            }
+            Action::Patch { table, key, at, durability } => self.patch(db, *table, *key, *at, *durability),
+            Action::Batch { client, changes, durability, wait } => {
+                self.batch(db, *client, changes, *durability, *wait)
+            }
+            Action::Tickets { client } => self.wait_for_tickets(db, *client),
+            Action::Get { table, key, count } => self.get(db, *table, *key, *count),
+            Action::Scan { table, from, reverse, every, others } => {
+                self.scan(db, *table, *from, *reverse, *every, others)
+            }
+            Action::Checkpoint => {
+                let taken = self.with_checkpoints(db, Database::checkpoint)?;
+                self.all_durable_if(taken.map(|()| true), "checkpoint")
+            }
+            Action::Sync => {
+                let synced = db.sync();
+                self.all_durable_if(synced.map(|()| true), "sync")
+            }
+            Action::Step { times } => {
+                for _ in 0..*times {
+                    match self.with_checkpoints(db, Database::step)? {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => {
+                            self.failed(&error, "background work")?;
+                            break;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Action::Verify => match db.verify(|_| {}) {
+                Ok(report) if report.is_clean() || self.silent => Ok(()),
+                Ok(report) => Err(format!("verification: {}", report.faults[0])),
+                Err(error) => self.failed(&error, "verification"),
+            },
+            Action::Inject { .. }
+            | Action::Space { .. }
+            | Action::Room
+            | Action::Rot { .. }
+            | Action::End { .. } => Ok(()),
+        }
+    }
+
+    /// Excuses an error, and notes it if the database has failed.
+    fn failed(&mut self, error: &Error, doing: &str) -> Judged {
+        self.excuse(error, doing)?;
+        if error.kind() == ErrorKind::Poisoned {
+            self.poisoned = true;
+            self.uncertain = true;
+        }
+        Ok(())
+    }
+
+    /// Calls something that may take checkpoints (M2).
+    fn with_checkpoints<R>(
+        &mut self,
+        db: &Database,
+        call: impl FnOnce(&Database) -> aquifer::Result<R>,
+    ) -> Judged<aquifer::Result<R>> {
+        let before = db.stats().pager.checkpoints;
+        let result = call(db);
+        if db.stats().pager.checkpoints > before {
+            self.model.checkpointed();
+        } else if result.is_err() {
+            self.model.maybe_checkpointed();
+        }
+        Ok(result)
+    }
+
+    fn all_durable_if(&mut self, result: aquifer::Result<bool>, doing: &str) -> Judged {
+        match result {
+            Ok(true) => self.model.is_durable(self.model.commits()),
+            Ok(false) => {}
+            Err(error) => self.failed(&error, doing)?,
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, db: &Database, table: u8, logged: bool) -> Judged {
+        let name = name(table);
+        if self.model.state().contains_key(&name) {
+            return Ok(());
+        }
+        let options = if logged { TableOptions::default() } else { TableOptions::unlogged() };
+        let made = db.create_table(&name, options).map(drop);
+        let instance = self.model.new_instance();
+        self.settle(Commit::Create { name, instance, logged }, made, Some(Durability::Power), "create_table")
+    }
+
+    fn drop_table(&mut self, db: &Database, table: u8) -> Judged {
+        let name = name(table);
+        if !self.model.state().contains_key(&name) {
+            return Ok(());
+        }
+        let dropped = db.drop_table(&name);
+        self.settle(Commit::Drop { name }, dropped, Some(Durability::Power), "drop_table")
+    }
+
+    /// Notes what became of a commit that was waited for at `durability`, or not at all.
+    fn settle(
+        &mut self,
+        commit: Commit,
+        result: aquifer::Result<()>,
+        waited: Option<Durability>,
+        doing: &str,
+    ) -> Judged {
+        self.tally.commits += 1;
+        match result {
+            Ok(()) if self.poisoned => Err(format!("{doing}: a commit succeeded after the database had failed")),
+            Ok(()) => {
+                self.note(commit);
+                match waited {
+                    Some(Durability::Power) => self.model.is_durable(self.model.commits()),
+                    Some(Durability::Process) => self.model.is_written(self.model.commits()),
+                    Some(Durability::Eventual) | None => {}
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let was_poisoned = self.poisoned || self.is_dark() && self.uncertain;
+                self.failed(&error, doing)?;
+                let unknown = error.kind() == ErrorKind::Poisoned || self.is_dark();
+                if error.kind() == ErrorKind::Pending || (unknown && !was_poisoned) {
+                    self.note(commit);
+                }
+                self.uncertain |= unknown;
+                Ok(())
+            }
+        }
+    }
+
+    fn note(&mut self, commit: Commit) {
+        if let (Some(touched), Commit::Change(changes)) = (&mut self.touched, &commit) {
+            for (table, key, value) in changes {
+                touched.entry((table.clone(), key.clone())).or_default().push(value.clone());
+            }
+        }
+        self.model.commit(commit);
+    }
+
+    /// A handle of a table that the model has.
+    fn table(&mut self, db: &Database, number: u8) -> Judged<Option<(Table, bool)>> {
+        let name = name(number);
+        let Some(logged) = self.model.state().get(&name).map(|table| table.logged) else { return Ok(None) };
+        match db.table(&name) {
+            Ok(table) => Ok(Some((table, logged))),
+            Err(_) if self.uncertain => Ok(None),
+            Err(error) => Err(format!("table {name}: {error}")),
+        }
+    }
+
+    fn value(&mut self, len: u16) -> Vec<u8> {
+        self.serial += 1;
+        let serial = self.serial.to_le_bytes();
+        (0..usize::from(len)).map(|at| serial[at % 4]).collect()
+    }
+
+    fn one(
+        &mut self,
+        db: &Database,
+        client: u8,
+        change: &Change,
+        durability: Durability,
+        wait: Wait,
+    ) -> Judged {
+        let Some((table, logged)) = self.table(db, change.table)? else { return Ok(()) };
+        let key = key(change.key);
+        let value = change.value_len.map(|len| self.value(len));
+        let commit = Commit::Change(vec![(name(change.table), key.clone(), value.clone())]);
+        let table = table.with_durability(durability);
+        if wait == Wait::Now {
+            let done = match &value {
+                Some(value) => table.put(&key, value),
+                None => table.delete(&key),
+            };
+            return self.settle(commit, done, logged.then_some(durability), "a change");
+        }
+        let ticket = match &value {
+            Some(value) => table.put_with(&key, value, durability),
+            None => table.delete_with(&key, durability),
+        };
+        self.keep(client, commit, ticket, logged)
+    }
+
+    /// Notes a commit that somebody will wait for later.
+    fn keep(
+        &mut self,
+        client: u8,
+        commit: Commit,
+        ticket: aquifer::Result<CommitTicket>,
+        logged: bool,
+    ) -> Judged {
+        let (ticket, result) = match ticket {
+            Ok(ticket) => (Some(ticket), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        self.settle(commit, result, None, "a change with a ticket")?;
+        let commits = self.model.commits();
+        self.tickets[usize::from(client % CLIENTS)]
+            .extend(ticket.map(|ticket| Pending { ticket, commits, logged }));
+        Ok(())
+    }
+
+    fn patch(&mut self, db: &Database, table: u8, key_number: u32, at: u16, durability: Durability) -> Judged {
+        let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
+        let key = key(key_number);
+        let Some(mut value) = self.model.state()[&name(table)].rows.get(&key).cloned() else { return Ok(()) };
+        let Some(last) = value.len().checked_sub(8) else { return Ok(()) };
+        let at = usize::from(at) % (last + 1);
+        let bytes = self.value(8);
+        value[at..at + 8].copy_from_slice(&bytes);
+        let commit = Commit::Change(vec![(name(table), key.clone(), Some(value.clone()))]);
+        let done = handle.with_durability(durability).put(&key, &value);
+        self.settle(commit, done, logged.then_some(durability), "a change in place")
+    }
+
+    fn batch(
+        &mut self,
+        db: &Database,
+        client: u8,
+        changes: &[Change],
+        durability: Durability,
+        wait: Wait,
+    ) -> Judged {
+        let mut batch = WriteBatch::new();
+        let mut noted = Vec::new();
+        let mut any_logged = false;
+        for change in changes {
+            let Some((table, logged)) = self.table(db, change.table)? else { continue };
+            any_logged |= logged;
+            let key = key(change.key);
+            let value = change.value_len.map(|len| self.value(len));
+            match &value {
+                Some(value) => batch.put(&table, &key, value),
+                None => batch.delete(&table, &key),
+            }
+            noted.push((name(change.table), key, value));
+        }
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit::Change(noted);
+        if wait == Wait::Now {
+            let done = db.write(&mut batch, durability);
+            return self.settle(commit, done, any_logged.then_some(durability), "a batch");
+        }
+        let ticket = db.submit(&mut batch, durability);
+        self.keep(client, commit, ticket, any_logged)
+    }
+
+    fn wait_for_tickets(&mut self, db: &Database, client: u8) -> Judged {
+        for pending in std::mem::take(&mut self.tickets[usize::from(client % CLIENTS)]) {
+            let Pending { ticket, commits, logged } = pending;
+            match self.with_checkpoints(db, |_| ticket.wait())? {
+                Ok(()) if logged => match ticket.durability() {
+                    Durability::Power => self.model.is_durable(commits),
+                    Durability::Process => self.model.is_written(commits),
+                    Durability::Eventual => {}
+                },
+                Ok(()) => {
+                    let promised = ticket.durability() > Durability::Eventual && ticket.lsn().is_none();
+                    if promised && !self.model.is_checkpointed(commits) && !self.uncertain {
+                        return Err("a commit without a log was acknowledged without a checkpoint".into());
+                    }
+                }
+                Err(error) => self.failed(&error, "a ticket")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&mut self, db: &Database, table: u8, first: u32, count: u8) -> Judged {
+        let Some((handle, _)) = self.table(db, table)? else { return Ok(()) };
+        let keys: Vec<Vec<u8>> = (first..first + u32::from(count)).map(key).collect();
+        let found = match keys.len() {
+            1 => handle.get(&keys[0]).map(|value| vec![value]),
+            _ => handle.multi_get(keys.iter().map(Vec::as_slice)),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return self.failed(&error, "a read"),
+        };
+        let rows = &self.model.state()[&name(table)].rows;
+        for (key, value) in keys.iter().zip(found) {
+            if rows.get(key) != value.as_ref() && !self.uncertain {
+                return Err(format!(
+                    "{} in {}: read {:?}, expected {:?}",
+                    String::from_utf8_lossy(key),
+                    name(table),
+                    brief(value.as_deref()),
+                    brief(rows.get(key).map(Vec::as_slice))
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// WO1.
+    fn scan(
+        &mut self,
+        db: &Database,
+        table: u8,
+        from: Option<u32>,
+        reverse: bool,
+        every: u8,
+        others: &[Action],
+    ) -> Judged {
+        let Some((handle, _)) = self.table(db, table)? else { return Ok(()) };
+        let name = name(table);
+        let from = from.map(key);
+        let bounds = match (&from, reverse) {
+            (None, _) => (Bound::Unbounded, Bound::Unbounded),
+            (Some(key), false) => (Bound::Included(key.as_slice()), Bound::Unbounded),
+            (Some(key), true) => (Bound::Unbounded, Bound::Included(key.as_slice())),
+        };
+        let before: Vec<(Vec<u8>, Vec<u8>)> = {
+            let rows = self.model.state()[&name].rows.range::<[u8], _>(bounds);
+            rows.map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        self.touched = Some(BTreeMap::new());
+        let mut range = handle.range(bounds);
+        let mut others = others.iter();
+        let mut found = Vec::new();
+        let mut result = Ok(());
+        loop {
+            let next = if reverse { range.next_back() } else { range.next() };
+            match next {
+                None => break,
+                Some(Ok(record)) => found.push(record),
+                Some(Err(error)) => {
+                    self.touched = None;
+                    return self.failed(&error, "a scan");
+                }
+            }
+            if found.len().is_multiple_of(usize::from(every))
+                && let Some(other) = others.next()
+            {
+                result = self.work(db, other);
+                if result.is_err() {
+                    break;
+                }
+            }
+        }
+        let touched = self.touched.take().unwrap_or_default();
+        result?;
+        if self.uncertain {
+            return Ok(());
+        }
+        if reverse {
+            found.reverse();
+        }
+        judge_scan(&name, &before, &touched, &found)
+    }
+
+    fn end(&mut self, end: End, seed: u64, again: &[(u16, u64)]) -> Judged {
+        let db = self.db.take();
+        self.tickets.iter_mut().for_each(Vec::clear);
+        let mut killed = end == End::Kill;
+        if let (End::Close, Some(db)) = (end, &db) {
+            match db.close() {
+                Ok(()) => {
+                    self.model.is_durable(self.model.commits());
+                    self.model.checkpointed();
+                }
+                Err(error) => {
+                    self.excuse(&error, "closing")?;
+                    self.model.maybe_checkpointed();
+                }
+            }
+        }
+        self.tally.faults += self.disk.strikes();
+        let mut disk = if killed { self.disk.after_kill() } else { self.disk.after_power_loss(seed) };
+        // What the old handle does on its way out goes to the old disk, and need not take long.
+        self.disk.inject(Fault::power_loss());
+        drop(db);
+        disk.set_free(None);
+        self.tally.crashes += 1;
+        self.may_go_dark = true; // in what follows
+        for &(nth, seed) in again {
+            disk.inject(Fault::power_loss().nth(u64::from(nth)));
+            self.disk = disk;
+            if let Some(db) = self.open()? {
+                self.judge(&db, killed)?;
+                self.disk.inject(Fault::power_loss());
+            }
+            killed = false;
+            disk = self.disk.after_power_loss(seed);
+            self.tally.crashes += 1;
+        }
+        self.disk = disk;
+        (self.may_go_dark, self.tight, self.uncertain, self.poisoned) = (false, false, false, false);
+        let Some(db) = self.open()? else {
+            self.over |= self.silent;
+            return if self.over { Ok(()) } else { Err("it did not open, on a disk without faults".into()) };
+        };
+        self.judge(&db, killed)?;
+        if !self.silent {
+            let report = db.verify(|_| {}).map_err(|error| format!("verification: {error}"))?;
+            if let Some(fault) = report.faults.first() {
+                return Err(format!("verification after a crash: {fault}"));
+            }
+        }
+        self.db = Some(db);
+        Ok(())
+    }
+
+    /// Opens; nothing if it could not, and had an excuse.
+    fn open(&mut self) -> Judged<Option<Database>> {
+        let opened = Database::options()
+            .memory_budget(2 << 20)
+            .background(false)
+            .log_bytes_max(1 << 20)
+            .segment_bytes_max(128 << 10)
+            .disk(self.disk.disk())
+            .open_or_create("");
+        match opened {
+            Ok(db) => Ok(Some(db)),
+            Err(error) => {
+                self.excuse(&error, "opening")?;
+                self.tally.refused += u64::from(self.silent);
+                Ok(None)
+            }
+        }
+    }
+
+    /// WO4.
+    fn judge(&mut self, db: &Database, killed: bool) -> Judged {
+        let found = match read(db) {
+            Ok(found) => found,
+            Err(error) => {
+                self.over |= self.silent;
+                return self.excuse(&error, "reading everything after a crash");
+            }
+        };
+        let before = self.model.clone();
+        self.model.crashed(&found, killed, self.silent).inspect_err(|_| self.model = before)
+    }
+}
+
+/// Everything that is there.
+fn read(db: &Database) -> aquifer::Result<Found> {
+    db.tables()
+        .into_iter()
+        .map(|table| Ok((table.name.clone(), (table.logged, db.table(&table.name)?.iter().collect::<Result<_, _>>()?))))
+        .collect()
+}
+
+fn judge_scan(
+    name: &str,
+    before: &[(Vec<u8>, Vec<u8>)],
+    touched: &BTreeMap<(String, Vec<u8>), Vec<Option<Vec<u8>>>>,
+    found: &[(Vec<u8>, Vec<u8>)],
+) -> Judged {
+    if let Some(pair) = found.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+        return Err(format!("a scan of {name}: {:?} comes twice or out of order", pair[1].0));
+    }
+    let mut expected: BTreeMap<&[u8], &[u8]> = before.iter().map(|(k, v)| (&k[..], &v[..])).collect();
+    for (key, value) in found {
+        let was = expected.remove(&key[..]);
+        let since = touched.get(&(name.to_owned(), key.clone()));
+        let meanwhile = since.is_some_and(|values| values.iter().any(|v| v.as_ref() == Some(value)));
+        if was != Some(&value[..]) && !meanwhile {
+            return Err(format!("a scan of {name}: {:?} has a value that it never had meanwhile", key));
+        }
+    }
+    match expected.keys().find(|key| !touched.contains_key(&(name.to_owned(), key.to_vec()))) {
+        Some(key) => Err(format!("a scan of {name} misses {key:?}")),
+        None => Ok(()),
+    }
+}
+
+fn brief(value: Option<&[u8]>) -> String {
+    match value {
+        None => "nothing".into(),
+        Some(value) => format!("{} bytes beginning with {:?}", value.len(), &value[..value.len().min(4)]),
+    }
+}
+
+fn name(table: u8) -> String {
+    format!("table{table}")
+}
+
+/// Some keys are long.
+fn key(number: u32) -> Vec<u8> {
+    let mut key = format!("{number:06}").into_bytes();
+    if number % 10 == 9 {
+        key.resize(6 + number as usize % 90, b'x');
+    }
+    key
+}
