@@ -20,6 +20,7 @@ pub const LAYERS: &[(&str, u32)] = &[
     ("aquifer-io", 2),
     ("aquifer-wal", 3),
     ("aquifer-buffer", 3),
+    ("aquifer-sim", 3),
     ("aquifer-index", 4),
     ("aquifer", 5),
     ("aquifer-workload", 6),
