@@ -17,6 +17,7 @@ pub mod bench;
 pub mod ci;
 pub mod crash;
 pub mod loom;
+pub mod sim;
 pub mod smoke;
 pub mod steps;
 pub mod tidy;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xtask::crash::{self, Plan};
-use xtask::{bench, ci, loom, smoke, tidy, tree};
+use xtask::{bench, ci, loom, sim, smoke, tidy, tree};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of the Aquifer workspace")]
@@ -47,6 +47,8 @@ enum Command {
     },
     /// Runs the same workloads on Aquifer and on other engines, and prints one table.
     Bench(bench::Arguments),
+    /// Runs the engine on a simulated disk with faults and crashes, against a model, seed after seed.
+    Sim(sim::Arguments),
     /// Runs the README's main job on a small input.
     Smoke,
     /// The process that `crash` kills.
@@ -77,6 +79,7 @@ fn run() -> Result<()> {
             println!("crash: {rounds} rounds with --seed {}", plan.seed);
             crash::run(&plan).map(|summary| println!("{summary}"))
         }
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Bench(arguments) => bench::run(&root, &arguments),
         Command::Smoke => smoke::run(&root),
         Command::CrashChild(arguments) => crash::child::run(&arguments),

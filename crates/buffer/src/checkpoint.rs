@@ -17,7 +17,6 @@
 //! - **G2** The gate is closed for an instant; if those inside do not leave in time it opens again and the flip tries
 //!   later, each time with twice the patience.
 
-use aquifer_io::sabotage::{self, Sabotage};
 use crate::file::checksum;
 use crate::frame::{TAKEN, WRITING};
 use crate::map::{MapRoot, MapWriter};
@@ -26,6 +25,7 @@ use crate::superblock::Superblock;
 use crate::translation::{FrameId, Location};
 use crate::{Error, PageId, Result};
 use aquifer_io::Buffer;
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::thread;
 use std::time::{Duration, Instant};
 
@@ -133,7 +133,7 @@ impl Pager {
             return Err(error);
         }
         if sabotage::is(Sabotage::ReuseSlotsEarly) {
-            self.free_slots(&std::mem::take(&mut superseded));
+            superseded.clear(); // they are free already
         }
         Ok(State::Written { map, allocated, superseded })
     }
@@ -266,6 +266,7 @@ impl Pager {
         if same {
             header.clear_flag(TAKEN);
             if let Some(location) = location {
+                self.forget_durable_version(image.page);
                 self.table.set_location(image.page, location);
                 header.set_dirty_epoch(0);
             }
@@ -274,6 +275,16 @@ impl Pager {
             self.record_old(image, location);
         }
         header.latch.unlock_unchanged();
+    }
+
+    /// What E3 forbids, for tests of the tests.
+    pub(crate) fn forget_durable_version(&self, page: PageId) {
+        if sabotage::is(Sabotage::ReuseSlotsEarly) {
+            let slot = self.table.location(page).slot;
+            if slot != 0 && !self.epochs.wrote(page) {
+                self.free_slots(&[slot]);
+            }
+        }
     }
 
     fn record_old(&self, image: &Image, location: Location) {

@@ -76,6 +76,12 @@ impl Epochs {
             .collect()
     }
 
+    /// Has a version of the page been written that no durable checkpoint has?
+    pub(crate) fn wrote(&self, page: PageId) -> bool {
+        let records = self.records.lock();
+        records.old.contains_key(&page) || records.new.contains_key(&page)
+    }
+
     /// The records of the checkpoint under way, ascending by page.
     pub(crate) fn old_records(&self) -> Vec<(PageId, Location)> {
         let mut list: Vec<_> = self.records.lock().old.iter().map(|(&page, &at)| (page, at)).collect();

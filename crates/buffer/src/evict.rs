@@ -8,6 +8,8 @@
 //! - **L3** Giving a frame away raises its version.
 //! - **EV1** Eviction needs neither the gate nor the checkpoint to move on, so waiting for it inside the gate cannot
 //!   deadlock.
+//! - **EV2** While writing fails, clean frames alone serve, as long as there are more than any operation needs at once: with
+//!   fewer, the pages on its way would push each other out for ever.
 
 use crate::file::checksum;
 use crate::frame::WRITING;
@@ -22,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Clean pages that one search is content with.
 const CLEAN_WANTED: usize = 16;
+/// More pages than an operation needs at once (EV2).
+const CLEAN_MIN: usize = 24;
 /// Searches of one call for free frames ahead of need.
 const EVICTIONS_AHEAD: usize = 8;
 /// Frames that no other use of memory gets.
@@ -140,10 +144,14 @@ impl Pager {
         if count < CLEAN_WANTED / 4 && !dirty.is_empty() {
             match self.evict_dirty(&dirty, enough) {
                 Ok(freed) => count += freed,
-                Err(_) if count > 0 => {} // what is clean serves as well
                 Err(error) => {
-                    // Readers must go on when writing fails: look at every frame for a clean one.
-                    count = self.search(0).0;
+                    // Readers must go on when writing fails: look at every frame for a clean one (EV2).
+                    if self.frames_not_dirty() < CLEAN_MIN {
+                        return Err(error);
+                    }
+                    if count == 0 {
+                        count = self.search(0).0;
+                    }
                     if count == 0 {
                         return Err(error);
                     }
@@ -152,6 +160,11 @@ impl Pager {
         }
         self.stats.evicted(count);
         Ok(count)
+    }
+
+    fn frames_not_dirty(&self) -> usize {
+        let frames = (0..self.frames.committed()).map(FrameId);
+        frames.filter(|&frame| self.frames.header(frame).dirty_epoch() == 0).count()
     }
 
     /// Frees clean frames that are not in use, a few at most; how many, and the dirty ones met on the way, until these are
@@ -314,6 +327,7 @@ impl Pager {
             }
             return freed;
         }
+        self.forget_durable_version(claim.page);
         self.table.set_location(claim.page, claim.location);
         let superseded = self.epochs.record(claim.epoch, claim.page, claim.location);
         header.set_dirty_epoch(0);

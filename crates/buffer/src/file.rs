@@ -1,9 +1,9 @@
 //! Page-sized transfers to and from the data file.
 
-use aquifer_io::sabotage::{self, Sabotage};
 use crate::translation::Location;
 use crate::{Error, PageId, Result};
 use aquifer_codec::checksum::crc32c;
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_io::{BLOCK_BYTES, Buffer, Disk, File, IoError, OpenMode, Operation, Request};
 use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -17,11 +17,11 @@
 //! - **CP4** A failure up to the superblock, and a full disk, loses nothing and is tried again after 1, 2, 4 … seconds; one
 //!   of a sync, or from the superblock on, poisons (P9).
 
-use aquifer_io::sabotage::{self, Sabotage};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record;
 use aquifer_buffer::Flip;
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_sync::{Mutex, Rank};
 use aquifer_wal::Lsn;

@@ -14,7 +14,6 @@
 //! - **CM3** Reservation and change happen under one leaf latch, so the log order of single-key commits is their order on
 //!   every page, and T4 follows.
 
-use aquifer_io::sabotage::{self, Sabotage};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -23,6 +22,7 @@ use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::TableCore;
 use aquifer_buffer::{Mutation, Pager, Retry};
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
 
 /// What happens to the key.
@@ -127,11 +127,11 @@ impl Attempt<'_> {
             Change::Put(value) => self.table.tree.place(m, pager, self.key, value.len())?,
             Change::Delete => match self.table.tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
-                // The absence was read, and may be another's delete that is not yet durable: wait for that.
+                // The absence was read, and may be another's delete that is not yet durable: waiting waits for that.
                 None if self.table.writes_log => {
                     return Ok((Commit::Logged(self.engine.log.reserved()), false));
                 }
-                None => return Ok((Commit::Nothing, false)),
+                None => return Ok((Commit::Unlogged { epoch: m.epoch() }, false)),
             },
         };
         let present = place.old().is_some();

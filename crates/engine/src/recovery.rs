@@ -16,7 +16,6 @@
 //! - **RC3** An older superblock is not a way back: if the log says that a newer checkpoint was durable, or is not there at
 //!   all, the opening is refused.
 
-use aquifer_io::sabotage::{self, Sabotage};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::record::{Entry, Malformed, Op, Patch, Record};
@@ -24,6 +23,7 @@ use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
 use aquifer_buffer::{Pager, Superblock};
 use aquifer_io::Disk;
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
 use aquifer_wal::{Lsn, Replay, Tail};
 

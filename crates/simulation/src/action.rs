@@ -207,7 +207,7 @@ pub fn draw(seed: u64) -> Vec<Action> {
     let random = &mut random;
     let keys = *pick(random, &[12, 60, 300, 300, 4000]);
     let value_len = *pick(random, &[20, 120, 120, 900]);
-    let taste = Taste { keys, value_len, silent: random.chance(20) };
+    let taste = Taste { keys, value_len, silent: random.chance(25) };
     let mut actions = Vec::new();
     for table in 0..1 + random.below(3) as u8 {
         actions.push(Action::Create { table, logged: table == 0 || random.chance(70) });
@@ -232,11 +232,11 @@ fn life(random: &mut Random, taste: Taste, actions: &mut Vec<Action>) {
     if taste.keys > 1000 && random.chance(50) {
         // More than memory holds.
         for start in (0..4000).step_by(40) {
-            let changes = (start..start + 40)
-                .map(|key| Change { table: 0, key, value_len: Some(900) })
-                .collect();
+            let changes =
+                (start..start + 40).map(|key| Change { table: 0, key, value_len: Some(900) }).collect();
             let at = begin + random.below((actions.len() - begin) as u64 + 1) as usize;
-            let batch = Action::Batch { client: 0, changes, durability: Durability::Eventual, wait: Wait::Now };
+            let batch =
+                Action::Batch { client: 0, changes, durability: Durability::Eventual, wait: Wait::Now };
             actions.insert(at, batch);
         }
     }
@@ -256,7 +256,9 @@ fn life(random: &mut Random, taste: Taste, actions: &mut Vec<Action>) {
         }
     }
     if taste.silent && random.chance(50) {
-        actions.push(Action::Rot { seed: random.draw() });
+        for _ in 0..1 + random.below(8) {
+            actions.push(Action::Rot { seed: random.draw() });
+        }
     }
     let mut again = Vec::new();
     while random.chance(25) {
@@ -275,7 +277,10 @@ fn trouble(random: &mut Random, silent: bool) -> Trouble {
     if silent {
         return *pick(random, &[LostWrite, MisdirectedWrite, MisdirectedRead, StaleRead, FlippedRead]);
     }
-    *pick(random, &[PowerLoss, PowerLoss, PowerLoss, PowerLoss, ErrorOnce, ErrorForGood, ReadError, SyncError, Full])
+    *pick(
+        random,
+        &[PowerLoss, PowerLoss, PowerLoss, PowerLoss, ErrorOnce, ErrorForGood, ReadError, SyncError, Full],
+    )
 }
 
 fn durability(random: &mut Random) -> Durability {
@@ -316,15 +321,29 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
         28..=30 if may_nest => {
             let others = (0..random.below(8)).map(|_| any(random, taste, false)).collect();
             let from = random.chance(60).then_some(key);
-            Action::Scan { table: table(random), from, reverse: random.chance(40), every: 1 + random.below(20) as u8, others }
+            Action::Scan {
+                table: table(random),
+                from,
+                reverse: random.chance(40),
+                every: 1 + random.below(20) as u8,
+                others,
+            }
         }
         31..=33 => Action::Checkpoint,
         34..=35 => Action::Sync,
         36..=44 => Action::Step { times: 1 + random.below(4) as u8 },
         45 if may_nest => Action::Verify,
-        46..=55 => {
-            Action::Patch { table: table(random), key, at: random.draw() as u16, durability: durability(random) }
-        }
-        _ => Action::One { client, change: change(random, taste), durability: durability(random), wait: wait(random) },
+        46..=55 => Action::Patch {
+            table: table(random),
+            key,
+            at: random.draw() as u16,
+            durability: durability(random),
+        },
+        _ => Action::One {
+            client,
+            change: change(random, taste),
+            durability: durability(random),
+            wait: wait(random),
+        },
     }
 }

@@ -5,6 +5,7 @@
 //! | [`action`] | what clients do, what goes wrong, crashes: plain data, drawn from a seed |
 //! | [`world`] | carries actions out on a database and on the model, and judges every answer |
 //! | [`model`] | the history of commits, and the states that a crash may leave |
+//! | [`sweep`] | trouble at every call of a scenario in its turn |
 //! | [`campaign`] | one seed; many seeds; making a failing list of actions short |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
@@ -13,4 +14,5 @@
 pub mod action;
 pub mod campaign;
 pub mod model;
+pub mod sweep;
 pub mod world;

@@ -147,7 +147,8 @@ impl Model {
             }
             let certain = self.checkpoints.first().unwrap_or(&none);
             let candidates = self.checkpoints.iter().chain(self.checkpoints.is_empty().then_some(certain));
-            matching = candidates.map(|(_, rows)| with_unlogged(&state, rows)).find(|state| same(state, found));
+            matching =
+                candidates.map(|(_, rows)| with_unlogged(&state, rows)).find(|state| same(state, found));
             if matching.is_some() {
                 break;
             }

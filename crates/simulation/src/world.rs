@@ -196,7 +196,7 @@ impl World {
                 Ok(())
             }
             Action::Verify => match db.verify(|_| {}) {
-                Ok(report) if report.is_clean() || self.silent => Ok(()),
+                Ok(report) if report.is_clean() || self.silent || self.disk.has_struck() => Ok(()),
                 Ok(report) => Err(format!("verification: {}", report.faults[0])),
                 Err(error) => self.failed(&error, "verification"),
             },
@@ -273,7 +273,9 @@ impl World {
     ) -> Judged {
         self.tally.commits += 1;
         match result {
-            Ok(()) if self.poisoned => Err(format!("{doing}: a commit succeeded after the database had failed")),
+            Ok(()) if self.poisoned => {
+                Err(format!("{doing}: a commit succeeded after the database had failed"))
+            }
             Ok(()) => {
                 self.note(commit);
                 match waited {
@@ -363,12 +365,22 @@ impl World {
         };
         self.settle(commit, result, None, "a change with a ticket")?;
         let commits = self.model.commits();
-        self.tickets[usize::from(client % CLIENTS)]
-            .extend(ticket.map(|ticket| Pending { ticket, commits, logged }));
+        self.tickets[usize::from(client % CLIENTS)].extend(ticket.map(|ticket| Pending {
+            ticket,
+            commits,
+            logged,
+        }));
         Ok(())
     }
 
-    fn patch(&mut self, db: &Database, table: u8, key_number: u32, at: u16, durability: Durability) -> Judged {
+    fn patch(
+        &mut self,
+        db: &Database,
+        table: u8,
+        key_number: u32,
+        at: u16,
+        durability: Durability,
+    ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
         let key = key(key_number);
         let Some(mut value) = self.model.state()[&name(table)].rows.get(&key).cloned() else { return Ok(()) };
@@ -608,7 +620,9 @@ impl World {
 fn read(db: &Database) -> aquifer::Result<Found> {
     db.tables()
         .into_iter()
-        .map(|table| Ok((table.name.clone(), (table.logged, db.table(&table.name)?.iter().collect::<Result<_, _>>()?))))
+        .map(|table| {
+            Ok((table.name.clone(), (table.logged, db.table(&table.name)?.iter().collect::<Result<_, _>>()?)))
+        })
         .collect()
 }
 

@@ -23,8 +23,8 @@
 //! - **CH6** The next file is prepared before the active one is filled to its capacity: if a full segment has no
 //!   successor, somebody has removed it.
 
-use aquifer_io::sabotage::{self, Sabotage};
 use crate::format::{segment_name, segment_number};
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_io::{BLOCK_BYTES, Buffer, Disk, File, IoError, OpenMode, Operation, Request};
 use aquifer_sync::{Arc, Condvar, Mutex, MutexGuard, Rank};
 use std::collections::VecDeque;

@@ -19,7 +19,6 @@
 //!   there is none, and the chain makes, renames and removes nothing: the files may be somebody else's.
 //! - **FL4** `written` and `durable` in atomics never run ahead of [`Progress`], which never runs ahead of the disk.
 
-use aquifer_io::sabotage::{self, Sabotage};
 use crate::chain::{Chain, Failure, Segment};
 use crate::counters::Counters;
 use crate::format::FLAG_CLOSED;
@@ -29,6 +28,7 @@ use crate::ring::Ring;
 use crate::tail::{Batch, Identity, Order, Tail};
 use crate::waiters::{Counted, Counts, SLOTS, Waiters};
 use crate::{Error, Result};
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_io::{Buffer, IoError, Operation, Request};
 use aquifer_sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use aquifer_sync::thread::Backoff;

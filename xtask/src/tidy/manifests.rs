@@ -24,6 +24,7 @@ pub const LAYERS: &[(&str, u32)] = &[
     ("aquifer-index", 4),
     ("aquifer", 5),
     ("aquifer-workload", 6),
+    ("aquifer-simulation", 6),
     ("aquifer-cli", 7),
     ("aquifer-peers", 8),
     ("xtask", 8),

@@ -4,7 +4,7 @@ use super::*;
 use aquifer_io::sabotage::{self, Sabotage};
 
 /// Seeds within which each broken promise must be caught.
-const SEEDS_MAX: u64 = 400;
+const SEEDS_MAX: u64 = 1500;
 
 #[test]
 fn a_seed_gives_the_same_run_each_time() {

@@ -45,7 +45,8 @@ fn unlogged_tables_come_back_as_of_a_checkpoint() {
     model.commit(change("u", "a", Some("1")));
     model.checkpointed();
     model.commit(change("u", "a", Some("2")));
-    let allowed = |model: &Model, value| model.clone().crashed(&found(&[], &[("a", value)]), false, false).is_ok();
+    let allowed =
+        |model: &Model, value| model.clone().crashed(&found(&[], &[("a", value)]), false, false).is_ok();
     assert!(allowed(&model, "1") && !allowed(&model, "2"));
     model.maybe_checkpointed();
     assert!(allowed(&model, "1") && allowed(&model, "2"));

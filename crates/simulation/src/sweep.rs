@@ -1,0 +1,149 @@
+//! Every disk operation of a scenario in its turn fails, or loses power, and everything that follows is judged.
+//!
+//! For each scenario and each kind of trouble: the k-th call that it can strike is struck, for k = 1, 2, … until the scenario runs
+//! clean. Each time the life ends in a loss of power, damaged in several ways, with and without further losses of power during
+//! the recovery that follows.
+
+use crate::action::{Action, Change, End, Trouble, Wait};
+use crate::campaign::{self, Failure};
+use crate::world::Tally;
+use aquifer::Durability;
+
+/// A name, what comes before the trouble, and what is swept.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    before: Vec<Action>,
+    swept: Vec<Action>,
+}
+
+/// What a scenario is swept with.
+pub const TROUBLES: [Trouble; 5] =
+    [Trouble::PowerLoss, Trouble::ErrorOnce, Trouble::ErrorForGood, Trouble::SyncError, Trouble::Full];
+
+/// Ways in which each end is damaged.
+const ENDS: u64 = 3;
+
+fn put(table: u8, keys: std::ops::Range<u32>, len: u16, durability: Durability) -> Action {
+    let changes = keys.map(|key| Change { table, key, value_len: Some(len) }).collect();
+    Action::Batch { client: 0, changes, durability, wait: Wait::Now }
+}
+
+fn close() -> Action {
+    Action::End { end: End::Close, seed: 5, again: Vec::new() }
+}
+
+/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, growth
+/// and shrinking of the file.
+pub fn scenarios() -> Vec<Scenario> {
+    let open = || Action::End { end: End::Kill, seed: 1, again: Vec::new() };
+    let table = |table, logged| Action::Create { table, logged };
+    let small = || vec![open(), table(0, true), table(1, false), put(0, 0..20, 100, Durability::Power)];
+    let large = || {
+        let mut actions = small();
+        actions.extend((0..60).map(|n| put(0, n * 50..n * 50 + 50, 800, Durability::Eventual)));
+        actions
+    };
+    let with = |mut actions: Vec<Action>, more: Vec<Action>| {
+        actions.extend(more);
+        actions
+    };
+    vec![
+        Scenario { name: "create", before: vec![], swept: with(small(), vec![]) },
+        Scenario {
+            name: "open",
+            before: with(small(), vec![put(0, 5..30, 50, Durability::Process)]),
+            swept: vec![open(), put(0, 7..9, 9, Durability::Power)],
+        },
+        Scenario {
+            name: "batch",
+            before: with(small(), vec![table(2, true)]),
+            swept: vec![
+                put(2, 0..40, 200, Durability::Power),
+                put(0, 10..15, 300, Durability::Process),
+                put(1, 0..9, 30, Durability::Power),
+                put(0, 10..12, 0, Durability::Power),
+            ],
+        },
+        Scenario {
+            name: "checkpoint",
+            before: with(
+                small(),
+                vec![put(1, 0..50, 200, Durability::Power), put(0, 0..90, 200, Durability::Eventual)],
+            ),
+            swept: vec![
+                Action::Checkpoint,
+                put(0, 3..6, 70, Durability::Power),
+                Action::Checkpoint,
+                Action::Verify,
+            ],
+        },
+        Scenario {
+            name: "eviction and growth",
+            before: large(),
+            swept: vec![
+                put(0, 100..150, 700, Durability::Eventual),
+                put(0, 2000..2050, 800, Durability::Eventual),
+                Action::Scan { table: 0, from: None, reverse: false, every: 1, others: vec![] },
+                Action::Step { times: 4 },
+            ],
+        },
+        Scenario {
+            name: "segments",
+            before: small(),
+            swept: (0..12).map(|n| put(0, n..n + 20, 900, Durability::Power)).collect(),
+        },
+        Scenario {
+            name: "tables",
+            before: with(small(), vec![put(1, 0..30, 100, Durability::Eventual)]),
+            swept: vec![
+                table(2, true),
+                Action::Drop { table: 1 },
+                put(2, 0..3, 10, Durability::Power),
+                Action::Step { times: 9 },
+                table(1, false),
+                Action::Drop { table: 0 },
+                Action::Checkpoint,
+            ],
+        },
+        Scenario {
+            name: "shrinking",
+            before: with(large(), vec![Action::Checkpoint]),
+            swept: vec![Action::Drop { table: 0 }, Action::Step { times: 200 }, Action::Checkpoint, close()],
+        },
+    ]
+}
+
+impl Scenario {
+    /// Sweeps with one kind of trouble. Every `stride`-th call is struck. What went on.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that the database got wrong, with the number of the call.
+    pub fn sweep(&self, trouble: Trouble, stride: u16) -> Result<Tally, (u16, Box<Failure>)> {
+        let mut total = Tally::default();
+        for nth in (1..).step_by(usize::from(stride)) {
+            let mut struck = false;
+            for end in 0..ENDS {
+                let seed = u64::from(nth) * ENDS + end;
+                let again =
+                    if end == 0 { vec![] } else { vec![(nth % 37 + 1, seed), (end as u16 * 11, seed + 1)] };
+                let mut actions = self.before.clone();
+                actions.push(Action::Inject { trouble, nth });
+                actions.extend(self.swept.iter().cloned());
+                actions.push(Action::End { end: End::Power, seed, again });
+                let tally = campaign::run(seed, &actions).map_err(|failure| (nth, failure))?;
+                struck |= tally.faults > 0;
+                total.add(tally);
+            }
+            if !struck {
+                return Ok(total);
+            }
+        }
+        unreachable!("a scenario has fewer calls than that")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Every scenario with every kind of trouble.
+
+use super::*;
+
+/// Scenarios of many calls are swept in steps here; `cargo xtask sim --sweep` takes every call.
+fn stride(name: &str) -> u16 {
+    match name {
+        "eviction and growth" | "shrinking" => 199,
+        _ => 3,
+    }
+}
+
+fn sweep(name: &str) {
+    let scenario = scenarios().into_iter().find(|scenario| scenario.name == name).unwrap();
+    for trouble in TROUBLES {
+        let begun = std::time::Instant::now();
+        match scenario.sweep(trouble, stride(scenario.name)) {
+            Ok(tally) => {
+                println!("{name}, {trouble:?}: {tally}, {:?}", begun.elapsed());
+                assert!(tally.crashes > 0)
+            }
+            Err((nth, failure)) => panic!("{name}, {trouble:?} at call {nth}: {failure}\n{}", failure.trace),
+        }
+    }
+}
+
+#[test]
+fn creation() {
+    sweep("create");
+}
+
+#[test]
+fn opening() {
+    sweep("open");
+}
+
+#[test]
+fn batches() {
+    sweep("batch");
+}
+
+#[test]
+fn checkpoints() {
+    sweep("checkpoint");
+}
+
+#[test]
+fn eviction_and_growth() {
+    sweep("eviction and growth");
+}
+
+#[test]
+fn segments() {
+    sweep("segments");
+}
+
+#[test]
+fn tables() {
+    sweep("tables");
+}
+
+#[test]
+fn shrinking() {
+    sweep("shrinking");
+}
