@@ -1,6 +1,6 @@
 //! Databases in memory, small budgets, data larger than memory.
 
-use crate::disk::Random;
+use aquifer_sim::Random;
 use aquifer::{Database, Durability, ErrorKind, TableOptions, WriteBatch};
 use std::collections::BTreeMap;
 
