@@ -1,8 +1,8 @@
 //! Files that are not what was written: refused or found, never believed.
 
-use aquifer_sim::{Random, SimDisk};
 use crate::model::read_state;
 use aquifer::{Database, Durability, ErrorKind, Options, TableOptions};
+use aquifer_sim::{Random, SimDisk};
 use std::collections::BTreeMap;
 
 type Contents = BTreeMap<String, Vec<u8>>;

@@ -1,8 +1,8 @@
 //! Disks that fail or fill up.
 
-use aquifer_sim::{Call, Fault, Random, SimDisk};
 use crate::model::{Model, act, read_state};
 use aquifer::{Database, Durability, Error, ErrorKind, Options, Table, TableOptions, WriteBatch};
+use aquifer_sim::{Call, Fault, Random, SimDisk};
 
 fn options(disk: &SimDisk) -> Options {
     Database::options()

@@ -1,7 +1,7 @@
 //! What a database should hold: the history of commits, and the states that it may be in after a crash.
 
-use aquifer_sim::Random;
 use aquifer::{Database, Durability, Error, ErrorKind, Result, TableOptions, WriteBatch};
+use aquifer_sim::Random;
 use std::collections::BTreeMap;
 
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -1,10 +1,10 @@
 //! Random work with losses of power, against a model: after every crash the state is a prefix of the commits that holds
 //! every acknowledged one (P1), batches whole (P2).
 
-use aquifer_sim::{Fault, Random, SimDisk};
 use crate::model::{Model, act, read_state};
 use crate::{assert_clean, small};
 use aquifer::{Durability, ErrorKind, Options, TableOptions};
+use aquifer_sim::{Fault, Random, SimDisk};
 
 pub fn on(disk: &SimDisk) -> Options {
     small().log_bytes_max(1 << 20).segment_bytes_max(128 << 10).disk(disk.disk())

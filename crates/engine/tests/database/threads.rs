@@ -1,7 +1,7 @@
 //! Many threads at once, also while power is lost.
 
-use aquifer_sim::{Random, SimDisk};
 use aquifer::{Database, Durability, TableOptions, WriteBatch};
+use aquifer_sim::{Random, SimDisk};
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_sync::{Arc, thread};
 

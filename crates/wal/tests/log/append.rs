@@ -1,7 +1,7 @@
 //! What is appended comes back, from one thread and from many.
 
-use aquifer_sim::SimDisk;
 use crate::scenario::*;
+use aquifer_sim::SimDisk;
 use aquifer_sync::{Arc, thread};
 use aquifer_wal::{Error, Log, Lsn};
 

@@ -1,8 +1,8 @@
 //! Power is lost, or the process dies, at every operation of a scenario with several segments. What was acknowledged is
 //! replayed, and what is replayed is a prefix of what was appended.
 
-use aquifer_sim::{Fault, Random, SimDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, Random, SimDisk};
 use aquifer_sync::{Arc, Mutex, Rank, thread};
 use aquifer_wal::{Error, Log, Lsn};
 
@@ -172,4 +172,39 @@ fn power_loss_under_threads_keeps_what_was_acknowledged() {
             assert!(records[found].1 == *bytes, "round {round}: {lsn:?}");
         }
     }
+}
+
+/// A segment ends exactly where the log is durable, the next one is begun and not durable yet, and a checkpoint covers
+/// all before it: something of the incarnation must still be there, whatever the crash leaves of the next segment.
+#[test]
+fn retiring_up_to_a_segment_that_is_not_durable_leaves_a_log() {
+    let disk = SimDisk::new();
+    disk.set_sector_bytes(4096);
+    let log = small_log(&disk);
+    let first = disk.contents().into_keys().next().unwrap();
+    let begun = |disk: &SimDisk| disk.contents().values().filter(|bytes| bytes[..8] == *b"AQUIFLOG").count();
+    let mut durable = Lsn(0);
+    // A header, a statement, and a block for each record.
+    for _ in 0..14 {
+        durable = append(&log, b"durable").unwrap();
+        log.wait_durable(durable).unwrap();
+    }
+    let full = disk.contents()[&first].chunks(4096).skip(1).all(|block| block[4..8] == *b"AQBT");
+    assert!(full, "the first segment is full");
+    assert_eq!(begun(&disk), 1);
+    let lsn = append(&log, b"written").unwrap();
+    log.wait_written(lsn).unwrap();
+    assert_eq!((begun(&disk), log.durable()), (2, durable));
+    log.retire(durable).unwrap();
+    let states = disk.crash_states(1000).unwrap();
+    assert!(states.total() >= 9, "header and batch are kept, lost or garbage");
+    for state in states {
+        let (records, tail) = replay(&state, 1, durable).unwrap();
+        assert!(tail.segments > 0, "no file says that the incarnation was there");
+        assert!(records.is_empty() || records == [(lsn, b"written".to_vec())]);
+    }
+    // Once more is durable, it goes.
+    log.wait_durable(lsn).unwrap();
+    log.retire(lsn).unwrap();
+    assert!(!disk.contents().contains_key(&first));
 }

@@ -1,8 +1,8 @@
 //! Damaged, missing, foreign and made-up files: an error that says so, or the very records that were written.
 
-use aquifer_sim::{Random, SimDisk};
 use crate::scenario::*;
 use aquifer_codec::checksum::crc32c;
+use aquifer_sim::{Random, SimDisk};
 use aquifer_wal::{Error, Log, Lsn, Replay};
 use std::collections::BTreeMap;
 

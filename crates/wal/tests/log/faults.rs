@@ -1,7 +1,7 @@
 //! Failed writes and syncs, a full disk, and callers that do not keep their word.
 
-use aquifer_sim::{Fault, SimDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, SimDisk};
 use aquifer_sync::thread;
 use aquifer_wal::{Error, Full, Log, Lsn, Result};
 use std::io::ErrorKind;

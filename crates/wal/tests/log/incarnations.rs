@@ -1,8 +1,8 @@
 //! One database opened again and again: each opening replays the log of the last incarnation, starts a chain of its own and
 //! takes the old files over. Batches of an earlier life never come back.
 
-use aquifer_sim::{Fault, Random, SimDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, Random, SimDisk};
 use aquifer_wal::{Error, Log, Lsn};
 
 /// What a database keeps in its superblock and its pages, beside the log.

@@ -1,7 +1,7 @@
 //! Records that are larger than the log's memory.
 
-use aquifer_sim::{Fault, SimDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, SimDisk};
 use aquifer_wal::{Error, Full, Log, Lsn};
 use std::io::ErrorKind;
 
