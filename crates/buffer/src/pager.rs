@@ -102,6 +102,9 @@ impl Pager {
     /// or a budget too small for the map.
     pub fn open(disk: Arc<dyn Disk>, options: PagerOptions) -> Result<(Arc<Pager>, Superblock)> {
         let mut file = DataFile::open(disk)?;
+        // Whoever wrote the newest superblock may have died before it was durable. Nothing that the one before it refers
+        // to may be overwritten until this one is.
+        file.sync()?;
         let superblock = Superblock::read(&file)?;
         let page_bytes = superblock.page_bytes as usize;
         file.set_page_bytes(page_bytes);

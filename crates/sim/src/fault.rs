@@ -1,6 +1,7 @@
 //! What goes wrong, and when: an effect, the calls that it may strike, and which of them it does.
 
 use crate::{Call, Calls, Random};
+use aquifer_sync::Arc;
 
 /// What happens to a call that a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl Fault {
         self
     }
 
-    /// Only calls that concern this file or directory, by the name that it was opened with.
+    /// Only calls that concern this file or directory, by the name that it was opened with or the one that it has now.
     #[must_use]
     pub fn file(mut self, name: &str) -> Fault {
         self.place = Place::File(name.to_owned());
@@ -178,9 +179,10 @@ impl Fault {
         self.effect
     }
 
-    /// Whether it strikes this call, which it could. Counts.
-    pub(crate) fn strikes(&mut self, call: Call, name: &str, random: &mut Random) -> bool {
-        if self.left == 0 || !self.calls.contains(call) || !self.place.holds(name) {
+    /// Whether it strikes this call, which it could, of something that has these names. Counts.
+    pub(crate) fn strikes(&mut self, call: Call, names: [&Arc<str>; 2], random: &mut Random) -> bool {
+        let here = names.iter().any(|name| self.place.holds(name));
+        if self.left == 0 || !here || !self.calls.contains(call) {
             return false;
         }
         if self.spared > 0 {

@@ -1,7 +1,8 @@
 //! The bytes of one file, as somebody sees them: a reader, or the medium.
 //!
 //! A file is a row of slots, one for each block of 4096 bytes: a block, or a hole that reads as zeros. Blocks are shared
-//! between images and copied when they change, so that a crash costs a count for each block and not its bytes.
+//! between images and copied when they change, and so is the row of slots: a copy of an image costs nothing until one of the
+//! two changes, and then a count for each block and not its bytes.
 //!
 //! - **I1** There are as many slots as blocks begin below `len`.
 //! - **I2** `charged` is the number of slots that are not holes: the space that the file takes.
@@ -40,7 +41,7 @@ pub(crate) fn zero_block() -> Block {
 /// See the module's head.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Image {
-    slots: Vec<Option<Block>>,
+    slots: Arc<Vec<Option<Block>>>,
     len: u64,
     charged: u64,
     unreadable: BTreeSet<u64>,
@@ -89,25 +90,27 @@ impl Image {
         let within = (self.len % BLOCK) as usize;
         if len > self.len && within > 0 {
             // I3
-            if let Some(block) = self.slots.last_mut().and_then(Option::as_mut) {
+            if let Some(block) = self.slots_mut().last_mut().and_then(Option::as_mut) {
                 Arc::make_mut(block)[within..].fill(0);
             }
         }
         let blocks = len.div_ceil(BLOCK);
         if (blocks as usize) < self.slots.len() {
-            let gone = self.slots.drain(blocks as usize..).flatten().count();
+            let gone = self.slots_mut().drain(blocks as usize..).flatten().count();
             self.charged -= gone as u64;
             self.unreadable.retain(|number| *number < blocks * SECTORS_PER_BLOCK); // I4
         }
-        self.slots.resize(blocks as usize, None);
+        if blocks > self.blocks() {
+            self.slots_mut().resize(blocks as usize, None);
+        }
         self.len = len;
     }
 
     /// Replaces a block; nothing if it lies beyond the end. Its sectors can be read again.
     pub(crate) fn put(&mut self, index: u64, block: Block) {
-        let Some(slot) = self.slots.get_mut(index as usize) else { return };
-        self.charged += u64::from(slot.is_none());
-        *slot = Some(block);
+        let Some(slot) = self.slots_mut().get_mut(index as usize) else { return };
+        let was_hole = slot.replace(block).is_none();
+        self.charged += u64::from(was_hole);
         if !self.unreadable.is_empty() {
             self.mend(index * SECTORS_PER_BLOCK..(index + 1) * SECTORS_PER_BLOCK);
         }
@@ -122,15 +125,15 @@ impl Image {
             let sectors = bytes.start / SECTOR_BYTES..bytes.end.div_ceil(SECTOR_BYTES);
             self.mend(first + sectors.start as u64..first + sectors.end as u64);
         }
-        let slot = &mut self.slots[index as usize];
-        self.charged += u64::from(slot.is_none());
+        self.charged += u64::from(self.is_hole(index));
+        let slot = &mut self.slots_mut()[index as usize];
         &mut Arc::make_mut(slot.get_or_insert_with(zero_block))[bytes]
     }
 
     /// Makes holes of these blocks, as far as they are there.
     pub(crate) fn punch(&mut self, blocks: Range<u64>) {
         for index in self.within(blocks) {
-            if self.slots[index].take().is_some() {
+            if self.slots_mut()[index].take().is_some() {
                 self.charged -= 1;
             }
             let first = index as u64 * SECTORS_PER_BLOCK;
@@ -145,7 +148,7 @@ impl Image {
         }
         for index in self.within(blocks) {
             if self.slots[index].is_none() {
-                self.slots[index] = Some(zero_block());
+                self.slots_mut()[index] = Some(zero_block());
                 self.charged += 1;
             }
         }
@@ -181,6 +184,10 @@ impl Image {
         let sector = SECTOR_BYTES as u64;
         let range = bytes.start / sector..bytes.end.div_ceil(sector);
         self.unreadable.range(range).next().map(|number| number * sector)
+    }
+
+    fn slots_mut(&mut self) -> &mut Vec<Option<Block>> {
+        Arc::make_mut(&mut self.slots)
     }
 
     fn mend(&mut self, sectors: Range<u64>) {

@@ -25,7 +25,8 @@ use std::io::ErrorKind;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stored {
     pub(crate) content: Content,
-    linked: bool,
+    /// Its name, as long as it has one.
+    name: Option<Arc<str>>,
     handles: Holders,
 }
 
@@ -134,10 +135,16 @@ impl State {
         names: Names,
         contents: Vec<Content>,
     ) -> State {
-        let stored = |content| Stored { content, linked: true, handles: Holders::default() };
+        let mut files: Vec<Stored> =
+            contents.into_iter().map(|content| Stored { content, ..Stored::default() }).collect();
+        for (name, entry) in names.current() {
+            if let Entry::File(id) = entry {
+                files[*id].name = Some(name.clone());
+            }
+        }
         State {
             names,
-            files: contents.into_iter().map(stored).collect(),
+            files,
             flights: Vec::new(),
             tickets: 0,
             locks: BTreeMap::new(),
@@ -213,8 +220,9 @@ impl State {
         let mut faults = std::mem::take(&mut self.faults);
         let struck = faults.iter_mut().find_map(|fault| {
             let effect = fault.effect();
-            let strikes =
-                self.can(effect, target) && fault.strikes(target.call, target.name, &mut self.random);
+            let now = target.file.and_then(|id| self.files[id].name.as_ref());
+            let names = [target.name, now.unwrap_or(target.name)];
+            let strikes = self.can(effect, target) && fault.strikes(target.call, names, &mut self.random);
             strikes.then_some(effect)
         });
         self.faults = faults;
@@ -247,7 +255,7 @@ impl State {
 
     /// Bytes that all files take that have a name or are open.
     pub(crate) fn used(&self) -> u64 {
-        let held = self.files.iter().filter(|file| file.linked || file.handles.any());
+        let held = self.files.iter().filter(|file| file.name.is_some() || file.handles.any());
         held.map(|file| file.content.current.charged_bytes()).sum()
     }
 
@@ -275,7 +283,7 @@ impl State {
     }
 
     fn enter_file(&mut self, name: &Arc<str>) -> usize {
-        self.files.push(Stored { linked: true, ..Stored::default() });
+        self.files.push(Stored { name: Some(name.clone()), ..Stored::default() });
         let id = self.files.len() - 1;
         self.names.enter(name, Entry::File(id));
         id
@@ -285,7 +293,7 @@ impl State {
         self.change(Target::named(Call::Remove, name), |state| {
             let id = state.names.file("remove", name)?;
             state.names.remove(name);
-            state.files[id].linked = false;
+            state.files[id].name = None;
             state.collect(id);
             Ok(())
         })
@@ -297,10 +305,10 @@ impl State {
             state.names.require_directory("rename", to, parent(to))?;
             match state.names.entry(to) {
                 Some(Entry::Directory) => return Err(is_directory("rename", to)),
-                Some(Entry::File(replaced)) => state.files[replaced].linked = false,
+                Some(Entry::File(replaced)) => state.files[replaced].name = None,
                 None => {}
             }
-            state.files[id].linked = true;
+            state.files[id].name = Some(to.clone());
             state.names.rename(from, to);
             Ok(())
         })
@@ -364,7 +372,7 @@ impl State {
     /// Lets the content go if nobody can come back to it (S1).
     fn collect(&mut self, id: usize) {
         let file = &self.files[id];
-        let held = file.linked || file.handles.any() || self.names.files().any(|named| named == id);
+        let held = file.name.is_some() || file.handles.any() || self.names.files().any(|named| named == id);
         if !held {
             self.files[id] = Stored::default();
         }

@@ -20,6 +20,7 @@ use crate::sim_disk::SimDisk;
 use crate::state::State;
 use aquifer_io::BLOCK_BYTES;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 
 /// All legal states after a loss of power, from [`SimDisk::crash_states`].
 #[derive(Debug)]
@@ -70,10 +71,11 @@ impl CrashStates {
             }
             let mut count = 1u64;
             for id in files_of(&tree) {
-                if !files.contains_key(&id) {
-                    files.insert(id, FilePlan::of(&disk, id, bound)?);
-                }
-                count = count.checked_mul(files[&id].count).filter(|count| *count <= bound)?;
+                let plan = match files.entry(id) {
+                    Slot::Occupied(known) => known.into_mut(),
+                    Slot::Vacant(new) => new.insert(FilePlan::of(&disk, id, bound)?),
+                };
+                count = count.checked_mul(plan.count).filter(|count| *count <= bound)?;
             }
             total = total.checked_add(count).filter(|total| *total <= bound)?;
             trees.push((tree, count));
@@ -177,11 +179,10 @@ impl Variant {
         let mut metadata = 0;
         for change in disk.undurable(id) {
             match change {
-                Change::Data { index, block } => {
-                    if *index < base.blocks() {
-                        written.entry(*index).or_default().push(block);
-                    }
+                Change::Data { index, block } if *index < base.blocks() => {
+                    written.entry(*index).or_default().push(block);
                 }
+                Change::Data { .. } => {} // not seen
                 change if metadata < kept => {
                     metadata += 1;
                     change.apply(&mut base);

@@ -19,7 +19,8 @@
 //!   earlier life can be taken for one of its present life.
 //! - **CH4** One thread at a time makes or recycles files (`making`); no lock is held meanwhile.
 //! - **CH5** A used file is retired only when all of it is durable and below the position that the caller names; then
-//!   no write to it is under way.
+//!   no write to it is under way. And only when something behind it is durable, and so the header of the file after it: at
+//!   every moment a file of the incarnation would survive a loss of power, and tell that it was there.
 //! - **CH6** The next file is prepared before the active one is filled to its capacity: if a full segment has no
 //!   successor, somebody has removed it.
 
@@ -90,8 +91,8 @@ impl PartialEq for Segment {
 struct Used {
     number: u64,
     bytes: u64,
-    /// LSN after its last record byte; 0 for one of an earlier incarnation.
-    end_lsn: u64,
+    /// LSN after its last record byte; `None` for one of an earlier incarnation.
+    end_lsn: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -131,7 +132,7 @@ impl Chain {
                 disk.remove(&format!("{directory}/{name}"))?;
             } else if let Some(number) = segment_number(&name) {
                 let bytes = disk.open(&format!("{directory}/{name}"), OpenMode::Existing)?.len()?;
-                used.push(Used { number, bytes, end_lsn: 0 });
+                used.push(Used { number, bytes, end_lsn: None });
             }
         }
         used.sort_by_key(|used| used.number);
@@ -167,7 +168,7 @@ impl Chain {
             if let Some(segment) = state.prepared.pop_front() {
                 if let Some((number, bytes)) = state.active.replace((segment.number, segment.capacity)) {
                     assert_eq!(number + 1, segment.number, "CH2");
-                    state.used.push_back(Used { number, bytes, end_lsn: lsn });
+                    state.used.push_back(Used { number, bytes, end_lsn: Some(lsn) });
                 }
                 state.begun += 1;
                 return Ok(segment);
@@ -226,8 +227,9 @@ impl Chain {
         state.prepared.iter().map(|segment| (segment.capacity - BLOCK_BYTES as u64) / 16 * 15).sum()
     }
 
-    /// Recycles or removes used files that hold only records before `lsn`, and all of earlier incarnations (CH5).
-    pub(crate) fn retire(&self, lsn: u64) -> Result<(), Failure> {
+    /// Recycles or removes used files that hold only records before `lsn`, and all of earlier incarnations, where the log
+    /// is durable up to `durable` (CH5).
+    pub(crate) fn retire(&self, lsn: u64, durable: u64) -> Result<(), Failure> {
         let mut state = self.state.lock();
         while state.making {
             state = self.made.wait(state);
@@ -237,7 +239,8 @@ impl Chain {
         }
         state.making = true;
         let _making = Making { chain: self };
-        let retired: Vec<Used> = state.used.iter().copied().take_while(|used| used.end_lsn <= lsn).collect();
+        let may_go = |used: &Used| used.end_lsn.is_none_or(|end| end <= lsn && end < durable);
+        let retired: Vec<Used> = state.used.iter().copied().take_while(may_go).collect();
         let worth = state.begun.clamp(1, PREPARED_MAX).saturating_sub(state.prepared.len());
         state.begun = 0;
         let first_number = state.next_number;

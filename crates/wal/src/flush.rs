@@ -448,7 +448,7 @@ impl Flusher {
     /// Gives segments back whose records are durable and below `lsn` (CH5).
     pub(crate) fn retire(&self, lsn: u64) -> Result<()> {
         self.health.check()?;
-        self.chain.retire(lsn.min(self.durable())).map_err(|failure| self.refuse(failure))
+        self.chain.retire(lsn, self.durable()).map_err(|failure| self.refuse(failure))
     }
 
     fn refuse(&self, failure: Failure) -> Error {

@@ -281,7 +281,8 @@ impl Log {
     }
 
     /// Gives segments that hold only durable records before `lsn`, and all of earlier incarnations, back for reuse (a
-    /// bounded number is kept spare, the rest removed). Called when a durable checkpoint covers them.
+    /// bounded number is kept spare, the rest removed). Called when a durable checkpoint covers them. The last of them stays
+    /// until something behind it is durable.
     ///
     /// # Errors
     ///

@@ -107,10 +107,10 @@ fn a_record_larger_than_the_log_ring_is_written_in_pieces() {
 
 #[test]
 fn a_batch_over_logged_and_unlogged_tables_keeps_its_logged_part_after_a_crash() {
-    use crate::disk::TornDisk;
-    let disk = TornDisk::new();
+    use aquifer_sim::SimDisk;
+    let disk = SimDisk::new();
     let options =
-        |disk: &TornDisk| Database::options().memory_budget(2 << 20).background(false).disk(disk.disk());
+        |disk: &SimDisk| Database::options().memory_budget(2 << 20).background(false).disk(disk.disk());
     let db = options(&disk).create("").unwrap();
     let (logged, _) = tables(&db);
     let unlogged = db.create_table("unlogged", TableOptions::unlogged()).unwrap();

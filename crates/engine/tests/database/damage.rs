@@ -1,19 +1,19 @@
 //! Files that are not what was written: refused or found, never believed.
 
-use crate::disk::{Random, TornDisk};
 use crate::model::read_state;
 use aquifer::{Database, Durability, ErrorKind, Options, TableOptions};
+use aquifer_sim::{Random, SimDisk};
 use std::collections::BTreeMap;
 
 type Contents = BTreeMap<String, Vec<u8>>;
 
-fn options(disk: &TornDisk) -> Options {
+fn options(disk: &SimDisk) -> Options {
     Database::options().memory_budget(2 << 20).background(false).disk(disk.disk())
 }
 
 /// A database with a checkpoint and a log behind it, as a kill leaves it.
 fn killed() -> Contents {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).segment_bytes_max(256 << 10).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
     for n in 0u32..400 {
@@ -30,7 +30,7 @@ fn killed() -> Contents {
 
 /// Opens a database with these files, and reads all of it if it opens.
 fn try_all(contents: &Contents) -> Result<(), ErrorKind> {
-    let db = options(&TornDisk::with_contents(contents)).open("").map_err(|error| error.kind())?;
+    let db = options(&SimDisk::with_contents(contents)).open("").map_err(|error| error.kind())?;
     let table = db.table("t").map_err(|error| error.kind())?;
     for record in table.iter() {
         record.map_err(|error| error.kind())?;
@@ -101,7 +101,7 @@ fn a_newer_format_is_named() {
         let crc = aquifer_codec::checksum::crc32c(0, &block[..4092]);
         block[4092..].copy_from_slice(&crc.to_le_bytes());
     }
-    let error = options(&TornDisk::with_contents(&contents)).open("").unwrap_err();
+    let error = options(&SimDisk::with_contents(&contents)).open("").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format, "{error}");
     assert!(error.to_string().contains("99"), "{error}");
 }
@@ -110,7 +110,7 @@ fn a_newer_format_is_named() {
 #[test]
 fn flipped_bits_never_change_what_is_read() {
     let whole = killed();
-    let expected = read_state(&options(&TornDisk::with_contents(&whole)).open("").unwrap());
+    let expected = read_state(&options(&SimDisk::with_contents(&whole)).open("").unwrap());
     let mut random = Random(11);
     let mut found = 0;
     for round in 0..400 {
@@ -123,7 +123,7 @@ fn flipped_bits_never_change_what_is_read() {
         let at = random.below(bytes.len() as u64) as usize;
         bytes[at] ^= 1 << random.below(8);
         let context = format!("round {round}: {name}, byte {at}");
-        match options(&TornDisk::with_contents(&contents)).open("") {
+        match options(&SimDisk::with_contents(&contents)).open("") {
             Err(error) => {
                 let kind = error.kind();
                 assert!(matches!(kind, ErrorKind::Corrupt | ErrorKind::Format), "{context}: {error}");
@@ -163,7 +163,7 @@ fn lost_only_the_end(read: &BTreeMap<Vec<u8>, Vec<u8>>) -> bool {
 
 #[test]
 fn verification_names_damaged_pages_and_their_owners() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).create("").unwrap();
     for name in ["healthy", "sick"] {
         let table = db.create_table(name, TableOptions::default()).unwrap();
@@ -179,7 +179,7 @@ fn verification_names_damaged_pages_and_their_owners() {
     let wanted = b"sick 0000";
     let at = data.windows(wanted.len()).rposition(|window| window == wanted).unwrap();
     data[at] ^= 0x20;
-    let db = options(&TornDisk::with_contents(&contents)).open("").unwrap();
+    let db = options(&SimDisk::with_contents(&contents)).open("").unwrap();
     let mut stages = Vec::new();
     let report = db
         .verify(|progress| {

@@ -1,10 +1,10 @@
 //! Disks that fail or fill up.
 
-use crate::disk::{Fault, Random, TornDisk};
 use crate::model::{Model, act, read_state};
 use aquifer::{Database, Durability, Error, ErrorKind, Options, Table, TableOptions, WriteBatch};
+use aquifer_sim::{Call, Fault, Random, SimDisk};
 
-fn options(disk: &TornDisk) -> Options {
+fn options(disk: &SimDisk) -> Options {
     Database::options()
         .memory_budget(2 << 20)
         .background(false)
@@ -15,11 +15,11 @@ fn options(disk: &TornDisk) -> Options {
 
 #[test]
 fn after_a_failed_log_write_no_commit_succeeds_and_reads_go_on() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
     table.put(b"before", b"1").unwrap();
-    disk.fault_at(disk.operations() + 1, Fault::ErrorOnce);
+    disk.inject(Fault::error());
     assert_eq!(table.put(b"doubtful", b"2").unwrap_err().kind(), ErrorKind::Poisoned);
     for durability in [Durability::Power, Durability::Process, Durability::Eventual] {
         let error = table.put_with(b"after", b"3", durability).unwrap_err();
@@ -43,13 +43,13 @@ fn after_a_failed_log_write_no_commit_succeeds_and_reads_go_on() {
 
 #[test]
 fn a_failed_data_write_is_reported_and_tried_again() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
     for n in 0u32..100 {
         table.put(&n.to_be_bytes(), &[1; 500]).unwrap();
     }
-    disk.fault_at(disk.operations() + 1, Fault::ErrorOnce);
+    disk.inject(Fault::error());
     let error = db.checkpoint().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     let stats = db.stats();
@@ -67,16 +67,16 @@ fn a_failed_data_write_is_reported_and_tried_again() {
 /// either goes on or says that it does not.
 #[test]
 fn whatever_fails_in_a_checkpoint_nothing_is_lost() {
-    for fault in [Fault::ErrorOnce, Fault::ErrorForGood] {
+    for fault in [Fault::error(), Fault::error().for_good()] {
         let mut outcomes = [0; 3];
         for at in 1.. {
-            let disk = TornDisk::new();
+            let disk = SimDisk::new();
             let db = options(&disk).create("").unwrap();
             let table = db.create_table("t", TableOptions::default()).unwrap();
             for n in 0u32..200 {
                 table.put(&n.to_be_bytes(), &[1; 300]).unwrap();
             }
-            disk.fault_at(disk.operations() + at, fault);
+            disk.inject(fault.clone().nth(at));
             let checkpoint = db.checkpoint();
             if !disk.has_struck() {
                 checkpoint.unwrap();
@@ -112,7 +112,7 @@ fn whatever_fails_in_a_checkpoint_nothing_is_lost() {
 /// Fails the k-th operation of an opening, for every k, with work to recover: the next opening succeeds with everything.
 #[test]
 fn whatever_fails_in_an_opening_the_next_one_succeeds() {
-    let worked = TornDisk::new();
+    let worked = SimDisk::new();
     let db = options(&worked).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
     db.create_table("gone", TableOptions::default()).unwrap();
@@ -123,15 +123,15 @@ fn whatever_fails_in_an_opening_the_next_one_succeeds() {
     let crashed = worked.after_kill();
     drop((table, db));
     let expected = read_state(&options(&crashed.after_kill()).open("").unwrap());
-    for fault in [Fault::ErrorOnce, Fault::PowerLoss] {
+    for (power_loss, fault) in [(false, Fault::error()), (true, Fault::power_loss())] {
         for at in 1.. {
             let disk = crashed.after_kill();
-            disk.fault_at(at, fault);
+            disk.inject(fault.clone().nth(at));
             let opened = options(&disk).open("");
             let struck = disk.has_struck();
             disk.heal();
             if let Ok(db) = opened {
-                if fault == Fault::ErrorOnce {
+                if !power_loss {
                     assert_eq!(read_state(&db), expected, "{fault:?} at {at}");
                 }
                 if !struck {
@@ -139,7 +139,7 @@ fn whatever_fails_in_an_opening_the_next_one_succeeds() {
                     break;
                 }
             }
-            let disk = if fault == Fault::PowerLoss { disk.after_power_loss(at) } else { disk };
+            let disk = if power_loss { disk.after_power_loss(at) } else { disk };
             let db = options(&disk).open("").unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
             assert_eq!(read_state(&db), expected, "{fault:?} at {at}");
             assert!(db.verify(|_| {}).unwrap().is_clean());
@@ -150,10 +150,10 @@ fn whatever_fails_in_an_opening_the_next_one_succeeds() {
 /// The same for the creation of a database.
 #[test]
 fn whatever_fails_in_a_creation_the_next_one_succeeds() {
-    for fault in [Fault::ErrorOnce, Fault::PowerLoss] {
+    for (power_loss, fault) in [(false, Fault::error()), (true, Fault::power_loss())] {
         for at in 1.. {
-            let disk = TornDisk::new();
-            disk.fault_at(at, fault);
+            let disk = SimDisk::new();
+            disk.inject(fault.clone().nth(at));
             let created = options(&disk).open_or_create("").map(drop);
             let struck = disk.has_struck();
             disk.heal();
@@ -162,7 +162,7 @@ fn whatever_fails_in_a_creation_the_next_one_succeeds() {
                 assert!(at > 5, "a creation has many operations");
                 break;
             }
-            let disk = if fault == Fault::PowerLoss { disk.after_power_loss(at) } else { disk };
+            let disk = if power_loss { disk.after_power_loss(at) } else { disk };
             let db = options(&disk).open_or_create("").unwrap_or_else(|e| panic!("{fault:?} at {at}: {e}"));
             db.create_table("t", TableOptions::default()).unwrap().put(b"k", b"v").unwrap();
         }
@@ -173,13 +173,13 @@ fn whatever_fails_in_a_creation_the_next_one_succeeds() {
 fn random_work_survives_random_errors() {
     for seed in 0..60 {
         let mut random = Random(seed);
-        let disk = TornDisk::new();
+        let disk = SimDisk::new();
         let mut model = Model::default();
         for life in 0..4 {
             let context = format!("seed {seed}, life {life}");
             let db = options(&disk).open_or_create("").unwrap_or_else(|error| panic!("{context}: {error}"));
             model.check_after_crash(&db, &context);
-            disk.fault_at(disk.operations() + 1 + random.below(300), Fault::ErrorOnce);
+            disk.inject(Fault::error().nth(1 + random.below(300)));
             for _ in 0..400 {
                 match act(&db, &mut model, &mut random) {
                     Err(error) if error.kind() == ErrorKind::Poisoned => break,
@@ -195,10 +195,10 @@ fn random_work_survives_random_errors() {
 
 #[test]
 fn a_full_disk_is_reported_and_the_database_goes_on_when_there_is_space() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
-    disk.set_space(Some(disk.used() + (1 << 20)));
+    disk.set_free(Some(1 << 20));
     let mut n = 0u32;
     let mut acknowledged = 0;
     let error = loop {
@@ -219,7 +219,7 @@ fn a_full_disk_is_reported_and_the_database_goes_on_when_there_is_space() {
     assert!(acknowledged > 100);
     assert_eq!(db.checkpoint().unwrap_err().kind(), ErrorKind::DiskFull);
     assert_eq!(table.get(&0u32.to_be_bytes()).unwrap(), Some(vec![1; 500]));
-    disk.set_space(None);
+    disk.set_free(None);
     table.put(b"again", b"").unwrap();
     db.checkpoint().unwrap();
     let after = disk.after_power_loss(9);
@@ -231,21 +231,21 @@ fn a_full_disk_is_reported_and_the_database_goes_on_when_there_is_space() {
 
 #[test]
 fn a_batch_that_meets_a_full_disk_changes_nothing() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).log_bytes_max(64 << 20).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
     let mut random = Random(3);
     let mut batch = WriteBatch::new();
     let put = |batch: &mut WriteBatch, random: &mut Random, byte: u8| {
         for _ in 0..150 {
-            batch.put(&table, &random.next().to_be_bytes(), &[byte; 500]);
+            batch.put(&table, &random.draw().to_be_bytes(), &[byte; 500]);
         }
     };
     for _ in 0..20 {
         put(&mut batch, &mut random, 0);
         db.write(&mut batch, Durability::Power).unwrap();
     }
-    disk.set_space(Some(disk.used() + (256 << 10)));
+    disk.set_free(Some(256 << 10));
     let mut written = 20;
     let error = loop {
         put(&mut batch, &mut random, 1);
@@ -255,7 +255,7 @@ fn a_batch_that_meets_a_full_disk_changes_nothing() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
-    disk.set_space(None);
+    disk.set_free(None);
     db.sync().unwrap();
     assert_eq!(table.iter().count(), written * 150);
     assert!(!batch.is_empty(), "it is kept");
@@ -265,7 +265,7 @@ fn a_batch_that_meets_a_full_disk_changes_nothing() {
 
 #[test]
 fn a_page_that_cannot_be_read_fails_its_reader_alone() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap().with_durability(Durability::Eventual);
     for n in 0u32..20_000 {
@@ -274,7 +274,7 @@ fn a_page_that_cannot_be_read_fails_its_reader_alone() {
     drop((table, db));
     let db = options(&disk).open("").unwrap();
     let table = db.table("t").unwrap().with_durability(Durability::Eventual);
-    disk.fail_reads_of("data");
+    disk.inject(Fault::error().on(Call::Read).file("data").for_good());
     let failed = (0u32..20_000).filter(|n| table.get(&n.to_be_bytes()).is_err()).count();
     assert!(failed > 0);
     let error = (0u32..20_000).find_map(|n| table.put(&n.to_be_bytes(), b"x").err()).unwrap();
@@ -285,8 +285,8 @@ fn a_page_that_cannot_be_read_fails_its_reader_alone() {
 }
 
 /// Fills the log's files and memory, of a disk without space, until nothing more is taken.
-fn fill_up(disk: &TornDisk, table: &Table) {
-    disk.set_space(Some(disk.used()));
+fn fill_up(disk: &SimDisk, table: &Table) {
+    disk.set_free(Some(0));
     for len in [1000, 300, 30, 0] {
         let mut n = 0u32;
         let error = loop {
@@ -299,19 +299,19 @@ fn fill_up(disk: &TornDisk, table: &Table) {
     }
 }
 
-fn with_long_log(disk: &TornDisk) -> Options {
+fn with_long_log(disk: &SimDisk) -> Options {
     options(disk).log_bytes_max(64 << 20).segment_bytes_max(128 << 10)
 }
 
 #[test]
 fn a_table_that_a_full_disk_refused_can_be_made_later_and_stays() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = with_long_log(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
     fill_up(&disk, &table);
     let error = db.create_table("u", TableOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
-    disk.set_space(None);
+    disk.set_free(None);
     db.sync().unwrap();
     db.checkpoint().unwrap();
     db.create_table("u", TableOptions::default()).unwrap().put(b"k", b"v").unwrap();
@@ -321,10 +321,10 @@ fn a_table_that_a_full_disk_refused_can_be_made_later_and_stays() {
 
 #[test]
 fn a_commit_that_a_full_disk_keeps_from_being_durable_says_that_it_is_done() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = with_long_log(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
-    disk.set_space(Some(disk.used()));
+    disk.set_free(Some(0));
     let mut n = 0u32;
     let error = loop {
         match table.put(&n.to_be_bytes(), &[1; 1000]) {
@@ -340,7 +340,7 @@ fn a_commit_that_a_full_disk_keeps_from_being_durable_says_that_it_is_done() {
     assert!(batch.is_empty());
     let ticket = table.put_with(b"ticket", b"1", Durability::Power).unwrap();
     assert_eq!(ticket.wait().unwrap_err().kind(), ErrorKind::Pending);
-    disk.set_space(None);
+    disk.set_free(None);
     ticket.wait().unwrap();
     let db = with_long_log(&disk.after_power_loss(1)).open("").unwrap();
     let table = db.table("t").unwrap();
@@ -351,17 +351,17 @@ fn a_commit_that_a_full_disk_keeps_from_being_durable_says_that_it_is_done() {
 
 #[test]
 fn a_database_that_failed_to_close_leaves_the_files_to_the_next() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = with_long_log(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
-    disk.set_space(Some(disk.used()));
+    disk.set_free(Some(0));
     let mut n = 0u32;
     while table.put(&n.to_be_bytes(), &[1; 1000]).is_ok() {
         n += 1;
     }
     let ticket = table.put_with(b"late", b"x", Durability::Power).unwrap();
     assert_eq!(db.close().unwrap_err().kind(), ErrorKind::DiskFull);
-    disk.set_space(None);
+    disk.set_free(None);
     let next = with_long_log(&disk).open("").unwrap();
     let there = next.table("t").unwrap();
     (0..20u32).for_each(|n| there.put(&[&b"next"[..], &n.to_be_bytes()].concat(), b"acknowledged").unwrap());
@@ -376,13 +376,13 @@ fn a_database_that_failed_to_close_leaves_the_files_to_the_next() {
 
 #[test]
 fn a_failed_database_writes_no_pages_after_it_was_closed() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap().with_durability(Durability::Eventual);
     (0u32..20_000).for_each(|n| table.put(&n.to_be_bytes(), &[1; 200]).unwrap());
     db.checkpoint().unwrap();
     (0u32..20_000).step_by(7).for_each(|n| table.put(&n.to_be_bytes(), &[2; 200]).unwrap());
-    disk.fault_at(disk.operations() + 1, Fault::ErrorOnce);
+    disk.inject(Fault::error());
     assert_eq!(db.sync().unwrap_err().kind(), ErrorKind::Poisoned);
     assert_eq!(db.close().unwrap_err().kind(), ErrorKind::Poisoned);
     disk.heal();
@@ -398,7 +398,7 @@ fn a_failed_database_writes_no_pages_after_it_was_closed() {
 
 #[test]
 fn log_that_changed_no_page_is_checkpointed_away() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).log_bytes_max(1 << 20).create("").unwrap();
     let table = db.create_table("t", TableOptions::default()).unwrap();
     db.checkpoint().unwrap();
@@ -417,20 +417,20 @@ fn log_that_changed_no_page_is_checkpointed_away() {
 #[test]
 fn a_log_that_is_full_between_superblock_and_its_record_costs_nothing() {
     for commits in 0..60u32 {
-        let disk = TornDisk::new();
+        let disk = SimDisk::new();
         let db = with_long_log(&disk).create("").unwrap();
         let table = db.create_table("t", TableOptions::default()).unwrap();
         (0..commits).for_each(|n| table.put(&n.to_be_bytes(), b"x").unwrap());
-        disk.set_space(Some(disk.used()));
+        disk.set_free(Some(0));
         if let Err(error) = db.checkpoint() {
             assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
         }
         let killed = disk.after_kill();
-        disk.set_space(None);
+        disk.set_free(None);
         table.put(b"later", b"").unwrap();
         db.checkpoint().unwrap();
         assert!(db.verify(|_| {}).unwrap().is_clean());
-        killed.set_space(None);
+        killed.set_free(None);
         for disk in [killed, disk.after_power_loss(u64::from(commits))] {
             let db = with_long_log(&disk).open("").unwrap();
             assert!(db.table("t").unwrap().iter().count() as u32 >= commits);

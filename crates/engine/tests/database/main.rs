@@ -10,13 +10,12 @@
 //! | `faults` | failing and full disks |
 //! | `damage` | files that are not what was written |
 //! | `log_volume` | how much is logged |
-//! | `disk`, `model` | the means |
+//! | `model` | the means, with the simulated disk of `aquifer-sim` |
 
 mod api;
 mod batches;
 mod crash;
 mod damage;
-mod disk;
 mod faults;
 mod files;
 mod lifecycle;

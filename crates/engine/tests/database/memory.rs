@@ -1,7 +1,7 @@
 //! Databases in memory, small budgets, data larger than memory.
 
-use crate::disk::Random;
 use aquifer::{Database, Durability, ErrorKind, TableOptions, WriteBatch};
+use aquifer_sim::Random;
 use std::collections::BTreeMap;
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a database should hold: the history of commits, and the states that it may be in after a crash.
 
-use crate::disk::Random;
 use aquifer::{Database, Durability, Error, ErrorKind, Result, TableOptions, WriteBatch};
+use aquifer_sim::Random;
 use std::collections::BTreeMap;
 
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -126,7 +126,7 @@ pub fn random_value(random: &mut Random) -> Vec<u8> {
         7..=8 => 300,
         _ => random.below(1000),
     };
-    let byte = random.next() as u8;
+    let byte = random.draw() as u8;
     vec![byte; len as usize]
 }
 
@@ -214,7 +214,7 @@ fn one_change(db: &Database, model: &mut Model, random: &mut Random, name: &str)
     {
         // An update in place.
         let at = random.below(old.len() as u64 - 8) as usize;
-        old[at..at + 8].copy_from_slice(&random.next().to_le_bytes());
+        old[at..at + 8].copy_from_slice(&random.draw().to_le_bytes());
         value = old;
     }
     let change = Commit::Change(vec![(name.into(), key.clone(), Some(value.clone()))]);

@@ -1,7 +1,7 @@
 //! Many threads at once, also while power is lost.
 
-use crate::disk::{Random, TornDisk};
 use aquifer::{Database, Durability, TableOptions, WriteBatch};
+use aquifer_sim::{Random, SimDisk};
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_sync::{Arc, thread};
 
@@ -80,7 +80,7 @@ fn threads_add_to_one_counter_under_batches_of_overlapping_keys() {
                 let mut batch = WriteBatch::new();
                 for _ in 0..500 {
                     // All keys of a batch have one value: afterwards all keys have, for batches do not interleave.
-                    let value = random.next().to_le_bytes();
+                    let value = random.draw().to_le_bytes();
                     for key in 0u32..50 {
                         batch.put(&table, &key.to_be_bytes(), &value);
                     }
@@ -144,8 +144,8 @@ fn tables_are_dropped_under_their_users() {
 
 /// Each thread writes its own sequence: after a crash each sequence is a prefix that holds what was acknowledged.
 fn crash_under_threads(seed: u64) {
-    let disk = TornDisk::new();
-    let options = |disk: &TornDisk| {
+    let disk = SimDisk::new();
+    let options = |disk: &SimDisk| {
         Database::options()
             .memory_budget(2 << 20)
             .log_bytes_max(1 << 20)
@@ -193,7 +193,7 @@ fn crash_under_threads(seed: u64) {
         looks += 1;
         if looks.is_multiple_of(50) {
             let floor: Vec<u64> = acknowledged.iter().map(|n| n.load(Ordering::SeqCst)).collect();
-            after.push((floor, disk.after_power_loss(random.next())));
+            after.push((floor, disk.after_power_loss(random.draw())));
             if after.len() > 8 {
                 after.remove(0);
             }

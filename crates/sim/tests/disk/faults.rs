@@ -47,6 +47,9 @@ fn faults_strike_by_name() {
     check(Fault::error().file("log/2").for_good(), [false, false, false, true]);
     check(Fault::error().nth(2).under("log"), [false, false, false, true]);
     assert!(!disk.has_struck(), "healed");
+    disk.rename("a", "b").unwrap();
+    check(Fault::error().file("a").for_good(), [true, false, false, false]);
+    check(Fault::error().file("b").for_good(), [true, false, false, false]);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What is appended comes back, from one thread and from many.
 
-use crate::disk::TornDisk;
 use crate::scenario::*;
+use aquifer_sim::SimDisk;
 use aquifer_sync::{Arc, thread};
 use aquifer_wal::{Error, Log, Lsn};
 
 #[test]
 fn records_come_back_in_order() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let mut expected = Vec::new();
     for index in 0..2000 {
@@ -28,7 +28,7 @@ fn records_come_back_in_order() {
 
 #[test]
 fn lsns_count_record_bytes_only() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(16 << 10, 64 << 10, 1), Lsn(1000)).unwrap();
     assert_eq!(append(&log, &[7; 5]).unwrap(), Lsn(1006));
     log.wait_durable(Lsn(1006)).unwrap();
@@ -41,7 +41,7 @@ fn lsns_count_record_bytes_only() {
 
 #[test]
 fn written_records_survive_the_process() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let lsn = append(&log, b"hello").unwrap();
     log.wait_written(lsn).unwrap();
@@ -53,7 +53,7 @@ fn written_records_survive_the_process() {
 
 #[test]
 fn a_fresh_log_is_empty_and_known() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let tail = check_replay(&disk, 1, Lsn(5), &[]);
     assert_eq!((tail.end, tail.segments), (Lsn(5), 0));
     let _log = Log::start(disk.disk(), DIRECTORY, options(4096, 0, 1), Lsn(5)).unwrap();
@@ -63,7 +63,7 @@ fn a_fresh_log_is_empty_and_known() {
 
 #[test]
 fn statistics_add_up() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     for index in 0..500 {
         let lsn = append(&log, &record(index)).unwrap();
@@ -97,7 +97,7 @@ fn a_volatile_log_only_counts() {
 
 #[test]
 fn a_full_ring_frees_itself() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(64 << 10, 256 << 10, 1), Lsn(0)).unwrap();
     let mut fulls = 0;
     for index in 0..5000 {
@@ -119,7 +119,7 @@ fn a_full_ring_frees_itself() {
 
 /// Each thread appends records that name thread and number; every mode of waiting takes part.
 fn append_concurrently(ring_bytes: usize, threads: u64, each: u64, large_every: u64) {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(ring_bytes, 1 << 20, 1), Lsn(0)).unwrap();
     let workers: Vec<_> = (0..threads)
         .map(|thread| {

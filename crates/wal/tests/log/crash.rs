@@ -1,8 +1,8 @@
 //! Power is lost, or the process dies, at every operation of a scenario with several segments. What was acknowledged is
 //! replayed, and what is replayed is a prefix of what was appended.
 
-use crate::disk::{Fault, Random, TornDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, Random, SimDisk};
 use aquifer_sync::{Arc, Mutex, Rank, thread};
 use aquifer_wal::{Error, Log, Lsn};
 
@@ -20,13 +20,13 @@ struct History {
 }
 
 /// Appends, waits, keeps house and retires at random until something fails or all is done.
-fn live(disk: &TornDisk, seed: u64, count: u64) -> History {
+fn live(disk: &SimDisk, seed: u64, count: u64) -> History {
     let mut history = History::default();
     let _ = live_until_failure(disk, seed, count, &mut history);
     history
 }
 
-fn live_until_failure(disk: &TornDisk, seed: u64, count: u64, history: &mut History) -> Result<(), Error> {
+fn live_until_failure(disk: &SimDisk, seed: u64, count: u64, history: &mut History) -> Result<(), Error> {
     let mut random = Random(seed);
     let log = Log::start(disk.disk(), DIRECTORY, options(16 << 10, 96 << 10, 1), Lsn(0))?;
     history.started = true;
@@ -72,7 +72,7 @@ fn live_until_failure(disk: &TornDisk, seed: u64, count: u64, history: &mut Hist
 }
 
 /// Replays from the newest checkpoint and compares.
-fn check(disk: &TornDisk, history: &History, acknowledged: Lsn, context: &str) {
+fn check(disk: &SimDisk, history: &History, acknowledged: Lsn, context: &str) {
     let (records, tail) = match replay(disk, 1, history.from) {
         Ok(replayed) => replayed,
         Err(error) => panic!("{context}: {error}"),
@@ -92,8 +92,8 @@ fn power_loss_at_every_operation_keeps_what_was_acknowledged() {
     let mut operations = 0;
     for seed in 1..=2 {
         for at in 1.. {
-            let disk = TornDisk::new();
-            disk.fault_at(at, Fault::PowerLoss);
+            let disk = SimDisk::new();
+            disk.inject(Fault::power_loss().nth(at));
             let history = live(&disk, seed, 300);
             for state in 0..4 {
                 if history.started {
@@ -113,7 +113,7 @@ fn power_loss_at_every_operation_keeps_what_was_acknowledged() {
 #[test]
 fn death_of_the_process_keeps_what_was_written() {
     for seed in 1..=40 {
-        let disk = TornDisk::new();
+        let disk = SimDisk::new();
         let history = live(&disk, seed, 20 * seed);
         check(&disk.after_kill(), &history, history.written, &format!("seed {seed}"));
     }
@@ -121,10 +121,10 @@ fn death_of_the_process_keeps_what_was_written() {
 
 #[test]
 fn a_failed_operation_stops_the_log_and_loses_nothing_acknowledged() {
-    for fault in [Fault::ErrorOnce, Fault::ErrorForGood] {
+    for fault in [Fault::error(), Fault::error().for_good()] {
         for at in 1.. {
-            let disk = TornDisk::new();
-            disk.fault_at(at, fault);
+            let disk = SimDisk::new();
+            disk.inject(fault.clone().nth(at));
             let history = live(&disk, 3, 200);
             if !disk.has_struck() {
                 break;
@@ -141,9 +141,9 @@ fn a_failed_operation_stops_the_log_and_loses_nothing_acknowledged() {
 #[test]
 fn power_loss_under_threads_keeps_what_was_acknowledged() {
     for round in 0..150 {
-        let disk = TornDisk::new();
+        let disk = SimDisk::new();
         let log = Log::start(disk.disk(), DIRECTORY, options(16 << 10, 64 << 10, 1), Lsn(0)).unwrap();
-        disk.fault_at(disk.operations() + 1 + round * 3, Fault::PowerLoss);
+        disk.inject(Fault::power_loss().nth(1 + round * 3));
         let acknowledged = Arc::new(Mutex::new(Rank::Maintenance, Vec::new()));
         let workers: Vec<_> = (0..4)
             .map(|thread| {
@@ -172,4 +172,39 @@ fn power_loss_under_threads_keeps_what_was_acknowledged() {
             assert!(records[found].1 == *bytes, "round {round}: {lsn:?}");
         }
     }
+}
+
+/// A segment ends exactly where the log is durable, the next one is begun and not durable yet, and a checkpoint covers
+/// all before it: something of the incarnation must still be there, whatever the crash leaves of the next segment.
+#[test]
+fn retiring_up_to_a_segment_that_is_not_durable_leaves_a_log() {
+    let disk = SimDisk::new();
+    disk.set_sector_bytes(4096);
+    let log = small_log(&disk);
+    let first = disk.contents().into_keys().next().unwrap();
+    let begun = |disk: &SimDisk| disk.contents().values().filter(|bytes| bytes[..8] == *b"AQUIFLOG").count();
+    let mut durable = Lsn(0);
+    // A header, a statement, and a block for each record.
+    for _ in 0..14 {
+        durable = append(&log, b"durable").unwrap();
+        log.wait_durable(durable).unwrap();
+    }
+    let full = disk.contents()[&first].chunks(4096).skip(1).all(|block| block[4..8] == *b"AQBT");
+    assert!(full, "the first segment is full");
+    assert_eq!(begun(&disk), 1);
+    let lsn = append(&log, b"written").unwrap();
+    log.wait_written(lsn).unwrap();
+    assert_eq!((begun(&disk), log.durable()), (2, durable));
+    log.retire(durable).unwrap();
+    let states = disk.crash_states(1000).unwrap();
+    assert!(states.total() >= 9, "header and batch are kept, lost or garbage");
+    for state in states {
+        let (records, tail) = replay(&state, 1, durable).unwrap();
+        assert!(tail.segments > 0, "no file says that the incarnation was there");
+        assert!(records.is_empty() || records == [(lsn, b"written".to_vec())]);
+    }
+    // Once more is durable, it goes.
+    log.wait_durable(lsn).unwrap();
+    log.retire(lsn).unwrap();
+    assert!(!disk.contents().contains_key(&first));
 }

@@ -1,8 +1,8 @@
 //! Damaged, missing, foreign and made-up files: an error that says so, or the very records that were written.
 
-use crate::disk::{Random, TornDisk};
 use crate::scenario::*;
 use aquifer_codec::checksum::crc32c;
+use aquifer_sim::{Random, SimDisk};
 use aquifer_wal::{Error, Log, Lsn, Replay};
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 /// A log of several segments; every second record is waited for.
 fn written(count: u64, close: bool) -> (Files, Records) {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let mut records = Vec::new();
     for index in 0..count {
@@ -30,7 +30,7 @@ fn written(count: u64, close: bool) -> (Files, Records) {
 }
 
 fn outcome(files: &Files, from: Lsn) -> Result<Records, Error> {
-    replay(&TornDisk::with_contents(files), 1, from).map(|(records, _)| records)
+    replay(&SimDisk::with_contents(files), 1, from).map(|(records, _)| records)
 }
 
 fn is_expected(error: &Error) -> bool {
@@ -110,7 +110,7 @@ fn any_damage_to_an_unclosed_log_leaves_a_prefix_or_is_found() {
             match random.below(3) {
                 0 => bytes[start] ^= 1 << random.below(8),
                 1 => bytes[start..start + 512].fill(0),
-                _ => bytes[start..start + 512].fill_with(|| random.next() as u8),
+                _ => bytes[start..start + 512].fill_with(|| random.draw() as u8),
             }
         }
         match outcome(&files, Lsn(0)) {
@@ -128,11 +128,11 @@ fn any_damage_to_an_unclosed_log_leaves_a_prefix_or_is_found() {
 
 #[test]
 fn rot_in_the_last_batch_of_a_confirmed_log_is_found() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let lsn = append(&log, &[0xEE; 100]).unwrap();
     log.wait_durable(lsn).unwrap();
-    let rot = |disk: &TornDisk| {
+    let rot = |disk: &SimDisk| {
         let mut files = disk.contents();
         let bytes = files.values_mut().next().unwrap();
         let place = bytes.windows(8).position(|window| window == [0xEE; 8]).unwrap();
@@ -192,7 +192,7 @@ fn a_nonsensical_record_length_is_corruption() {
 fn nothing_but_zeros_follows_headers_and_batches() {
     let (mut files, _) = written(400, true);
     // Buffers of these sizes are used again where a segment begins.
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(64 << 10, 64 << 10, 1), Lsn(0)).unwrap();
     for index in 0..200 {
         let lsn = append(&log, &vec![0xEE; [9000, 5000, 5000][index % 3]]).unwrap();
@@ -263,7 +263,7 @@ fn a_checkpoint_that_the_log_does_not_reach_is_corruption() {
 #[test]
 fn other_databases_and_newer_formats_are_named() {
     let (mut files, _) = written(5, true);
-    let disk = TornDisk::with_contents(&files);
+    let disk = SimDisk::with_contents(&files);
     let other = Replay::open(disk.disk(), DIRECTORY, [0xAB; 16], 1, Lsn(0)).unwrap_err();
     assert!(matches!(&other, Error::Format { file, .. } if file == "log/0000000001"), "{other}");
     assert!(other.to_string().contains(&"ab".repeat(16)), "{other}");
@@ -275,7 +275,7 @@ fn other_databases_and_newer_formats_are_named() {
 #[test]
 fn other_incarnations_are_counted_and_ignored() {
     let (files, records) = written(5, true);
-    let disk = TornDisk::with_contents(&files);
+    let disk = SimDisk::with_contents(&files);
     let log = Log::start(disk.disk(), DIRECTORY, options(4096, 0, 9), records[4].0).unwrap();
     let lsn = append(&log, b"later").unwrap();
     log.wait_durable(lsn).unwrap();
@@ -301,7 +301,7 @@ fn random_files_never_panic() {
         let mut files = Files::new();
         for number in 0..random.below(4) {
             let mut bytes = vec![0; random.below(40_000) as usize];
-            bytes.fill_with(|| random.next() as u8);
+            bytes.fill_with(|| random.draw() as u8);
             if let Some(block) = bytes.get_mut(..4096)
                 && random.chance(70)
             {
@@ -309,7 +309,7 @@ fn random_files_never_panic() {
                 block.copy_from_slice(&sound["log/0000000001"][..4096]);
                 if let Some(batch) = bytes.get_mut(4096..4096 + 60) {
                     batch.copy_from_slice(&sound["log/0000000001"][4096..4096 + 60]);
-                    batch[random.below(60) as usize] = random.next() as u8;
+                    batch[random.below(60) as usize] = random.draw() as u8;
                 }
             }
             let name =

@@ -1,7 +1,7 @@
 //! Failed writes and syncs, a full disk, and callers that do not keep their word.
 
-use crate::disk::{Fault, TornDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, SimDisk};
 use aquifer_sync::thread;
 use aquifer_wal::{Error, Full, Log, Lsn, Result};
 use std::io::ErrorKind;
@@ -19,11 +19,11 @@ fn assert_full<T: std::fmt::Debug>(result: Result<T>) {
 
 #[test]
 fn a_failed_write_poisons_for_good() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let acknowledged = append(&log, b"one").unwrap();
     log.wait_durable(acknowledged).unwrap();
-    disk.fault_at(disk.operations() + 1, Fault::ErrorOnce);
+    disk.inject(Fault::error());
     let lost = append(&log, b"two").unwrap();
     assert_poisoned(log.wait_durable(lost));
     // The disk works again; the log does not.
@@ -43,21 +43,21 @@ fn a_failed_write_poisons_for_good() {
 
 #[test]
 fn a_failed_sync_is_never_tried_again() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let lsn = append(&log, b"one").unwrap();
     log.wait_written(lsn).unwrap();
-    disk.fault_at(disk.operations() + 1, Fault::ErrorOnce);
+    disk.inject(Fault::error());
     assert_poisoned(log.wait_durable(lsn));
-    let operations = disk.operations();
+    let operations = disk.counts().changes();
     assert_poisoned(log.wait_durable(lsn));
-    assert_eq!(disk.operations(), operations, "nothing more was asked of the disk");
+    assert_eq!(disk.counts().changes(), operations, "nothing more was asked of the disk");
     assert_eq!(log.durable(), Lsn(0));
 }
 
 #[test]
 fn waiting_threads_learn_of_poison() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     // A reservation that is not filled keeps everybody behind it waiting.
     let hole = log.reserve(10).unwrap();
@@ -83,7 +83,7 @@ fn waiting_threads_learn_of_poison() {
 
 #[test]
 fn a_dropped_reservation_poisons() {
-    let log = small_log(&TornDisk::new());
+    let log = small_log(&SimDisk::new());
     drop(log.reserve(10).unwrap());
     assert!(log.poisoned().unwrap().contains("not filled"));
     let log = Log::volatile();
@@ -94,15 +94,15 @@ fn a_dropped_reservation_poisons() {
 #[test]
 #[should_panic(expected = "was not reserved")]
 fn waiting_for_what_was_not_reserved_panics() {
-    let _ = small_log(&TornDisk::new()).wait_durable(Lsn(1));
+    let _ = small_log(&SimDisk::new()).wait_durable(Lsn(1));
 }
 
 #[test]
 fn a_full_disk_is_reported_and_nothing_is_lost() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     log.set_patience(Duration::ZERO);
-    disk.set_space(Some(disk.used()));
+    disk.set_free(Some(0));
     let mut expected = Vec::new();
     let mut durable = Lsn(0);
     let refused = loop {
@@ -130,7 +130,7 @@ fn a_full_disk_is_reported_and_nothing_is_lost() {
     assert_full(log.housekeep());
     check_replay(&disk.after_power_loss(1), 1, Lsn(0), &expected[..expected.len() - appended - 1]);
     // Space returns, and everything goes on by itself.
-    disk.set_space(None);
+    disk.set_free(None);
     thread::sleep(Duration::from_millis(5)); // the pause before another attempt is due
     log.set_patience(Duration::from_secs(10));
     log.wait_durable(log.reserved()).unwrap();
@@ -139,10 +139,10 @@ fn a_full_disk_is_reported_and_nothing_is_lost() {
 
 #[test]
 fn waiters_are_patient_with_a_full_disk() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     log.set_patience(Duration::from_secs(60));
-    disk.set_space(Some(disk.used()));
+    disk.set_free(Some(0));
     let writers: Vec<_> = (0..4)
         .map(|thread| {
             let log = log.clone();
@@ -159,7 +159,7 @@ fn waiters_are_patient_with_a_full_disk() {
     while log.stats().written_bytes < 15 * 4096 {
         thread::yield_now();
     }
-    disk.set_space(None);
+    disk.set_free(None);
     for writer in writers {
         writer.join().unwrap().unwrap();
     }
@@ -168,16 +168,16 @@ fn waiters_are_patient_with_a_full_disk() {
 
 #[test]
 fn an_impossible_start_is_an_error() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let error = Log::start(disk.disk(), DIRECTORY, options(4096, 0, 1), Lsn(1 << 63)).unwrap_err();
     assert!(matches!(error, Error::Format { .. }), "{error}");
-    disk.set_space(Some(1000));
+    disk.set_free(Some(1000));
     assert_full(Log::start(disk.disk(), DIRECTORY, options(4096, 0, 1), Lsn(0)));
 }
 
 #[test]
 fn a_closed_log_takes_nothing_more() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let lsn = append(&log, b"the only one").unwrap();
     log.close().unwrap();

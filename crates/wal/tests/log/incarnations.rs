@@ -1,8 +1,8 @@
 //! One database opened again and again: each opening replays the log of the last incarnation, starts a chain of its own and
 //! takes the old files over. Batches of an earlier life never come back.
 
-use crate::disk::{Fault, Random, TornDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, Random, SimDisk};
 use aquifer_wal::{Error, Log, Lsn};
 
 /// What a database keeps in its superblock and its pages, beside the log.
@@ -21,7 +21,7 @@ struct Client {
 
 impl Client {
     /// Recovers, and goes on until something fails.
-    fn live(&mut self, disk: &TornDisk, random: &mut Random) -> Result<(), Error> {
+    fn live(&mut self, disk: &SimDisk, random: &mut Random) -> Result<(), Error> {
         let Superblock { incarnation, from } = self.superblock;
         let (found, tail) = replay(disk, incarnation, from)?;
         assert!(tail.end >= self.durable, "{:?} was acknowledged, {tail:?}", self.durable);
@@ -35,7 +35,7 @@ impl Client {
         self.durable = tail.end;
         log.retire(tail.end)?;
         for _ in 0..random.below(400) {
-            let index = random.next();
+            let index = random.draw();
             let bytes = record(index);
             let Ok(reserved) = log.reserve(bytes.len()) else {
                 log.wait_for_room(bytes.len())?;
@@ -69,7 +69,7 @@ impl Client {
 #[test]
 fn an_endless_row_of_crashes_loses_nothing_and_revives_nothing() {
     let mut random = Random(7);
-    let mut disk = TornDisk::new();
+    let mut disk = SimDisk::new();
     let mut client = Client {
         superblock: Superblock { incarnation: 0, from: Lsn(0) },
         records: Vec::new(),
@@ -78,7 +78,7 @@ fn an_endless_row_of_crashes_loses_nothing_and_revives_nothing() {
     let mut files_max = 0;
     for round in 0..600 {
         if random.chance(80) {
-            disk.fault_at(1 + random.below(250), Fault::PowerLoss);
+            disk.inject(Fault::power_loss().nth(1 + random.below(250)));
         }
         let lived = client.live(&disk, &mut random);
         if let Err(error @ (Error::Corrupt { .. } | Error::Format { .. })) = lived {
@@ -93,7 +93,7 @@ fn an_endless_row_of_crashes_loses_nothing_and_revives_nothing() {
 
 #[test]
 fn retired_segments_are_recycled_and_their_number_is_bounded() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let first: Vec<String> = disk.contents().into_keys().collect();
     let mut zeroed = 0;
@@ -119,7 +119,7 @@ fn retired_segments_are_recycled_and_their_number_is_bounded() {
 
 #[test]
 fn segments_that_are_needed_stay() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let mut expected = Vec::new();
     for index in 0..1500 {
@@ -135,7 +135,7 @@ fn segments_that_are_needed_stay() {
 
 #[test]
 fn what_is_not_durable_is_not_retired() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = small_log(&disk);
     let mut expected = Vec::new();
     for index in 0..1500 {
@@ -155,7 +155,7 @@ fn what_is_not_durable_is_not_retired() {
 
 #[test]
 fn segments_grow_from_small_to_large() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(1 << 20, 4 << 20, 1), Lsn(0)).unwrap();
     assert_eq!(log.stats().file_bytes, 1 << 20);
     for index in 0..100 {

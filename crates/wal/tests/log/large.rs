@@ -1,13 +1,13 @@
 //! Records that are larger than the log's memory.
 
-use crate::disk::{Fault, TornDisk};
 use crate::scenario::*;
+use aquifer_sim::{Fault, SimDisk};
 use aquifer_wal::{Error, Full, Log, Lsn};
 use std::io::ErrorKind;
 
 #[test]
 fn records_larger_than_the_ring_come_back() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(64 << 10, 256 << 10, 1), Lsn(0)).unwrap();
     let mut expected = Vec::new();
     for (index, len) in
@@ -24,7 +24,7 @@ fn records_larger_than_the_ring_come_back() {
 #[test]
 fn a_large_record_needs_nobody_else_to_flush() {
     // One thread, no housekeeping: `fill` must make its own way to the disk.
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(4096, 64 << 10, 1), Lsn(0)).unwrap();
     let bytes = sized_record(1, 300_000);
     log.wait_for_room(bytes.len()).unwrap();
@@ -38,9 +38,9 @@ fn a_large_record_needs_nobody_else_to_flush() {
 
 #[test]
 fn a_large_record_is_refused_before_it_has_a_place_if_the_disk_is_full() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(64 << 10, 256 << 10, 1), Lsn(0)).unwrap();
-    disk.set_space(Some(disk.used() + (300 << 10)));
+    disk.set_free(Some(300 << 10));
     let bytes = sized_record(1, 1 << 20);
     assert_eq!(log.reserve(bytes.len()).map(drop), Err(Full));
     let error = log.wait_for_room(bytes.len()).unwrap_err();
@@ -49,7 +49,7 @@ fn a_large_record_is_refused_before_it_has_a_place_if_the_disk_is_full() {
     assert_eq!(log.poisoned(), None);
     let small = append(&log, b"small ones go on").unwrap();
     log.wait_durable(small).unwrap();
-    disk.set_space(None);
+    disk.set_free(None);
     let lsn = append(&log, &bytes).unwrap();
     log.wait_durable(lsn).unwrap();
     check_replay(&disk, 1, small, &[(lsn, bytes)]);
@@ -57,13 +57,13 @@ fn a_large_record_is_refused_before_it_has_a_place_if_the_disk_is_full() {
 
 #[test]
 fn a_failure_halfway_poisons() {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let log = Log::start(disk.disk(), DIRECTORY, options(64 << 10, 256 << 10, 1), Lsn(0)).unwrap();
     let first = append(&log, b"first").unwrap();
     log.wait_durable(first).unwrap();
     let bytes = sized_record(1, 1 << 20);
     log.wait_for_room(bytes.len()).unwrap();
-    disk.fault_at(disk.operations() + 5, Fault::ErrorForGood);
+    disk.inject(Fault::error().nth(5).for_good());
     let reserved = log.reserve(bytes.len()).unwrap();
     let lsn = reserved.lsn();
     reserved.fill(&bytes); // returns
@@ -74,7 +74,7 @@ fn a_failure_halfway_poisons() {
 
 #[test]
 fn there_is_a_limit() {
-    let log = small_log(&TornDisk::new());
+    let log = small_log(&SimDisk::new());
     let len = (1 << 30) + 1;
     assert_eq!(log.reserve(len).map(drop), Err(Full));
     assert!(matches!(log.wait_for_room(len), Err(Error::TooLarge { .. })));

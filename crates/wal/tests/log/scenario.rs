@@ -1,6 +1,6 @@
-//! What the tests share: logs on a [`TornDisk`], records that name themselves, and the check of a replay.
+//! What the tests share: logs on a [`SimDisk`], records that name themselves, and the check of a replay.
 
-use crate::disk::{Random, TornDisk};
+use aquifer_sim::{Random, SimDisk};
 use aquifer_sync::Arc;
 use aquifer_wal::{Log, LogOptions, Lsn, Replay, Result, Tail};
 
@@ -15,7 +15,7 @@ pub fn options(ring_bytes: usize, segment_bytes_max: u64, incarnation: u64) -> L
 }
 
 /// A log with a ring of 16 KiB and segments of 64 KiB.
-pub fn small_log(disk: &TornDisk) -> Arc<Log> {
+pub fn small_log(disk: &SimDisk) -> Arc<Log> {
     Log::start(disk.disk(), DIRECTORY, options(16 << 10, 64 << 10, 1), Lsn(0)).expect("the log starts")
 }
 
@@ -35,7 +35,7 @@ pub fn sized_record(index: u64, len: usize) -> Vec<u8> {
     let mut random = Random(index);
     let mut bytes = vec![0; len];
     for chunk in bytes.chunks_mut(8) {
-        chunk.copy_from_slice(&random.next().to_le_bytes()[..chunk.len()]);
+        chunk.copy_from_slice(&random.draw().to_le_bytes()[..chunk.len()]);
     }
     bytes
 }
@@ -53,7 +53,7 @@ pub fn append(log: &Log, bytes: &[u8]) -> Result<Lsn> {
 }
 
 /// All records from `from` on, with their LSNs.
-pub fn replay(disk: &TornDisk, incarnation: u64, from: Lsn) -> Result<(Records, Tail)> {
+pub fn replay(disk: &SimDisk, incarnation: u64, from: Lsn) -> Result<(Records, Tail)> {
     let mut replay = Replay::open(disk.disk(), DIRECTORY, DATABASE_ID, incarnation, from)?;
     let mut records = Vec::new();
     while let Some((lsn, bytes)) = replay.next()? {
@@ -67,7 +67,7 @@ pub fn replay(disk: &TornDisk, incarnation: u64, from: Lsn) -> Result<(Records, 
 
 /// Checks that a replay gives exactly these records.
 #[track_caller]
-pub fn check_replay(disk: &TornDisk, incarnation: u64, from: Lsn, expected: &[(Lsn, Vec<u8>)]) -> Tail {
+pub fn check_replay(disk: &SimDisk, incarnation: u64, from: Lsn, expected: &[(Lsn, Vec<u8>)]) -> Tail {
     let (records, tail) = replay(disk, incarnation, from).expect("the log is sound");
     assert!(records == expected, "replayed {} records, expected {}", records.len(), expected.len());
     tail
