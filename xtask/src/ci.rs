@@ -9,6 +9,9 @@ use std::path::Path;
 /// Rounds of the kill loop; `cargo xtask crash` by hand runs more.
 const CRASH_ROUNDS: &str = "20";
 
+/// Time for fresh seeds of the simulation; fixed ones are among the tests.
+const SIM_SECONDS: &str = "120";
+
 /// Runs all steps.
 ///
 /// # Errors
@@ -26,6 +29,9 @@ pub fn run(root: &Path) -> Result<()> {
     // Through cargo: the steps above may have built this very program anew, so its own file may be gone.
     steps.step("crash", || {
         cargo(&["run", "--quiet", "--package", "xtask", "--", "crash", "--rounds", CRASH_ROUNDS])
+    })?;
+    steps.step("sim", || {
+        cargo(&["run", "--quiet", "--package", "xtask", "--", "sim", "--seconds", SIM_SECONDS])
     })?;
     steps.summary();
     Ok(())

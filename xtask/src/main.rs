@@ -17,7 +17,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that a change must pass: format, tidy, clippy, tests, loom, smoke, crash.
+    /// Everything that a change must pass: format, tidy, clippy, tests, loom, smoke, crash, sim.
     Ci,
     /// Checks the rules of the project: layers, heads, lengths, words, threads, unsafe, dependencies.
     Tidy,

@@ -267,9 +267,12 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Poisoned`], or the disk's.
+    /// [`Error::Poisoned`], [`Error::Closed`], or the disk's.
     pub fn sync(&self) -> Result<()> {
-        self.engine().sync()
+        let engine = self.engine();
+        engine.catalog.lock().check_open()?;
+        engine.check_healthy()?;
+        engine.sync()
     }
 
     /// Closes the database: flushes and takes a checkpoint, so that the next opening has nothing to replay. Handles that

@@ -34,21 +34,32 @@ fn close() -> Action {
     Action::End { end: End::Close, seed: 5, again: Vec::new() }
 }
 
+fn open() -> Action {
+    Action::End { end: End::Kill, seed: 1, again: Vec::new() }
+}
+
+fn table(table: u8, logged: bool) -> Action {
+    Action::Create { table, logged }
+}
+
+/// A database of two tables and a few records.
+fn small() -> Vec<Action> {
+    vec![open(), table(0, true), table(1, false), put(0, 0..20, 100, Durability::Power)]
+}
+
+/// More than memory holds.
+fn large() -> Vec<Action> {
+    with(small(), (0..60).map(|n| put(0, n * 50..n * 50 + 50, 800, Durability::Eventual)).collect())
+}
+
+fn with(mut actions: Vec<Action>, more: Vec<Action>) -> Vec<Action> {
+    actions.extend(more);
+    actions
+}
+
 /// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, growth
 /// and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
-    let open = || Action::End { end: End::Kill, seed: 1, again: Vec::new() };
-    let table = |table, logged| Action::Create { table, logged };
-    let small = || vec![open(), table(0, true), table(1, false), put(0, 0..20, 100, Durability::Power)];
-    let large = || {
-        let mut actions = small();
-        actions.extend((0..60).map(|n| put(0, n * 50..n * 50 + 50, 800, Durability::Eventual)));
-        actions
-    };
-    let with = |mut actions: Vec<Action>, more: Vec<Action>| {
-        actions.extend(more);
-        actions
-    };
     vec![
         Scenario { name: "create", before: vec![], swept: with(small(), vec![]) },
         Scenario {

@@ -9,12 +9,14 @@
 //! - **WO4** After a crash the state is one that the model allows, and verification finds nothing, unless the disk has lied.
 //! - **WO5** A disk that lies is found out, or does no harm: it never changes what is read.
 
-use crate::action::{Action, CLIENTS, Change, End, Trouble, Wait};
-use crate::model::{Commit, Found, Model};
+mod ending;
+mod scan;
+
+use crate::action::{Action, CLIENTS, Change, Trouble, Wait};
+use crate::model::{Commit, Model};
 use aquifer::{CommitTicket, Database, Durability, Error, ErrorKind, Table, TableOptions, WriteBatch};
 use aquifer_sim::{Call, Fault, SimDisk};
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 /// What went on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub struct World {
     model: Model,
     tickets: Vec<Vec<Pending>>,
     /// Values that keys had since a scan began, while one is under way.
-    touched: Option<BTreeMap<(String, Vec<u8>), Vec<Option<Vec<u8>>>>>,
+    touched: Option<Touched>,
     serial: u32,
     /// The disk lies.
     silent: bool,
@@ -65,6 +67,8 @@ pub struct World {
 }
 
 type Judged<T = ()> = Result<T, String>;
+/// By table and key.
+type Touched = BTreeMap<(String, Vec<u8>), Vec<Option<Vec<u8>>>>;
 
 impl World {
     /// Nothing is there yet; the disk draws what it may choose from `seed`.
@@ -472,181 +476,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// WO1.
-    fn scan(
-        &mut self,
-        db: &Database,
-        table: u8,
-        from: Option<u32>,
-        reverse: bool,
-        every: u8,
-        others: &[Action],
-    ) -> Judged {
-        let Some((handle, _)) = self.table(db, table)? else { return Ok(()) };
-        let name = name(table);
-        let from = from.map(key);
-        let bounds = match (&from, reverse) {
-            (None, _) => (Bound::Unbounded, Bound::Unbounded),
-            (Some(key), false) => (Bound::Included(key.as_slice()), Bound::Unbounded),
-            (Some(key), true) => (Bound::Unbounded, Bound::Included(key.as_slice())),
-        };
-        let before: Vec<(Vec<u8>, Vec<u8>)> = {
-            let rows = self.model.state()[&name].rows.range::<[u8], _>(bounds);
-            rows.map(|(key, value)| (key.clone(), value.clone())).collect()
-        };
-        self.touched = Some(BTreeMap::new());
-        let mut range = handle.range(bounds);
-        let mut others = others.iter();
-        let mut found = Vec::new();
-        let mut result = Ok(());
-        loop {
-            let next = if reverse { range.next_back() } else { range.next() };
-            match next {
-                None => break,
-                Some(Ok(record)) => found.push(record),
-                Some(Err(error)) => {
-                    self.touched = None;
-                    return self.failed(&error, "a scan");
-                }
-            }
-            if found.len().is_multiple_of(usize::from(every))
-                && let Some(other) = others.next()
-            {
-                result = self.work(db, other);
-                if result.is_err() {
-                    break;
-                }
-            }
-        }
-        let touched = self.touched.take().unwrap_or_default();
-        result?;
-        if self.uncertain {
-            return Ok(());
-        }
-        if reverse {
-            found.reverse();
-        }
-        judge_scan(&name, &before, &touched, &found)
-    }
-
-    fn end(&mut self, end: End, seed: u64, again: &[(u16, u64)]) -> Judged {
-        let db = self.db.take();
-        self.tickets.iter_mut().for_each(Vec::clear);
-        let mut killed = end == End::Kill;
-        if let (End::Close, Some(db)) = (end, &db) {
-            match db.close() {
-                Ok(()) => {
-                    self.model.is_durable(self.model.commits());
-                    self.model.checkpointed();
-                }
-                Err(error) => {
-                    self.excuse(&error, "closing")?;
-                    self.model.maybe_checkpointed();
-                }
-            }
-        }
-        self.tally.faults += self.disk.strikes();
-        let mut disk = if killed { self.disk.after_kill() } else { self.disk.after_power_loss(seed) };
-        // What the old handle does on its way out goes to the old disk, and need not take long.
-        self.disk.inject(Fault::power_loss());
-        drop(db);
-        disk.set_free(None);
-        self.tally.crashes += 1;
-        self.may_go_dark = true; // in what follows
-        for &(nth, seed) in again {
-            disk.inject(Fault::power_loss().nth(u64::from(nth)));
-            self.disk = disk;
-            if let Some(db) = self.open()? {
-                self.judge(&db, killed)?;
-                self.disk.inject(Fault::power_loss());
-            }
-            killed = false;
-            disk = self.disk.after_power_loss(seed);
-            self.tally.crashes += 1;
-        }
-        self.disk = disk;
-        (self.may_go_dark, self.tight, self.uncertain, self.poisoned) = (false, false, false, false);
-        let Some(db) = self.open()? else {
-            self.over |= self.silent;
-            return if self.over { Ok(()) } else { Err("it did not open, on a disk without faults".into()) };
-        };
-        self.judge(&db, killed)?;
-        if !self.silent {
-            let report = db.verify(|_| {}).map_err(|error| format!("verification: {error}"))?;
-            if let Some(fault) = report.faults.first() {
-                return Err(format!("verification after a crash: {fault}"));
-            }
-        }
-        self.db = Some(db);
-        Ok(())
-    }
-
-    /// Opens; nothing if it could not, and had an excuse.
-    fn open(&mut self) -> Judged<Option<Database>> {
-        let opened = Database::options()
-            .memory_budget(2 << 20)
-            .background(false)
-            .log_bytes_max(1 << 20)
-            .segment_bytes_max(128 << 10)
-            .disk(self.disk.disk())
-            .open_or_create("");
-        match opened {
-            Ok(db) => Ok(Some(db)),
-            Err(error) => {
-                self.excuse(&error, "opening")?;
-                self.tally.refused += u64::from(self.silent);
-                Ok(None)
-            }
-        }
-    }
-
-    /// WO4.
-    fn judge(&mut self, db: &Database, killed: bool) -> Judged {
-        let found = match read(db) {
-            Ok(found) => found,
-            Err(error) => {
-                self.over |= self.silent;
-                return self.excuse(&error, "reading everything after a crash");
-            }
-        };
-        let before = self.model.clone();
-        self.model.crashed(&found, killed, self.silent).inspect_err(|_| self.model = before)
-    }
-}
-
-/// Everything that is there.
-fn read(db: &Database) -> aquifer::Result<Found> {
-    db.tables()
-        .into_iter()
-        .map(|table| {
-            Ok((table.name.clone(), (table.logged, db.table(&table.name)?.iter().collect::<Result<_, _>>()?)))
-        })
-        .collect()
-}
-
-fn judge_scan(
-    name: &str,
-    before: &[(Vec<u8>, Vec<u8>)],
-    touched: &BTreeMap<(String, Vec<u8>), Vec<Option<Vec<u8>>>>,
-    found: &[(Vec<u8>, Vec<u8>)],
-) -> Judged {
-    if let Some(pair) = found.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-        return Err(format!("a scan of {name}: {:?} comes twice or out of order", pair[1].0));
-    }
-    let mut expected: BTreeMap<&[u8], &[u8]> = before.iter().map(|(k, v)| (&k[..], &v[..])).collect();
-    for (key, value) in found {
-        let was = expected.remove(&key[..]);
-        let since = touched.get(&(name.to_owned(), key.clone()));
-        let meanwhile = since.is_some_and(|values| values.iter().any(|v| v.as_ref() == Some(value)));
-        if was != Some(&value[..]) && !meanwhile {
-            return Err(format!("a scan of {name}: {:?} has a value that it never had meanwhile", key));
-        }
-    }
-    match expected.keys().find(|key| !touched.contains_key(&(name.to_owned(), key.to_vec()))) {
-        Some(key) => Err(format!("a scan of {name} misses {key:?}")),
-        None => Ok(()),
     }
 }
 

@@ -115,6 +115,7 @@ fn handles_that_survive_closing_say_so() {
     closed(db.create_table("u", TableOptions::default()).map(drop));
     closed(db.drop_table("t"));
     closed(db.checkpoint());
+    closed(db.sync());
     closed(db.verify(|_| {}).map(drop));
     ticket.wait().unwrap();
     assert!(!db.step().unwrap());

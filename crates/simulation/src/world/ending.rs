@@ -1,0 +1,103 @@
+//! The end of a life, and the beginning of the next (WO4).
+
+use super::{Judged, World};
+use crate::action::End;
+use crate::model::Found;
+use aquifer::Database;
+use aquifer_sim::Fault;
+
+impl World {
+    pub(super) fn end(&mut self, end: End, seed: u64, again: &[(u16, u64)]) -> Judged {
+        let db = self.db.take();
+        self.tickets.iter_mut().for_each(Vec::clear);
+        let mut killed = end == End::Kill;
+        if let (End::Close, Some(db)) = (end, &db) {
+            match db.close() {
+                Ok(()) => {
+                    self.model.is_durable(self.model.commits());
+                    self.model.checkpointed();
+                }
+                Err(error) => {
+                    self.excuse(&error, "closing")?;
+                    self.model.maybe_checkpointed();
+                }
+            }
+        }
+        self.tally.faults += self.disk.strikes();
+        let mut disk = if killed { self.disk.after_kill() } else { self.disk.after_power_loss(seed) };
+        // What the old handle does on its way out goes to the old disk, and need not take long.
+        self.disk.inject(Fault::power_loss());
+        drop(db);
+        disk.set_free(None);
+        self.tally.crashes += 1;
+        self.may_go_dark = true; // in what follows
+        for &(nth, seed) in again {
+            disk.inject(Fault::power_loss().nth(u64::from(nth)));
+            self.disk = disk;
+            if let Some(db) = self.open()? {
+                self.judge(&db, killed)?;
+                self.disk.inject(Fault::power_loss());
+            }
+            killed = false;
+            disk = self.disk.after_power_loss(seed);
+            self.tally.crashes += 1;
+        }
+        self.disk = disk;
+        (self.may_go_dark, self.tight, self.uncertain, self.poisoned) = (false, false, false, false);
+        let Some(db) = self.open()? else {
+            self.over |= self.silent;
+            return if self.over { Ok(()) } else { Err("it did not open, on a disk without faults".into()) };
+        };
+        self.judge(&db, killed)?;
+        if !self.silent {
+            let report = db.verify(|_| {}).map_err(|error| format!("verification: {error}"))?;
+            if let Some(fault) = report.faults.first() {
+                return Err(format!("verification after a crash: {fault}"));
+            }
+        }
+        self.db = Some(db);
+        Ok(())
+    }
+
+    /// Opens; nothing if it could not, and had an excuse.
+    fn open(&mut self) -> Judged<Option<Database>> {
+        let opened = Database::options()
+            .memory_budget(2 << 20)
+            .background(false)
+            .log_bytes_max(1 << 20)
+            .segment_bytes_max(128 << 10)
+            .disk(self.disk.disk())
+            .open_or_create("");
+        match opened {
+            Ok(db) => Ok(Some(db)),
+            Err(error) => {
+                self.excuse(&error, "opening")?;
+                self.tally.refused += u64::from(self.silent);
+                Ok(None)
+            }
+        }
+    }
+
+    /// WO4.
+    fn judge(&mut self, db: &Database, killed: bool) -> Judged {
+        let found = match read(db) {
+            Ok(found) => found,
+            Err(error) => {
+                self.over |= self.silent;
+                return self.excuse(&error, "reading everything after a crash");
+            }
+        };
+        let before = self.model.clone();
+        self.model.crashed(&found, killed, self.silent).inspect_err(|_| self.model = before)
+    }
+}
+
+/// Everything that is there.
+fn read(db: &Database) -> aquifer::Result<Found> {
+    db.tables()
+        .into_iter()
+        .map(|table| {
+            Ok((table.name.clone(), (table.logged, db.table(&table.name)?.iter().collect::<Result<_, _>>()?)))
+        })
+        .collect()
+}
