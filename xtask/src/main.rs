@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xtask::crash::{self, Plan};
-use xtask::{bench, ci, loom, smoke, tidy, tree};
+use xtask::{bench, ci, fuzz, loom, smoke, tidy, tree};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of the Aquifer workspace")]
@@ -47,6 +47,8 @@ enum Command {
     },
     /// Runs the same workloads on Aquifer and on other engines, and prints one table.
     Bench(bench::Arguments),
+    /// Runs random inputs over the readers of bytes.
+    Fuzz(fuzz::Arguments),
     /// Runs the README's main job on a small input.
     Smoke,
     /// The process that `crash` kills.
@@ -78,6 +80,7 @@ fn run() -> Result<()> {
             crash::run(&plan).map(|summary| println!("{summary}"))
         }
         Command::Bench(arguments) => bench::run(&root, &arguments),
+        Command::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Command::Smoke => smoke::run(&root),
         Command::CrashChild(arguments) => crash::child::run(&arguments),
     }
