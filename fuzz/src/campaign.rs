@@ -1,7 +1,7 @@
 //! Running inputs: one after the other, each bounded in time, the process bounded in memory.
 //!
 //! Input number n of a target under a seed is always the same, so a failure is named by three words. A campaign keeps the
-//! input that runs in a file besides: it is there even if the process is killed.
+//! input that runs in a file besides, `<target>.running`: it is there even if the process is killed.
 //!
 //! # Invariants
 //!
@@ -13,7 +13,10 @@
 use crate::mutate::{self, Random};
 use crate::targets::Target;
 use anyhow::{Context, Result};
+use aquifer_codec::checksum::crc32c;
 use aquifer_sync::{Arc, Condvar, Mutex, Rank, thread};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -113,7 +116,10 @@ fn explain(target: &Target, what: &str, failure: &Failure, kept: Option<&Kept>) 
     let name = target.name;
     let again = match kept {
         Some(kept) => {
-            let path = kept.path.display();
+            let path = kept.path.with_file_name(format!("{name}-{:08x}.input", crc32c(0, &failure.input)));
+            // If it cannot be renamed, it is where it was.
+            let path = if std::fs::rename(&kept.path, &path).is_ok() { &path } else { &kept.path };
+            let path = path.display();
             format!(
                 "the input is in {path}; run it again with\n  cargo xtask fuzz --target {name} --input {path}"
             )
@@ -137,19 +143,24 @@ fn check_memory(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// The file with the input that runs.
+/// The file with the input that runs. It is open throughout: some file systems write a file out when one that was emptied
+/// is closed.
 struct Kept {
     path: PathBuf,
+    file: File,
 }
 
 impl Kept {
     fn new(folder: &Path, target: &Target) -> Result<Kept> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Kept { path: folder.join(format!("{}.input", target.name)) })
+        let path = folder.join(format!("{}.running", target.name));
+        let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Kept { path, file })
     }
 
     fn put(&self, input: &[u8]) -> Result<()> {
-        std::fs::write(&self.path, input).with_context(|| format!("cannot write {}", self.path.display()))
+        let written = self.file.write_all_at(input, 0).and_then(|()| self.file.set_len(input.len() as u64));
+        written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     fn remove(&self) -> Result<()> {
