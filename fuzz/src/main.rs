@@ -6,7 +6,7 @@ use aquifer_fuzz::campaign::{self, Length};
 use aquifer_fuzz::corpus;
 use aquifer_fuzz::targets::{self, TARGETS, Target};
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -81,20 +81,33 @@ fn run() -> Result<()> {
             };
             let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) << 32 ^ clock());
             println!("fuzz: {seconds} s with --seed {seed}");
-            let each = Duration::from_secs(seconds) / chosen.len() as u32;
-            for target in chosen {
-                let corpus: Vec<Vec<u8>> =
-                    corpus::read(&corpus::folder(target))?.into_iter().map(|(_, bytes)| bytes).collect();
-                let begun = Instant::now();
-                let inputs = campaign::run(target, &corpus, seed, Length::Time(each), Some(&out))?;
+            run_all(&chosen, seed, Duration::from_secs(seconds), &out)
+        }
+    }
+}
+
+/// Runs these targets, each for its share of the time; all of them, also if one fails.
+fn run_all(targets: &[&Target], seed: u64, time: Duration, out: &Path) -> Result<()> {
+    let mut failed = Vec::new();
+    for target in targets {
+        let corpus = corpus::read(&corpus::folder(target))?.into_iter().map(|(_, bytes)| bytes);
+        let (corpus, begun) = (corpus.collect::<Vec<_>>(), Instant::now());
+        let length = Length::Time(time / targets.len() as u32);
+        match campaign::run(target, &corpus, seed, length, Some(out)) {
+            Ok(inputs) => {
                 let rate = inputs as f64 / begun.elapsed().as_secs_f64();
                 println!("{:>14}: {inputs:>9} inputs, {rate:>9.0} a second", target.name);
             }
-            // Only if it is empty: an earlier failure stays.
-            let _ = std::fs::remove_dir(&out);
-            Ok(())
+            Err(error) => {
+                eprintln!("{error:#}");
+                failed.push(target.name);
+            }
         }
     }
+    // Only if it is empty: what failed stays.
+    let _ = std::fs::remove_dir(out);
+    anyhow::ensure!(failed.is_empty(), "the property does not hold: {}", failed.join(", "));
+    Ok(())
 }
 
 fn named(name: &str) -> Result<&'static Target> {

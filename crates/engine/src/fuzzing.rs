@@ -61,8 +61,11 @@ pub fn read_record(
     Ok(())
 }
 
+/// Table, key and value; no value deletes.
+pub type PutOrDelete<'e> = (u32, &'e [u8], Option<&'e [u8]>);
+
 /// A log record of puts, and of deletes where there is no value. Tables must not descend.
-pub fn write_record(entries: &[(u32, &[u8], Option<&[u8]>)]) -> Vec<u8> {
+pub fn write_record(entries: &[PutOrDelete<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut writer = CommitWriter::new(&mut out, entries.len());
     for &(table, key, value) in entries {
@@ -132,12 +135,15 @@ pub fn write_row(row: &Row) -> Vec<u8> {
     catalog::encode_row(row.state, PageId(row.root), &row.description())
 }
 
+/// Live tables, and the ids of those being dropped.
+pub type CatalogTables = (Vec<(u32, String)>, Vec<u32>);
+
 /// Loads the catalog that lies in this pager; returns id and name of each live table, and the ids of those being dropped.
 ///
 /// # Errors
 ///
 /// As at the opening of a database.
-pub fn load_catalog(pager: &Arc<Pager>) -> Result<(Vec<(u32, String)>, Vec<u32>)> {
+pub fn load_catalog(pager: &Arc<Pager>) -> Result<CatalogTables> {
     let catalog = Catalog::load(pager, true)?;
     let live = catalog.tables().map(|table| (table.id, table.name.clone())).collect();
     Ok((live, catalog.dropping().iter().map(|table| table.id).collect()))

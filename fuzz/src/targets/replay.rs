@@ -130,7 +130,7 @@ fn seeds() -> Seeds {
         ("nothing".into(), build(1, &[])),
         ("puts".into(), build(1, &[put(1, b"key 001", b"new"), put(2, b"", b""), put(1, b"zz", &[9; 1000])])),
         ("deletes".into(), build(0, &[write_record(&[(1, b"key 001", None), (1, b"nobody", None)])])),
-        ("patch".into(), build(1, &[patch.clone()])),
+        ("patch".into(), build(1, std::slice::from_ref(&patch))),
         ("patch-misfit".into(), build(1, &[put(1, b"key 001", b"short"), patch])),
         ("create".into(), build(1, &[write_create(3, "three"), put(3, b"a", b"b")])),
         ("create-drop".into(), build(0, &[write_create(3, "x"), drop_table(3), write_create(4, "x")])),

@@ -46,9 +46,16 @@ fn run(input: &[u8]) {
     }
 }
 
+/// It has the right checksum, and says nothing that cannot be.
 fn is_whole(block: &[u8]) -> bool {
     let crc = u32_at(block, BLOCK - 4);
-    block.starts_with(b"AQUIFER\0") && crc == crc32c(0, &block[..BLOCK - 4])
+    let (page_bytes, slot, height) = (u32_at(block, 12), u32_at(block, 56), u32_at(block, 64));
+    block.starts_with(b"AQUIFER\0")
+        && crc == crc32c(0, &block[..BLOCK - 4])
+        && page_bytes.is_power_of_two()
+        && (4096..=65536).contains(&page_bytes)
+        && height <= 4
+        && (slot == 0) == (height == 0)
 }
 
 fn says(block: &[u8], found: &Superblock) -> bool {
