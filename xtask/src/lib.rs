@@ -5,6 +5,7 @@
 //! | [`bench`] | the comparison with other engines |
 //! | [`ci`] | what continuous integration runs |
 //! | [`crash`] | the kill loop |
+//! | [`fuzz`] | arbitrary bytes for every reader of bytes |
 //! | [`loom`] | model checks of the protocols between threads |
 //! | [`smoke`] | a part of `ci`: the README's main job on a small input |
 //! | [`steps`] | running programs, with times |
@@ -16,6 +17,7 @@
 pub mod bench;
 pub mod ci;
 pub mod crash;
+pub mod fuzz;
 pub mod loom;
 pub mod sim;
 pub mod smoke;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xtask::crash::{self, Plan};
-use xtask::{bench, ci, loom, sim, smoke, tidy, tree};
+use xtask::{bench, ci, fuzz, loom, sim, smoke, tidy, tree};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of the Aquifer workspace")]
@@ -49,6 +49,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Runs the engine on a simulated disk with faults and crashes, against a model, seed after seed.
     Sim(sim::Arguments),
+    /// Runs random inputs over the readers of bytes.
+    Fuzz(fuzz::Arguments),
     /// Runs the README's main job on a small input.
     Smoke,
     /// The process that `crash` kills.
@@ -81,6 +83,7 @@ fn run() -> Result<()> {
         }
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Bench(arguments) => bench::run(&root, &arguments),
+        Command::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Command::Smoke => smoke::run(&root),
         Command::CrashChild(arguments) => crash::child::run(&arguments),
     }

@@ -190,8 +190,9 @@ impl Pager {
         if pages <= committed {
             return Ok(());
         }
-        let wanted = (pages.max(committed + committed / 8)).next_multiple_of(TABLE_STEP);
-        let pages = wanted.min(self.table.pages_max());
+        // A superblock may name any number of pages.
+        let wanted = pages.max(committed.saturating_add(committed / 8)).checked_next_multiple_of(TABLE_STEP);
+        let pages = wanted.map_or(self.table.pages_max(), |wanted| wanted.min(self.table.pages_max()));
         if pages == committed {
             return Err(Error::Full { what: "every page id is in use" });
         }

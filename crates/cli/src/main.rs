@@ -1,40 +1,8 @@
-//! The command line of Aquifer: `aquifer --help` says what it does.
-//!
-//! | module | holds |
-//! |---|---|
-//! | [`commands`] | the commands, their arguments and help |
-//! | [`input`] | records out of tsv, csv and JSON lines |
-//! | [`text`] | the text form of bytes: text, or `0x` and digits |
-//! | [`typed`] | tables with types of their own: the catalog's type names, walked at run time |
-//! | [`opening`] | opening a database as the global options say |
-//! | [`output`], [`progress`] | standard output and standard error |
-//! | [`exit`] | failures and exit codes |
-#![doc = include_str!("../README.md")]
+//! The command line of Aquifer: `aquifer --help` says what it does. All of it is in the library beside this file.
 #![forbid(unsafe_code)]
 
-mod commands;
-mod exit;
-mod input;
-mod opening;
-mod output;
-mod progress;
-mod text;
-mod typed;
-
-use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = commands::Cli::parse();
-    let mut out = output::Output::new();
-    let done = cli.run(&mut out).and_then(|()| out.flush());
-    match done {
-        Ok(()) | Err(exit::Failure::OutputClosed) => ExitCode::from(exit::Exit::Ok as u8),
-        Err(failure) => {
-            // What was printed before the failure still counts; that it cannot be printed is then the lesser one.
-            let _ = out.flush();
-            output::message(&failure.to_string());
-            ExitCode::from(failure.exit() as u8)
-        }
-    }
+    aquifer_cli::run()
 }

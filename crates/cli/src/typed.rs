@@ -79,7 +79,12 @@ impl Type {
     pub fn named(name: &str) -> Type {
         let mut rest = name;
         match parse(&mut rest, 0) {
-            Some(found) if rest.is_empty() && found.elements() <= ELEMENTS_MAX => found,
+            // A length of `+4` or `04` is nobody's but a program's own.
+            Some(found)
+                if rest.is_empty() && found.elements() <= ELEMENTS_MAX && found.to_string() == name =>
+            {
+                found
+            }
             _ => Type::Opaque(name.to_owned()),
         }
     }

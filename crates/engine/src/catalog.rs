@@ -229,8 +229,9 @@ impl Catalog {
         let name = std::str::from_utf8(name).map_err(|_| broken("its name is not text"))?;
         let description = decode_options(name, options).map_err(broken)?;
         // C2: the next id may have been raised for this very table, in an epoch before it was made.
-        let used =
-            id + 1 < self.next_id || self.by_id.contains_key(&id) || self.dropping.iter().any(|t| t.id == id);
+        let used = id.saturating_add(1) < self.next_id
+            || self.by_id.contains_key(&id)
+            || self.dropping.iter().any(|t| t.id == id);
         if id == u32::MAX || used || self.by_name.contains_key(name) {
             return Err(broken("that id or name is in use already"));
         }
@@ -451,7 +452,7 @@ fn row_key(id: u32) -> [u8; 5] {
 const ROOT_AT: usize = 2;
 const NAME_AT: usize = 6;
 
-fn encode_row(state: u8, root: PageId, description: &Description) -> Vec<u8> {
+pub(crate) fn encode_row(state: u8, root: PageId, description: &Description) -> Vec<u8> {
     let mut row = vec![ROW_VERSION, state];
     row.extend_from_slice(&root.0.to_le_bytes());
     debug_assert_eq!(row.len(), NAME_AT);
@@ -465,7 +466,7 @@ fn set_row_root(row: &mut [u8], root: PageId) {
     row[ROOT_AT..NAME_AT].copy_from_slice(&root.0.to_le_bytes());
 }
 
-fn decode_row(row: &[u8]) -> std::result::Result<(u8, PageId, Description), &'static str> {
+pub(crate) fn decode_row(row: &[u8]) -> std::result::Result<(u8, PageId, Description), &'static str> {
     let (fixed, rest) = row.split_at_checked(NAME_AT).ok_or("a row is cut short")?;
     if fixed[0] != ROW_VERSION {
         return Err("a row is of a newer version");
@@ -475,7 +476,7 @@ fn decode_row(row: &[u8]) -> std::result::Result<(u8, PageId, Description), &'st
     Ok((fixed[1], root, decode_options(name, options)?))
 }
 
-fn encode_options(description: &Description) -> Vec<u8> {
+pub(crate) fn encode_options(description: &Description) -> Vec<u8> {
     let mut out = vec![if description.logged { LOGGED_FLAG } else { 0 }];
     varint::put(&mut out, description.key_type.len() as u64);
     out.extend_from_slice(description.key_type.as_bytes());

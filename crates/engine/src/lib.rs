@@ -13,6 +13,7 @@
 //! | `checkpoint`, `housekeeping`, `pace` | background work |
 //! | `recovery` | from a checkpoint and a log to a database |
 //! | `verify`, `stats` | looking at it |
+//! | `fuzzing` | entry points for the fuzz targets, with the feature of that name |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,9 @@ mod definition;
 mod durability;
 mod engine;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod housekeeping;
 mod opening;
 mod options;

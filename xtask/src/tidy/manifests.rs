@@ -26,15 +26,17 @@ pub const LAYERS: &[(&str, u32)] = &[
     ("aquifer-workload", 6),
     ("aquifer-simulation", 6),
     ("aquifer-cli", 7),
+    ("aquifer-fuzz", 8),
     ("aquifer-peers", 8),
     ("xtask", 8),
+    ("aquifer-cargo-fuzz", 9),
 ];
 
 /// Where each dependency is accounted for.
 const DEPENDENCIES: &str = "docs/dependencies.md";
 
 /// Workspaces of the tree.
-const WORKSPACES: [&str; 2] = ["Cargo.toml", "benches/peers/Cargo.toml"];
+const WORKSPACES: [&str; 3] = ["Cargo.toml", "benches/peers/Cargo.toml", "fuzz/cargo-fuzz/Cargo.toml"];
 
 /// One package, as far as the rules go.
 #[derive(Debug, Clone)]

@@ -79,3 +79,16 @@ fn what_is_wrong_is_said() {
     let other = Superblock { database_id: [9; 16], ..sample(5) };
     check(&[(0, sample(4).encode()), (SECOND, other.encode())], Err("different databases"));
 }
+
+#[test]
+fn a_map_of_every_page_is_beyond_the_budget_and_no_overflow() {
+    for pages in [u32::MAX, u32::MAX - 1, u32::MAX / 8 * 7] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = open_disk(directory.path(), Backend::Posix, true).unwrap();
+        let map = MapRoot { pages, ..MapRoot::default() };
+        write(&disk, &[(0, Superblock { map, ..sample(2) }.encode())]);
+        let options = crate::PagerOptions { page_bytes: 4096, budget: aquifer_pools::Budget::new(2 << 20) };
+        let error = crate::Pager::open(disk, options).unwrap_err();
+        assert!(matches!(error, Error::Budget(_)), "{pages}: {error:?}");
+    }
+}

@@ -6,7 +6,9 @@
 
 use super::{Fault, InputError, LINE_BYTES_MAX, Record, Records};
 use csv_core::{ReadRecordResult, Reader};
-use std::io::BufRead;
+use std::io::{BufRead, Cursor, Read as _};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads comma-separated values.
 pub struct Csv {
@@ -50,8 +52,11 @@ impl Fields {
 impl Csv {
     /// Records of `source` that begin at `from_line` or later.
     pub fn new(source: Box<dyn BufRead>, wanted: Option<String>, from_line: u64) -> Self {
-        let fields = Fields { bytes: vec![0; 4096], ends: vec![0; 64], count: 0 };
-        Self { source, parser: Reader::new(), line: 1, wanted, header: None, from_line, fields }
+        let mut fields = Fields { bytes: vec![0; 4096], ends: vec![0; 64], count: 0 };
+        let mut parser = Reader::new();
+        // It would drop a mark only if all of it comes at once. After an empty line it looks for none.
+        parser.read_record(b"\n", &mut fields.bytes, &mut fields.ends);
+        Self { source, parser, line: 1, wanted, header: None, from_line, fields }
     }
 
     /// Reads the fields of the next record and says on which line it begins; `None` at the end.
@@ -88,6 +93,18 @@ impl Csv {
         }
     }
 
+    /// Drops a byte order mark at the beginning of the input, however few bytes the source gives at once.
+    fn pass_over_mark(&mut self) -> Result<(), InputError> {
+        let mut first = Vec::with_capacity(BYTE_ORDER_MARK.len());
+        let read = (&mut self.source).take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut first);
+        read.map_err(|error| failed(1, error))?;
+        if first != BYTE_ORDER_MARK {
+            let rest = std::mem::replace(&mut self.source, Box::new(std::io::empty()));
+            self.source = Box::new(Cursor::new(first).chain(rest));
+        }
+        Ok(())
+    }
+
     /// Drops empty lines, and what the parser left of the last line's end; `false` at the end of the input.
     fn pass_over_line_ends(&mut self) -> Result<bool, InputError> {
         loop {
@@ -107,9 +124,11 @@ impl Csv {
 
     /// Reads the header if that has not been done; `None` if the input is empty.
     fn header(&mut self) -> Result<Option<Header>, InputError> {
-        if self.header.is_none()
-            && let Some(line) = self.read()?
-        {
+        if self.header.is_some() {
+            return Ok(self.header);
+        }
+        self.pass_over_mark()?;
+        if let Some(line) = self.read()? {
             let key = match &self.wanted {
                 None => 0,
                 Some(wanted) => column(&self.fields, wanted).ok_or_else(|| {

@@ -58,9 +58,21 @@ fn names_are_understood() {
 fn other_names_stay_opaque() {
     let deep = format!("{}u8{}", "option<".repeat(40), ">".repeat(40));
     let huge = "[[[(); 60000]; 60000]; 60000]";
-    for name in
-        ["", "postcard<User>", "(u8)", "(u8, )", "u8 ", "[u8; -1]", "[u8;3]", "option<u8", "u7", &deep, huge]
-    {
+    for name in [
+        "",
+        "postcard<User>",
+        "(u8)",
+        "(u8, )",
+        "u8 ",
+        "[u8; -1]",
+        "[u8;3]",
+        "[u8; +3]",
+        "[u8; 03]",
+        "option<u8",
+        "u7",
+        &deep,
+        huge,
+    ] {
         check_name(name, &Type::Opaque(name.into()));
     }
 }

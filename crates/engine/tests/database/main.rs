@@ -8,7 +8,7 @@
 //! | `threads` | many threads at once, also while power is lost |
 //! | `crash`, `power_loss` | random work with crashes, against a model |
 //! | `faults` | failing and full disks |
-//! | `damage` | files that are not what was written |
+//! | `damage`, `rot` | files that are not what was written: cases, and every byte |
 //! | `log_volume` | how much is logged |
 //! | `model` | the means, with the simulated disk of `aquifer-sim` |
 
@@ -24,6 +24,7 @@ mod memory;
 mod model;
 mod power_loss;
 mod reads;
+mod rot;
 mod threads;
 mod typed;
 mod writes;

@@ -10,6 +10,7 @@
 //!   not reachable: a child is freed and its pointer removed under the latch of its parent.
 //! - **DM2** A marked tree may have fewer children than separators say: upper fences and right neighbours of its right
 //!   edge mean nothing, and an inner page may have no child. Nobody reads it any more.
+//! - **DM3** Of a damaged tree no page is latched that this thread holds already.
 
 use super::BTree;
 use super::edit::NodeMut;
@@ -43,13 +44,11 @@ impl BTree {
                 break;
             }
             let child = last_child(node).unwrap_or_default();
-            if child == page.id() {
-                return Err(Retry::Damaged(child, "it is its own child")); // else it would wait for itself
-            }
+            check_unheld(child, &page, parent.as_ref())?;
             let below = self.latch(m, child, Some(level - 1))?;
             parent = Some(std::mem::replace(&mut page, below));
         }
-        if !free_leaves(m, &mut page)? {
+        if !free_leaves(m, &mut page, parent.as_ref())? {
             return Ok(false);
         }
         match parent {
@@ -87,12 +86,25 @@ fn last_child(node: Node<&[u8]>) -> Option<PageId> {
     Some(node.child(node.count())).filter(|&child| child != PageId::NONE)
 }
 
+/// DM3: a damaged tree may name a page below itself.
+fn check_unheld(child: PageId, page: &ExclusivePage<'_>, parent: Option<&ExclusivePage<'_>>) -> Attempt<()> {
+    if child == page.id() || parent.is_some_and(|parent| parent.id() == child) {
+        return Err(Retry::Damaged(child, "it is below itself"));
+    }
+    Ok(())
+}
+
 /// Frees the leaves below a page of level 1, from the right. Whether none is left.
-fn free_leaves(m: &Mutation<'_>, page: &mut ExclusivePage<'_>) -> Attempt<bool> {
+fn free_leaves(
+    m: &Mutation<'_>,
+    page: &mut ExclusivePage<'_>,
+    parent: Option<&ExclusivePage<'_>>,
+) -> Attempt<bool> {
     for _ in 0..FREED_MAX {
         let Some(leaf) = last_child(Node::new(page.bytes())) else {
             return Ok(true);
         };
+        check_unheld(leaf, page, parent)?;
         let entry_len = last_entry_len(page)?;
         page.make_dirty()?;
         m.free_id(leaf)?;

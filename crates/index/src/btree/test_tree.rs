@@ -59,6 +59,13 @@ impl TestTree {
         self.tree.get_into(&self.pager, key, &mut out).unwrap().then_some(out)
     }
 
+    /// The last child of an inner page.
+    pub(crate) fn last_child(&self, page: PageId) -> PageId {
+        let latched = self.pager.shared(page).unwrap();
+        let node = Node::new(latched.bytes());
+        node.child(node.count())
+    }
+
     /// Checks the whole tree.
     pub(crate) fn check(&self) -> CheckReport {
         let report = self.tree.check(&self.pager, &mut |_| ()).unwrap();

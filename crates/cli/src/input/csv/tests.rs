@@ -95,3 +95,23 @@ fn a_quote_that_never_ends_stays_out_of_memory() {
     assert_eq!(error.line, 3);
     assert!(error.is_final());
 }
+
+#[test]
+fn a_byte_order_mark_may_come_in_pieces() {
+    let text = b"\xef\xbb\xbfid,n\n1,2\n";
+    for at_once in 1..text.len() {
+        let source = std::io::BufReader::with_capacity(at_once, Cursor::new(text.to_vec()));
+        let shape = Shape {
+            format: Format::Csv,
+            key: Some("id".into()),
+            null_terminated: false,
+            keys_only: false,
+            from_line: 1,
+        };
+        let mut reader = records(Box::new(source), &shape).unwrap();
+        let mut record = Record::default();
+        assert!(reader.next(&mut record).unwrap(), "by {at_once} bytes");
+        assert_eq!((record.key.as_slice(), record.value.as_slice()), (&b"1"[..], &b"2"[..]));
+    }
+    check(b"\xef\xbb,n\n1,2\n", None, 1, &[Ok((2, "1", "2"))]);
+}

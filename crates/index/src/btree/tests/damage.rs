@@ -103,3 +103,38 @@ fn a_page_of_zeros_is_an_error_that_names_it() {
     let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
     assert!(cursor.next_back().is_err());
 }
+
+/// It would wait for a latch of its own.
+#[test]
+fn dismantling_a_tree_whose_page_is_below_itself_is_an_error() {
+    let set_last_child = |tree: &TestTree, page: PageId, child: PageId| {
+        overwrite(tree, page, |bytes| {
+            let count = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+            let at = 112 + 8 * (count - 1);
+            bytes[at..at + 4].copy_from_slice(&child.0.to_le_bytes());
+        });
+    };
+    let dismantle = |tree: &TestTree| tree.tree.dismantle(&tree.pager.enter(), &tree.pager);
+    let with = |records: u64| {
+        let tree = TestTree::in_memory(4096);
+        for n in 0..records {
+            tree.put(&n.to_be_bytes(), &[7; 900]);
+        }
+        let depth = tree.check().depth;
+        (tree, depth)
+    };
+    let (tree, depth) = with(40);
+    assert_eq!(depth, 2);
+    let root = tree.tree.root();
+    set_last_child(&tree, root, root);
+    assert_eq!(dismantle(&tree), Err(Retry::Damaged(root, "it is below itself")));
+
+    let (tree, depth) = with(2000);
+    assert_eq!(depth, 3);
+    let root = tree.tree.root();
+    let last_inner = tree.last_child(root);
+    set_last_child(&tree, last_inner, root);
+    assert_eq!(dismantle(&tree), Err(Retry::Damaged(root, "it is below itself")));
+    set_last_child(&tree, last_inner, last_inner);
+    assert_eq!(dismantle(&tree), Err(Retry::Damaged(last_inner, "it is below itself")));
+}

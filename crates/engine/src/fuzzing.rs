@@ -1,0 +1,150 @@
+//! Entry points for the fuzz targets: readers of bytes that no user can call by themselves. No logic here, and no promise
+//! that they stay.
+
+use crate::catalog::{self, Catalog, Description};
+use crate::error::Result;
+use crate::record::{CommitWriter, Op, Patch, Record};
+use aquifer_buffer::{PageId, Pager};
+use aquifer_sync::Arc;
+
+/// What a log record says of one key.
+#[derive(Debug)]
+pub enum Change<'e> {
+    /// It gets this value.
+    Put(&'e [u8]),
+    /// Parts of its value change.
+    Patch(Parts<'e>),
+    /// It goes.
+    Delete,
+    /// A table is made; the key is its name.
+    Create(&'e [u8]),
+    /// A table goes.
+    Drop,
+}
+
+/// The changed parts of a value.
+#[derive(Debug)]
+pub struct Parts<'e>(Patch<'e>);
+
+impl<'e> Parts<'e> {
+    /// Where each begins, and its bytes.
+    pub fn ranges(&self) -> impl Iterator<Item = (usize, &'e [u8])> {
+        self.0.ranges()
+    }
+
+    /// Changes the value; `false` where a part does not fit.
+    pub fn apply(&self, value: &mut [u8]) -> bool {
+        self.0.apply(value)
+    }
+}
+
+/// Reads a log record: table, key and change of each entry.
+///
+/// # Errors
+///
+/// What is wrong with the bytes.
+pub fn read_record(
+    bytes: &[u8],
+    mut visit: impl FnMut(u32, &[u8], Change<'_>),
+) -> std::result::Result<(), &'static str> {
+    let Record::Commit(mut entries) = Record::decode(bytes).map_err(|what| what.0)? else { return Ok(()) };
+    while let Some(entry) = entries.next().map_err(|what| what.0)? {
+        let change = match entry.op {
+            Op::Put(value) => Change::Put(value),
+            Op::Patch(patch) => Change::Patch(Parts(patch)),
+            Op::Delete => Change::Delete,
+            Op::Create { row } => Change::Create(row),
+            Op::Drop => Change::Drop,
+        };
+        visit(entry.table, entry.key, change);
+    }
+    Ok(())
+}
+
+/// Table, key and value; no value deletes.
+pub type PutOrDelete<'e> = (u32, &'e [u8], Option<&'e [u8]>);
+
+/// A log record of puts, and of deletes where there is no value. Tables must not descend.
+pub fn write_record(entries: &[PutOrDelete<'_>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = CommitWriter::new(&mut out, entries.len());
+    for &(table, key, value) in entries {
+        match value {
+            Some(value) => writer.put(table, key, value),
+            None => writer.delete(table, key),
+        }
+    }
+    out
+}
+
+/// A log record that makes a table of bytes.
+pub fn write_create(table: u32, name: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let row = Row {
+        name: name.into(),
+        logged: true,
+        key_type: "bytes".into(),
+        value_type: "bytes".into(),
+        ..Row::default()
+    };
+    CommitWriter::new(&mut out, 1).create(table, name, &catalog::encode_options(&row.description()));
+    out
+}
+
+/// A row of the catalog.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// 0 live, 1 dropping.
+    pub state: u8,
+    /// Root page of the table's tree.
+    pub root: u32,
+    /// Name.
+    pub name: String,
+    /// Whether commits to it are logged.
+    pub logged: bool,
+    /// Name of the keys' type.
+    pub key_type: String,
+    /// Name of the values' type.
+    pub value_type: String,
+}
+
+impl Row {
+    fn description(&self) -> Description {
+        Description {
+            name: self.name.clone(),
+            logged: self.logged,
+            key_type: self.key_type.clone(),
+            value_type: self.value_type.clone(),
+        }
+    }
+}
+
+/// Reads a row of the catalog.
+///
+/// # Errors
+///
+/// What is wrong with the bytes.
+pub fn read_row(bytes: &[u8]) -> std::result::Result<Row, &'static str> {
+    let (state, root, description) = catalog::decode_row(bytes)?;
+    let Description { name, logged, key_type, value_type } = description;
+    Ok(Row { state, root: root.0, name, logged, key_type, value_type })
+}
+
+/// The bytes of a row.
+pub fn write_row(row: &Row) -> Vec<u8> {
+    catalog::encode_row(row.state, PageId(row.root), &row.description())
+}
+
+/// Live tables, and the ids of those being dropped.
+pub type CatalogTables = (Vec<(u32, String)>, Vec<u32>);
+
+/// Loads the catalog that lies in this pager; returns id and name of each live table, and the ids of those being dropped.
+///
+/// # Errors
+///
+/// As at the opening of a database.
+pub fn load_catalog(pager: &Arc<Pager>) -> Result<CatalogTables> {
+    let catalog = Catalog::load(pager, true)?;
+    let live = catalog.tables().map(|table| (table.id, table.name.clone())).collect();
+    Ok((live, catalog.dropping().iter().map(|table| table.id).collect()))
+}
