@@ -9,6 +9,9 @@
 //! | `crash`, `power_loss` | random work with crashes, against a model |
 //! | `faults` | failing and full disks |
 //! | `damage` | files that are not what was written |
+//! | `dumps` | dump and restore |
+//! | `salvage` | what comes back of a damaged database |
+//! | `log_reader` | looking at a log |
 //! | `log_volume` | how much is logged |
 //! | `disk`, `model` | the means |
 
@@ -17,14 +20,17 @@ mod batches;
 mod crash;
 mod damage;
 mod disk;
+mod dumps;
 mod faults;
 mod files;
 mod lifecycle;
+mod log_reader;
 mod log_volume;
 mod memory;
 mod model;
 mod power_loss;
 mod reads;
+mod salvage;
 mod threads;
 mod typed;
 mod writes;
