@@ -72,7 +72,9 @@ impl Wreck {
             *superblock = match Superblock::read_one(&file, index as u64) {
                 Ok(Ok(superblock)) => Ok(superblock),
                 Ok(Err(Invalid::Version(version))) => {
-                    let what = format!("format version {version}, which this program does not know; use the newer program");
+                    let what = format!(
+                        "format version {version}, which this program does not know; use the newer program"
+                    );
                     return Err(Error::Format { file: DATA.into(), what });
                 }
                 Ok(Err(Invalid::Foreign)) => Err("there is no superblock".into()),
@@ -164,7 +166,8 @@ impl Wreck {
                 remains.lost.push(lost_node(node, first, entries, height, pages, what));
             }
         }
-        let requests = claimed.iter().map(|(node, _)| (node.slot, Buffer::zeroed(self.page_bytes()))).collect();
+        let requests =
+            claimed.iter().map(|(node, _)| (node.slot, Buffer::zeroed(self.page_bytes()))).collect();
         for (&(node, base), (buffer, result)) in claimed.iter().zip(self.file.read(requests)) {
             let what = match result {
                 Ok(()) if checksum(&buffer) == node.checksum => None,

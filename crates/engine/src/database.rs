@@ -184,7 +184,10 @@ impl Database {
     }
 
     /// Makes a table and does not wait until it is durable.
-    pub(crate) fn add_table(&self, description: Description) -> Result<(Arc<TableCore>, Option<aquifer_wal::Lsn>)> {
+    pub(crate) fn add_table(
+        &self,
+        description: Description,
+    ) -> Result<(Arc<TableCore>, Option<aquifer_wal::Lsn>)> {
         let engine = self.engine();
         let mut catalog = engine.lock_catalog_to_change()?;
         engine.reclaim_in_memory(&mut catalog)?;

@@ -127,7 +127,8 @@ impl LogReader {
         let wreck = Wreck::open(Arc::clone(&disk))?;
         let newest = wreck.superblocks().iter().flatten().max_by_key(|superblock| superblock.generation);
         let Some(&superblock) = newest else {
-            let what = "both superblocks are damaged, so it is not known which log is the newest; use salvage";
+            let what =
+                "both superblocks are damaged, so it is not known which log is the newest; use salvage";
             return Err(Error::Format { what: what.into() });
         };
         let Superblock { database_id, incarnation, flip_lsn, .. } = superblock;
@@ -147,7 +148,10 @@ impl LogReader {
     /// # Errors
     ///
     /// The disk's.
-    #[expect(clippy::should_implement_trait, reason = "it gives a result of an option, as the other readers do")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it gives a result of an option, as the other readers do"
+    )]
     pub fn next(&mut self) -> Result<Option<LogRecord>> {
         if self.position >= self.end.lsn {
             return Ok(None);

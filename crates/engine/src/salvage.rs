@@ -94,7 +94,10 @@ impl Database {
 }
 
 /// Finds the pages, and the map that was used.
-fn survive(source: &mut Source, mut progress: impl FnMut(u64, u64)) -> Result<(Survivors, Option<MapRemains>)> {
+fn survive(
+    source: &mut Source,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(Survivors, Option<MapRemains>)> {
     let wreck = &source.wreck;
     let Some(superblock) = &source.superblock else {
         return Ok((Survivors::of_slots(wreck, None, progress)?, None));
@@ -124,7 +127,11 @@ fn survive(source: &mut Source, mut progress: impl FnMut(u64, u64)) -> Result<(S
 }
 
 /// The rows of the catalog that survive.
-fn read_catalog(source: &Source, survivors: &Survivors, report: &mut SalvageReport) -> BTreeMap<u32, CatalogTable> {
+fn read_catalog(
+    source: &Source,
+    survivors: &Survivors,
+    report: &mut SalvageReport,
+) -> BTreeMap<u32, CatalogTable> {
     let mut tables = BTreeMap::new();
     let none = Vec::new();
     let leaves = survivors.leaves.get(&CATALOG_ID).unwrap_or(&none);

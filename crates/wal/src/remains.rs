@@ -116,8 +116,7 @@ impl Remains {
             None => format!("no segment of incarnation {} is in {}/", source.incarnation, source.directory),
         };
         let lsn = from.unwrap_or(Lsn(0));
-        let end =
-            LogEnd { file: None, offset: 0, lsn, closed: false, damage: Some(what), cut_bytes: 0 };
+        let end = LogEnd { file: None, offset: 0, lsn, closed: false, damage: Some(what), cut_bytes: 0 };
         let tail = Tail { end: lsn, ..Tail::default() };
         Remains { replay: Replay::over(source, Vec::new(), lsn.0, tail), start: lsn, end }
     }
@@ -191,7 +190,8 @@ fn begun(source: &Source) -> Result<Vec<Begun>> {
             Ok(FirstBlock::Nothing) => None,
             Ok(FirstBlock::Newer(_)) | Err(_) => continue,
         };
-        let ours = |id: [u8; 16], incarnation: u64| id == source.database_id && incarnation == source.incarnation;
+        let ours =
+            |id: [u8; 16], incarnation: u64| id == source.database_id && incarnation == source.incarnation;
         if header.as_ref().is_some_and(|h| h.number != number || !ours(h.database_id, h.incarnation)) {
             continue;
         }
@@ -223,9 +223,9 @@ fn walk(source: &Source, begun: &[Begun], from: u64) -> (Vec<LiveSegment>, LogEn
         }
         file = Some(source.path(segment.number));
         at.offset = BLOCK_BYTES as u64;
-        let walked = source
-            .open(segment.number)
-            .and_then(|mut reader| walk_segment(source, &mut scanner, &mut reader, segment.capacity, &mut at));
+        let walked = source.open(segment.number).and_then(|mut reader| {
+            walk_segment(source, &mut scanner, &mut reader, segment.capacity, &mut at)
+        });
         // A batch that is valid and holds a senseless record is read up to that.
         let end = if walked.is_ok() { at.offset } else { segment.capacity };
         segments.push(LiveSegment { number: segment.number, end });
@@ -241,6 +241,13 @@ fn walk(source: &Source, begun: &[Begun], from: u64) -> (Vec<LiveSegment>, LogEn
         }
     }
     let lsn = Lsn(scanner.whole_end());
-    let end = LogEnd { file, offset: at.offset, lsn, closed: at.closed, damage, cut_bytes: at.lsn.saturating_sub(lsn.0) };
+    let end = LogEnd {
+        file,
+        offset: at.offset,
+        lsn,
+        closed: at.closed,
+        damage,
+        cut_bytes: at.lsn.saturating_sub(lsn.0),
+    };
     (segments, end)
 }

@@ -45,8 +45,10 @@ impl<R: Read> DumpReader<R> {
     /// `Format` for something else than a dump, or a newer one; `Corrupt`; the reader's.
     pub(super) fn open(mut reader: R) -> Result<Self> {
         let mut bytes = [0; HEADER_BYTES];
-        let read = read_all(&mut reader, &mut bytes).map_err(|error| dump_error("read", 0, HEADER_BYTES, &error))?;
-        let foreign = || Error::Format { what: "this is no dump of an Aquifer database (`dump` makes one)".into() };
+        let read =
+            read_all(&mut reader, &mut bytes).map_err(|error| dump_error("read", 0, HEADER_BYTES, &error))?;
+        let foreign =
+            || Error::Format { what: "this is no dump of an Aquifer database (`dump` makes one)".into() };
         if read < HEADER_BYTES {
             // What is there may still be the beginning of one.
             let begins = Header { page_bytes: 4096, records_estimate: 0 }.encode();
@@ -67,7 +69,15 @@ impl<R: Read> DumpReader<R> {
         })?;
         let previous = *bytes.last_chunk().expect("longer than four bytes");
         let position = HEADER_BYTES as u64;
-        Ok(DumpReader { reader, header, position, chunk_at: position, number: 0, previous, payload: Vec::new() })
+        Ok(DumpReader {
+            reader,
+            header,
+            position,
+            chunk_at: position,
+            number: 0,
+            previous,
+            payload: Vec::new(),
+        })
     }
 
     pub(super) fn header(&self) -> Header {
@@ -85,7 +95,8 @@ impl<R: Read> DumpReader<R> {
         self.number += 1;
         let mut bytes = [0; CHUNK_HEADER_BYTES];
         self.read(CHUNK_HEADER_BYTES, |reader| read_all(reader, &mut bytes))?;
-        let header = ChunkHeader::decode(&bytes, self.previous, self.number).map_err(|what| self.damaged(what))?;
+        let header =
+            ChunkHeader::decode(&bytes, self.previous, self.number).map_err(|what| self.damaged(what))?;
         self.previous = *bytes.last_chunk().expect("longer than four bytes");
         let mut payload = std::mem::take(&mut self.payload);
         payload.resize(header.len, 0); // DF1
@@ -134,7 +145,9 @@ impl<R: Read> DumpReader<R> {
 }
 
 pub(super) fn damaged_at(byte: u64, chunk: u64, what: &str) -> Error {
-    Error::corrupt(format!("the dump is damaged in chunk {chunk}, which begins at byte {byte}: {what}; use another copy"))
+    Error::corrupt(format!(
+        "the dump is damaged in chunk {chunk}, which begins at byte {byte}: {what}; use another copy"
+    ))
 }
 
 /// Fills the buffer as far as there is something. How much there was.

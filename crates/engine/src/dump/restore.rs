@@ -71,7 +71,9 @@ impl<R: Read> Restoring<R> {
             (Chunk::Table(description), table @ None) => {
                 let name = description.name.clone();
                 let made = match self.filler.create_table(description) {
-                    Err(Error::TableExists { .. }) => Err(self.dump.damaged(&format!("table {name} comes twice"))),
+                    Err(Error::TableExists { .. }) => {
+                        Err(self.dump.damaged(&format!("table {name} comes twice")))
+                    }
                     Err(error @ Error::Usage { .. }) => Err(self.dump.damaged(&error.to_string())),
                     made => made,
                 }?;
@@ -80,7 +82,8 @@ impl<R: Read> Restoring<R> {
             (Chunk::TableEnd(counts), table @ Some(_)) => {
                 let Some(current) = table.take() else { unreachable!("matched above") };
                 if counts != [current.records, current.record_bytes] {
-                    let what = format!("it says that table {} had {} records", current.table.name(), counts[0]);
+                    let what =
+                        format!("it says that table {} had {} records", current.table.name(), counts[0]);
                     return Err(self.dump.damaged(&what));
                 }
                 self.summary.tables += 1;

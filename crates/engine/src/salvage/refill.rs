@@ -9,7 +9,7 @@
 
 use super::coverage::{Coverage, Leaf, Piece};
 use super::report::{SalvageProgress, SalvageReport, SalvageStage, SalvagedTable};
-use super::source::Source;
+use super::source::{Source, Standing};
 use super::survivors::Survivors;
 use crate::catalog::Description;
 use crate::error::{Error, Result};
@@ -42,6 +42,7 @@ struct Target {
 pub(super) struct Refill<'s> {
     wreck: &'s Wreck,
     leaves: &'s BTreeMap<u32, Vec<Leaf>>,
+    standing: Standing,
     filler: Filler,
     targets: BTreeMap<u32, Target>,
     /// Names in use, made up or not.
@@ -63,9 +64,11 @@ impl<'s> Refill<'s> {
         catalog: BTreeMap<u32, CatalogTable>,
         report: SalvageReport,
     ) -> Result<Refill<'s>> {
-        let names = catalog.values().filter(|table| table.live).map(|table| table.description.name.clone()).collect();
+        let names =
+            catalog.values().filter(|table| table.live).map(|table| table.description.name.clone()).collect();
         let (wreck, leaves) = (&source.wreck, &survivors.leaves);
-        let mut refill = Refill { wreck, leaves, filler, targets: BTreeMap::new(), names, report };
+        let standing = source.standing;
+        let mut refill = Refill { wreck, leaves, standing, filler, targets: BTreeMap::new(), names, report };
         let mut dropped = 0;
         for (&id, table) in &catalog {
             if table.live {
@@ -117,7 +120,8 @@ impl<'s> Refill<'s> {
         };
         let coverage = Coverage::of(self.leaves.get(&id).map_or(&[], Vec::as_slice));
         let name = table.name().to_owned();
-        let report = SalvagedTable { name, id, named, lost: coverage.gaps.clone(), ..SalvagedTable::default() };
+        let report =
+            SalvagedTable { name, id, named, lost: coverage.gaps.clone(), ..SalvagedTable::default() };
         self.targets.insert(id, Target { table, coverage, report });
         Ok(())
     }
@@ -142,10 +146,23 @@ impl<'s> Refill<'s> {
             Some(log) => self.apply_log(log, progress)?,
             None => self.report.log.damage = Some("there is no log that belongs to the data file".into()),
         }
+        self.doubt_unlogged();
         self.report.tables = self.targets.into_values().map(|target| target.report).collect();
         self.report.tables.sort_by(|a, b| a.name.cmp(&b.name));
         self.filler.finish()?.close()?;
         Ok(self.report)
+    }
+
+    /// What an older checkpoint does not have of a table without a log, the log has not either.
+    fn doubt_unlogged(&mut self) {
+        let unlogged = self.targets.values().map(|target| target.table.info()).filter(|info| !info.logged);
+        let names: Vec<String> = unlogged.map(|info| info.name).collect();
+        if self.standing != Standing::Newest && !names.is_empty() {
+            self.report.doubts.push(format!(
+                "tables without a log may be as they were before the last checkpoint: {}",
+                names.join(", ")
+            ));
+        }
     }
 
     fn apply_log(&mut self, mut log: Remains, mut progress: impl FnMut(SalvageProgress)) -> Result<()> {
@@ -234,13 +251,18 @@ impl<'s> Refill<'s> {
     }
 
     fn apply_create(&mut self, id: u32, name: &[u8], row: &[u8]) -> Result<()> {
-        if self.targets.contains_key(&id) {
-            return Ok(());
-        }
         let Ok(description) = Description::of_log(name, row) else { return Ok(()) };
-        // The name may be in use by a later table: this one is dropped further on.
-        let description = self.names.insert(description.name.clone()).then_some(description);
-        self.add_table(id, description)
+        let logged = description.logged;
+        let known = self.targets.contains_key(&id);
+        if !known {
+            // The name may be in use by a later table: this one is dropped further on.
+            let description = self.names.insert(description.name.clone()).then_some(description);
+            self.add_table(id, description)?;
+        }
+        if let Some(target) = self.targets.get_mut(&id).filter(|_| !known || logged) {
+            target.report.lost.clear(); // the log has all of it, from when it was empty
+        }
+        Ok(())
     }
 
     fn apply_drop(&mut self, id: u32) -> Result<()> {
@@ -300,7 +322,9 @@ fn copy(
     of_table.lost.sort();
     if refused > 0 {
         let name = &of_table.name;
-        report.doubts.push(format!("{refused} records of table {name} are longer than any page allows: they were left"));
+        report.doubts.push(format!(
+            "{refused} records of table {name} are longer than any page allows: they were left"
+        ));
     }
     Ok(())
 }
@@ -325,7 +349,8 @@ pub(super) fn read_pieces(
             return visit(Err(piece));
         };
         page.records(|key, value| {
-            let inside = piece.from.as_slice() <= key && piece.to.as_ref().is_none_or(|to| key < to.as_slice());
+            let inside =
+                piece.from.as_slice() <= key && piece.to.as_ref().is_none_or(|to| key < to.as_slice());
             if inside {
                 visit(Ok((key, value)));
             }

@@ -141,7 +141,9 @@ impl Source {
             "both superblocks are lost; by what the pages look like, they have {page_bytes} bytes"
         ));
         let identities = Remains::identities(&self.disk, LOG_DIRECTORY)?;
-        if let Some(&LogIdentity { database_id, incarnation }) = identities.iter().max_by_key(|log| log.incarnation) {
+        if let Some(&LogIdentity { database_id, incarnation }) =
+            identities.iter().max_by_key(|log| log.incarnation)
+        {
             self.log = Some(self.open_log(database_id, incarnation, None)?);
         }
         Ok(())
@@ -168,18 +170,21 @@ fn newest_checkpoint(mut log: Remains) -> Result<u64> {
 /// Slots that are looked at to find the page size.
 const GUESS_BYTES: u64 = 64 << 20;
 
-/// The page size with which most bytes look like pages; nothing if none does.
+/// The page size with which most slots are pages that hold something: an empty page looks right in any size. Nothing if
+/// no slot is a page.
 fn guess_page_bytes(wreck: &mut Wreck) -> Result<Option<usize>> {
     let mut best = (0, None);
     for page_bytes in (12..=16).map(|bits| 1usize << bits) {
         wreck.set_page_bytes(page_bytes);
         let slots: Vec<u32> = wreck.slots()?.take((GUESS_BYTES / page_bytes as u64) as usize).collect();
-        let mut bytes_found = 0;
-        wreck.read(&slots, |_, bytes| {
-            bytes_found += bytes.ok().map_or(0, |bytes| LoosePage::new(bytes).map_or(0, |_| page_bytes));
+        let (mut pages, mut empty) = (0, 0);
+        wreck.read(&slots, |_, bytes| match bytes.ok().map(LoosePage::new) {
+            Some(Ok(page)) if page.is_empty() => empty += 1,
+            Some(Ok(_)) => pages += 1,
+            _ => {}
         });
-        if bytes_found > best.0 {
-            best = (bytes_found, Some(page_bytes));
+        if pages > best.0 || (best.1.is_none() && empty > 0) {
+            best = (pages, Some(page_bytes));
         }
     }
     Ok(best.1)

@@ -120,7 +120,8 @@ impl Survivors {
         older: Option<&MapRemains>,
         progress: impl FnMut(u64, u64),
     ) -> Result<Survivors> {
-        let placed = older.into_iter().flat_map(|map| &map.pages).map(|&placed| (placed.slot, placed)).collect();
+        let placed =
+            older.into_iter().flat_map(|map| &map.pages).map(|&placed| (placed.slot, placed)).collect();
         let search = Search {
             wreck,
             wanted: None,
@@ -157,7 +158,8 @@ impl Survivors {
         let slots: Vec<u32> = self.inner.iter().map(|&(slot, _)| slot).collect();
         wreck.read(&slots, |index, bytes| {
             let Ok(bytes) = bytes else { return };
-            let Some(page) = LoosePage::new(bytes).ok().filter(|_| crc32c(0, bytes) == self.inner[index].1) else {
+            let Some(page) = LoosePage::new(bytes).ok().filter(|_| crc32c(0, bytes) == self.inner[index].1)
+            else {
                 return;
             };
             page.children(|child, from, to| {
@@ -207,8 +209,10 @@ impl Search<'_> {
         if wanted.is_some_and(|wanted| !wanted.iter().any(|range| range.contains(&id.0))) {
             return;
         }
-        let checked =
-            self.placed.get(&slot).is_some_and(|placed| placed.page == id && Wreck::vouches_for(placed, bytes));
+        let checked = self
+            .placed
+            .get(&slot)
+            .is_some_and(|placed| placed.page == id && Wreck::vouches_for(placed, bytes));
         let mut new = version(page, slot, crc32c(0, bytes), checked);
         new.leaf.preferred = false;
         new.rank.0 = self.flip_lsn.is_none_or(|flip_lsn| page.changed_at() <= flip_lsn);

@@ -113,7 +113,8 @@ fn little() -> Vec<u8> {
 #[track_caller]
 fn refused(dump: &[u8], context: &str) -> Error {
     let disk = crate::disk::TornDisk::new();
-    let error = Database::restore(small().disk(disk.disk()), "", dump, |_| ()).map(|_| ()).expect_err(context);
+    let error =
+        Database::restore(small().disk(disk.disk()), "", dump, |_| ()).map(|_| ()).expect_err(context);
     assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format), "{context}: {error}");
     assert!(error.kind() == ErrorKind::Format || error.to_string().contains("byte "), "{context}: {error}");
     assert!(!disk.contents().contains_key("data"), "{context}");
@@ -132,7 +133,8 @@ fn every_flipped_byte_is_found() {
             // The place is where the chunk begins that holds the byte, or before it.
             let text = error.to_string();
             if let Some((_, rest)) = text.split_once("begins at byte ") {
-                let begins: usize = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+                let begins: usize =
+                    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
                 assert!(begins <= at && at < begins + 24 + 200, "byte {at}: {text}");
             }
         }
@@ -163,7 +165,8 @@ fn chunks_in_another_order_or_of_another_dump_are_found() {
     for left_out in 0..count {
         let chunks: Vec<&[u8]> = (0..count).filter(|&n| n != left_out).map(chunk).collect();
         refused(&[&whole[..32], &chunks.concat()].concat(), &format!("without chunk {left_out}"));
-        let twice: Vec<&[u8]> = (0..count).flat_map(|n| vec![chunk(n); 1 + usize::from(n == left_out)]).collect();
+        let twice: Vec<&[u8]> =
+            (0..count).flat_map(|n| vec![chunk(n); 1 + usize::from(n == left_out)]).collect();
         refused(&[&whole[..32], &twice.concat()].concat(), &format!("chunk {left_out} twice"));
     }
     let other = Tables::from([("one".into(), (true, BTreeMap::from([(b"key 9".to_vec(), b"x".to_vec())])))]);
@@ -216,13 +219,18 @@ fn a_restore_that_fails_leaves_no_database_and_can_be_repeated() {
 /// Whenever power is lost during a restore, there is the whole database afterwards or none.
 #[test]
 fn a_restore_cut_by_power_loss_is_whole_or_not_there() {
-    let tables = Tables::from([("t".into(), (true, (0u32..3000).map(|n| (n.to_be_bytes().to_vec(), vec![1; 90])).collect()))]);
+    let tables = Tables::from([(
+        "t".into(),
+        (true, (0u32..3000).map(|n| (n.to_be_bytes().to_vec(), vec![1; 90])).collect()),
+    )]);
     let dump = dumped(&made(&tables)).0;
     let disk = crate::disk::TornDisk::new();
     Database::restore(small().disk(disk.disk()), "", &dump[..], |_| ()).unwrap();
     let operations = disk.operations();
     let (mut none, mut whole) = (0, 0);
-    for at in (1..=operations + 1).step_by((operations / 60).max(1) as usize).chain([operations - 1, operations]) {
+    for at in
+        (1..=operations + 1).step_by((operations / 60).max(1) as usize).chain([operations - 1, operations])
+    {
         let disk = crate::disk::TornDisk::new();
         disk.fault_at(at, crate::disk::Fault::PowerLoss);
         let _ = Database::restore(small().disk(disk.disk()), "", &dump[..], |_| ());

@@ -1,7 +1,10 @@
 //! Looking at a log: its records as they were written, and where and why it ends.
 
 use crate::disk::TornDisk;
-use aquifer::{Database, Durability, LogOperation, LogReader, LogRecord, LogRecordKind, Options, TableOptions, WriteBatch};
+use aquifer::{
+    Database, Durability, LogOperation, LogReader, LogRecord, LogRecordKind, Options, TableOptions,
+    WriteBatch,
+};
 
 fn options(disk: &TornDisk) -> Options {
     Database::options().memory_budget(2 << 20).background(false).disk(disk.disk())
@@ -119,7 +122,10 @@ fn a_damaged_log_is_read_up_to_the_damage() {
             // If the beginning is gone, it is read from the checkpoint on.
             let from_checkpoint = &LINES[1..];
             let end = reader.end();
-            assert!(LINES.starts_with(&to_str(&read)) || from_checkpoint.starts_with(&to_str(&read)), "{read:?}");
+            assert!(
+                LINES.starts_with(&to_str(&read)) || from_checkpoint.starts_with(&to_str(&read)),
+                "{read:?}"
+            );
             if read.last().is_none_or(|last| last != "drop other") {
                 shorter += 1;
                 let lost_last = read.len() + 1 >= LINES.len();

@@ -78,6 +78,11 @@ impl<'b> LoosePage<'b> {
         self.node.upper().expect("LP1")
     }
 
+    /// Has it neither records nor separators?
+    pub fn is_empty(&self) -> bool {
+        self.node.count() == 0
+    }
+
     /// Gives the records of a leaf to `visit`, in order of their keys. An inner page has none.
     pub fn records(&self, mut visit: impl FnMut(&[u8], &[u8])) {
         if self.level() > 0 {
