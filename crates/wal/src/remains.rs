@@ -86,7 +86,7 @@ impl Remains {
         let start = from.map(|lsn| lsn.0).or(origin);
         let first = start.and_then(|start| begun.iter().rposition(|segment| segment.first_lsn <= start));
         let (Some(start), Some(first)) = (start, first) else {
-            return Ok(Self::nothing(source, from, &begun));
+            return Self::nothing(source, from, &begun);
         };
         let (segments, mut end) = walk(&source, &begun[first..], start);
         if end.lsn.0 < start {
@@ -106,7 +106,7 @@ impl Remains {
         Ok(Remains { replay: Replay::over(source, segments, start, tail), start: Lsn(start), end })
     }
 
-    fn nothing(source: Source, from: Option<Lsn>, begun: &[Begun]) -> Remains {
+    fn nothing(source: Source, from: Option<Lsn>, begun: &[Begun]) -> Result<Remains> {
         let what = match begun.first() {
             Some(segment) => format!(
                 "the log begins in {} at position {}; what came before is gone, and where a record starts cannot be told",
@@ -116,9 +116,10 @@ impl Remains {
             None => format!("no segment of incarnation {} is in {}/", source.incarnation, source.directory),
         };
         let lsn = from.unwrap_or(Lsn(0));
-        let end = LogEnd { file: None, offset: 0, lsn, closed: false, damage: Some(what), cut_bytes: 0 };
+        let cut_bytes = begun.iter().map(|segment| bytes_in_batches(&source, segment)).sum();
+        let end = LogEnd { file: None, offset: 0, lsn, closed: false, damage: Some(what), cut_bytes };
         let tail = Tail { end: lsn, ..Tail::default() };
-        Remains { replay: Replay::over(source, Vec::new(), lsn.0, tail), start: lsn, end }
+        Ok(Remains { replay: Replay::over(source, Vec::new(), lsn.0, tail), start: lsn, end })
     }
 
     /// Which logs the segment files of a directory belong to, ascending and without repetition. Files that were not begun
@@ -207,6 +208,22 @@ fn begun(source: &Source) -> Result<Vec<Begun>> {
         }
     }
     Ok(begun)
+}
+
+/// Record bytes of all valid batches of a segment, wherever they lie.
+fn bytes_in_batches(source: &Source, segment: &Begun) -> u64 {
+    let Ok(mut reader) = source.open(segment.number) else { return 0 };
+    let (mut offset, mut bytes) = (BLOCK_BYTES as u64, 0);
+    while offset < segment.capacity {
+        match reader.batch(offset, segment.capacity) {
+            Ok(Some(batch)) => {
+                bytes += u64::from(batch.header.len);
+                offset += batch.header.file_bytes();
+            }
+            Ok(None) | Err(_) => offset += BLOCK_BYTES as u64,
+        }
+    }
+    bytes
 }
 
 /// Goes from batch to batch, from segment to segment, as long as it can.

@@ -121,8 +121,9 @@ impl Source {
         let later = identities.iter().rev().filter(|log| log.database_id == database_id);
         for log in later.take_while(|log| log.incarnation > incarnation) {
             let mut remains = self.open_log(database_id, log.incarnation, None)?;
-            // A log whose beginning is gone had records.
-            if remains.end().file.is_none() || remains.next()?.is_some() {
+            // Of a log whose beginning is gone there may be batches all the same. One without any was begun by an opening that
+            // did not come to its checkpoint.
+            if remains.end().cut_bytes > 0 || remains.next()?.is_some() {
                 return Ok(Some(log.incarnation));
             }
         }

@@ -220,7 +220,7 @@ impl Search<'_> {
             self.best.insert(id, new);
             return;
         };
-        if new.leaf.checksum == best.leaf.checksum && !(checked && !best.leaf.checked) {
+        if new.leaf.checksum == best.leaf.checksum && (best.leaf.checked || !checked) {
             return;
         }
         // Beyond the flip the oldest is the nearest to the checkpoint.

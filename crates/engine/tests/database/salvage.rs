@@ -266,6 +266,24 @@ fn a_log_that_is_gone_costs_what_came_since_the_checkpoint() {
     assert!(report.log.damage.is_some() && !report.is_complete());
 }
 
+/// An opening that is cut off begins a log of its own, and perhaps writes a superblock: neither confuses a salvage.
+#[test]
+fn an_opening_that_was_cut_off_takes_nothing_away() {
+    let (contents, states) = killed();
+    let opened = TornDisk::with_contents(&contents);
+    options().disk(opened.disk()).open("").unwrap();
+    let operations = opened.operations();
+    assert!(operations > 20);
+    for at in 1..=operations {
+        let disk = TornDisk::with_contents(&contents);
+        disk.fault_at(at, crate::disk::Fault::PowerLoss);
+        let _ = options().disk(disk.disk()).open("");
+        let (report, state) = salvage(&disk.after_kill().contents());
+        assert!(&state == states.last().unwrap(), "operation {at}: {report:?}");
+        assert!(report.is_complete(), "operation {at}: {report:?}");
+    }
+}
+
 #[test]
 fn both_superblocks_may_be_gone() {
     for (contents, expected) in [closed(), {

@@ -7,6 +7,7 @@ mod disk;
 mod faults;
 mod incarnations;
 mod large;
+mod remains;
 mod scenario;
 
 use aquifer_sync::{Mutex, Rank};
