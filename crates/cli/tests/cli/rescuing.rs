@@ -177,34 +177,44 @@ fn the_log_is_printed() {
     assert_eq!(none.len(), 1);
 }
 
+/// The segment of the log that holds this text, and where.
+fn segment_with(place: &Place, text: &[u8]) -> Option<(std::path::PathBuf, Vec<u8>, usize)> {
+    fs::read_dir(place.db().join("log")).ok()?.find_map(|entry| {
+        let path = entry.ok()?.path();
+        let bytes = fs::read(&path).ok()?;
+        let at = bytes.windows(text.len()).position(|window| window == text)?;
+        Some((path, bytes, at))
+    })
+}
+
 #[test]
 fn a_damaged_log_is_told() {
+    use std::io::Write as _;
     let place = Place::loaded("a\t1\n");
-    // A kill leaves a log that is needed; here a copy of the files of an open database does.
-    let child = {
-        let mut child = place.spawn(["load", "DB", "t", "--batch", "1"]);
-        use std::io::Write as _;
-        let lines: String = (0..40).map(|n| format!("late {n:02}\t{}\n", "w".repeat(100))).collect();
-        child.stdin.as_mut().unwrap().write_all(lines.as_bytes()).unwrap();
-        drop(child.stdin.take());
-        child
-    };
-    assert!(child.wait_with_output().unwrap().status.success());
-    let mut segments: Vec<_> =
-        fs::read_dir(place.db().join("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    segments.sort();
-    let path = segments
-        .iter()
-        .find(|path| fs::read(path).unwrap().windows(7).any(|window| window == b"late 00"))
-        .expect("the log still has it");
-    let mut bytes = fs::read(path).unwrap();
-    let at = bytes.windows(7).position(|window| window == b"late 10").unwrap();
+    // A kill leaves a log that is needed.
+    let mut child = place.spawn(["load", "DB", "t", "--batch", "1"]);
+    let lines: String = (0..40).map(|n| format!("{n:02}late\t{n:02}{}\n", "w".repeat(100))).collect();
+    child.stdin.as_mut().unwrap().write_all(lines.as_bytes()).unwrap();
+    let begun = std::time::Instant::now();
+    while segment_with(&place, b"38late").is_none() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it never logged what it read");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let whole = place.run("log DB").succeeded();
+    assert!(whole.contains("38late") && whole.contains("it was not closed"), "{whole}");
+    let (path, mut bytes, at) = segment_with(&place, b"10late").unwrap();
     bytes[at] ^= 1;
     fs::write(path, bytes).unwrap();
-    let run = place.run("log DB");
-    // What the checkpoint does not need may be damaged: then the log is read from there.
-    assert!(run.code == 0 || (run.code == 5 && run.out.contains("damaged: ")), "{run:?}");
-    assert!(!run.out.contains("late 10"), "{run:?}");
+    let run = place.run("log DB").failed(5, &["damaged", "log/"]);
+    assert!(run.out.contains("09late") && !run.out.contains("11late"), "{run:?}");
+    assert!(run.out.lines().last().unwrap().contains("damaged: "), "{run:?}");
+    place.run("tables DB").failed(5, &[]);
+    let run = place.run("salvage DB copy");
+    assert!(run.code == 5 && run.out.contains("lost: the rest of the log"), "{run:?}");
+    let keys = place.run("scan copy t --keys").succeeded();
+    assert!(keys.contains("09late") && !keys.contains("11late") && keys.ends_with("a\n"), "{keys}");
 }
 
 #[test]
