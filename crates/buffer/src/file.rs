@@ -28,6 +28,8 @@ pub(crate) struct DataFile {
     page_bytes: usize,
     /// Still named `data.new`.
     unnamed: AtomicBool,
+    /// It keeps that name until whoever fills it says otherwise.
+    held_back: AtomicBool,
     written_bytes: AtomicU64,
 }
 
@@ -40,7 +42,14 @@ impl DataFile {
         }
         let file = disk.open(DATA_NEW, OpenMode::CreateNew)?;
         file.allocate(0, RESERVED_BYTES)?;
-        Ok(Self { disk, file, page_bytes, unnamed: AtomicBool::new(true), written_bytes: AtomicU64::new(0) })
+        Ok(Self {
+            disk,
+            file,
+            page_bytes,
+            unnamed: AtomicBool::new(true),
+            held_back: AtomicBool::new(false),
+            written_bytes: AtomicU64::new(0),
+        })
     }
 
     /// Opens the file; its page size is set once the superblock is read.
@@ -51,6 +60,7 @@ impl DataFile {
             file,
             page_bytes: BLOCK_BYTES,
             unnamed: AtomicBool::new(false),
+            held_back: AtomicBool::new(false),
             written_bytes: AtomicU64::new(0),
         })
     }
@@ -127,13 +137,18 @@ impl DataFile {
     pub(crate) fn write_superblock(&self, offset: u64, block: Buffer) -> Result<()> {
         self.written_bytes.fetch_add(block.len() as u64, Ordering::Relaxed); // a counter
         self.file.write_durable(offset, block).result?;
-        if self.unnamed.load(Ordering::Acquire) {
+        if self.unnamed.load(Ordering::Acquire) && !self.held_back.load(Ordering::Acquire) {
             self.file.sync_all()?;
             self.disk.rename(DATA_NEW, DATA)?;
             self.disk.sync_directory("")?;
             self.unnamed.store(false, Ordering::Release); // one checkpoint at a time: no partner needed
         }
         Ok(())
+    }
+
+    /// Whether checkpoints leave a new file without its name.
+    pub(crate) fn hold_back(&self, on: bool) {
+        self.held_back.store(on, Ordering::Release); // pairs with the Acquire of `write_superblock`
     }
 
     /// Makes all completed writes durable.

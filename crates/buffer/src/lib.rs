@@ -17,6 +17,7 @@
 //! | `superblock` | the first bytes of the data file |
 //! | `file` | page-sized transfers to and from the data file |
 //! | `verify` | reading everything back |
+//! | [`wreck`](Wreck) | a data file that may be damaged, read for salvage |
 #![doc = include_str!("../README.md")]
 
 mod checkpoint;
@@ -37,6 +38,7 @@ mod superblock;
 mod translation;
 mod verify;
 mod words;
+mod wreck;
 
 pub use checkpoint::Flip;
 pub use error::{Error, Result};
@@ -47,3 +49,4 @@ pub use pager::{Pager, PagerOptions};
 pub use stats::PagerStats;
 pub use superblock::Superblock;
 pub use words::PageWords;
+pub use wreck::{LostNode, MapRemains, PlacedPage, Wreck};

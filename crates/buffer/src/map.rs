@@ -31,7 +31,7 @@ pub(crate) struct MapRoot {
 /// Bytes of nodes read or written at a time.
 const BATCH_BYTES: usize = 128 << 10;
 
-fn entry(node: &[u8], index: usize) -> Location {
+pub(crate) fn entry(node: &[u8], index: usize) -> Location {
     Location::from_bits(u64::from_le_bytes(node[index * 8..index * 8 + 8].try_into().expect("eight bytes")))
 }
 
@@ -40,7 +40,7 @@ fn set_entry(node: &mut [u8], index: usize, location: Location) {
 }
 
 /// Pages below one entry of a node of this height.
-fn span(entries: u64, height: u32) -> u64 {
+pub(crate) fn span(entries: u64, height: u32) -> u64 {
     entries.saturating_pow(height - 1)
 }
 

@@ -93,6 +93,14 @@ impl Pager {
         Self::new(options, Some(file), superblock)
     }
 
+    /// Whether checkpoints leave a new file named `data.new`: while on, a crash leaves no database, whatever was
+    /// checkpointed. The first checkpoint after it is off gives the file its name. Means nothing for a file that has it.
+    pub fn hold_back_name(&self, on: bool) {
+        if let Some(file) = &self.file {
+            file.hold_back(on);
+        }
+    }
+
     /// Opens the newest checkpoint of the file `data`; the page size is the file's. Reads the whole page map: 8 bytes a
     /// page.
     ///

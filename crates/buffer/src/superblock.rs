@@ -53,7 +53,8 @@ pub struct Superblock {
 }
 
 /// Why a block is not a valid superblock.
-enum Invalid {
+#[derive(Debug)]
+pub(crate) enum Invalid {
     Foreign,
     Version(u32),
     Damaged(String),
@@ -83,6 +84,11 @@ impl Superblock {
         let crc = crc32c(0, &block[..CRC_AT]);
         block[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         block
+    }
+
+    /// Reads the block where superblock `index` (0 or 1) belongs.
+    pub(crate) fn read_one(file: &DataFile, index: u64) -> Result<std::result::Result<Self, Invalid>> {
+        Ok(Self::decode(&file.read_block(Self::offset(index))?))
     }
 
     fn decode(block: &[u8]) -> std::result::Result<Self, Invalid> {
@@ -127,8 +133,7 @@ impl Superblock {
                 "{len} bytes long, too short for an Aquifer data file: it was cut, or is another program's file"
             )));
         }
-        let read = |offset| file.read_block(offset).map(|block| Self::decode(&block));
-        match (read(0)?, read(SECOND)?) {
+        match (Self::read_one(file, 0)?, Self::read_one(file, 1)?) {
             // First: a newer program's checkpoint is not to be passed over for an older one.
             (Err(Invalid::Version(version)), _) | (_, Err(Invalid::Version(version))) => {
                 Err(format(format!(

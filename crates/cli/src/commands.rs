@@ -9,10 +9,14 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 pub mod bench;
+pub mod dump;
 pub mod inspect;
 pub mod load;
+pub mod log;
 pub mod point;
+pub mod salvage;
 pub mod scan;
+mod source;
 pub mod verify;
 
 const TEXT_FORM: &str = "\
@@ -58,6 +62,18 @@ pub enum Command {
     Verify(inspect::DirArgs),
     /// Write a checkpoint, so that opening has nothing to replay
     Checkpoint(inspect::DirArgs),
+    /// Write all tables with their records to a file, portable and checksummed
+    #[command(after_help = dump::DUMP_HELP)]
+    Dump(dump::DumpArgs),
+    /// Make a database of a dump
+    #[command(after_help = dump::RESTORE_HELP)]
+    Restore(dump::RestoreArgs),
+    /// Bring everything that is still readable in a damaged database into a new one; exit code 5 if anything is lost
+    #[command(after_help = salvage::HELP)]
+    Salvage(salvage::SalvageArgs),
+    /// Print the records of the log, and where and why it ends; exit code 5 if it is damaged
+    #[command(after_help = log::HELP)]
+    Log(log::LogArgs),
     /// Measure: run workloads on a table of its own
     Bench(bench::BenchArgs),
     /// Load until killed, for `bench --workload reopen`
@@ -92,6 +108,10 @@ impl Cli {
             Command::Stats(args) => inspect::stats(&args, opening, out),
             Command::Verify(args) => verify::run(&args, opening, out),
             Command::Checkpoint(args) => inspect::checkpoint(&args, opening, out),
+            Command::Dump(args) => dump::dump(&args, opening, out),
+            Command::Restore(args) => dump::restore(&args, opening, out),
+            Command::Salvage(args) => salvage::run(&args, opening, out),
+            Command::Log(args) => log::run(&args, opening, out),
             Command::Bench(args) => bench::run(&args, opening, out),
             Command::LoadUntilKilled(args) => bench::load_until_killed(&args, opening, out),
         }

@@ -25,6 +25,11 @@ impl Output {
         self.out.write_all(bytes).map_err(Failure::of_output)
     }
 
+    /// For what writes a stream of its own.
+    pub fn writer(&mut self) -> &mut impl Write {
+        &mut self.out
+    }
+
     /// Writes a text and a line end.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.bytes(text.as_bytes())?;
@@ -57,6 +62,11 @@ impl Output {
 /// Says something on standard error. That it cannot be said is no reason to stop.
 pub fn message(text: &str) {
     let _ = writeln!(io::stderr(), "aquifer: {text}");
+}
+
+/// A line of data on standard error, where standard output holds something else.
+pub fn line(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// `1234567` as `1,234,567`.

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// The catalog's own table id.
-const CATALOG_ID: u32 = 0;
+pub(crate) const CATALOG_ID: u32 = 0;
 /// Longest name of a table, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// Longest name of a key or value type, in bytes.
@@ -142,32 +142,26 @@ impl Catalog {
     }
 
     fn load_row(&mut self, key: &[u8], value: &[u8]) -> std::result::Result<(), &'static str> {
-        if key == NEXT_ID_KEY {
-            let id = value.try_into().map_err(|_| "the next table id is not four bytes")?;
-            self.next_id = u32::from_le_bytes(id);
-            return Ok(());
-        }
-        let Some((&ROW_KIND, id)) = key.split_first() else { return Err("a row's key is of no known kind") };
-        let id = u32::from_be_bytes(id.try_into().map_err(|_| "a table id is not four bytes")?);
-        if id == CATALOG_ID || id >= self.next_id {
+        let (id, live, root, description) = match Row::read(key, value)? {
+            Row::NextId(id) => {
+                self.next_id = id;
+                return Ok(());
+            }
+            Row::Table { id, live, root, description } => (id, live, root, description),
+        };
+        if id >= self.next_id {
             return Err("a table id was never given out");
         }
-        let (state, root, description) = decode_row(value)?;
         let table = Arc::new(self.table_core(id, root, description));
-        match state {
-            LIVE => {
-                self.by_id.insert(id, Arc::clone(&table));
-                match self.by_name.insert(table.name.clone(), table) {
-                    Some(_) => Err("two tables have one name"),
-                    None => Ok(()),
-                }
-            }
-            DROPPING => {
-                table.set_state(TableState::Dropped);
-                self.dropping.push(table);
-                Ok(())
-            }
-            _ => Err("a table's state is unknown"),
+        if !live {
+            table.set_state(TableState::Dropped);
+            self.dropping.push(table);
+            return Ok(());
+        }
+        self.by_id.insert(id, Arc::clone(&table));
+        match self.by_name.insert(table.name.clone(), table) {
+            Some(_) => Err("two tables have one name"),
+            None => Ok(()),
         }
     }
 
@@ -226,13 +220,12 @@ impl Catalog {
     pub(crate) fn replay_create(&mut self, id: u32, name: &[u8], options: &[u8], lsn: Lsn) -> Result<()> {
         let broken =
             |what: &str| Error::corrupt(format!("the log makes table {id}, but {what}; restore a backup"));
-        let name = std::str::from_utf8(name).map_err(|_| broken("its name is not text"))?;
-        let description = decode_options(name, options).map_err(broken)?;
+        let description = Description::of_log(name, options).map_err(broken)?;
         // C2: the next id may have been raised for this very table, in an epoch before it was made.
         let used = id.saturating_add(1) < self.next_id
             || self.by_id.contains_key(&id)
             || self.dropping.iter().any(|t| t.id == id);
-        if id == u32::MAX || used || self.by_name.contains_key(name) {
+        if id == u32::MAX || used || self.by_name.contains_key(&description.name) {
             return Err(broken("that id or name is in use already"));
         }
         description.check().map_err(|_| broken("its name or types are too long"))?;
@@ -440,6 +433,49 @@ impl Description {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// A row of the catalog, read by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Row {
+    NextId(u32),
+    Table { id: u32, live: bool, root: PageId, description: Description },
+}
+
+impl Row {
+    /// Takes a record of the catalog's tree for a row.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(crate) fn read(key: &[u8], value: &[u8]) -> std::result::Result<Row, &'static str> {
+        if key == NEXT_ID_KEY {
+            let id = value.try_into().map_err(|_| "the next table id is not four bytes")?;
+            return Ok(Row::NextId(u32::from_le_bytes(id)));
+        }
+        let Some((&ROW_KIND, id)) = key.split_first() else { return Err("a row's key is of no known kind") };
+        let id = u32::from_be_bytes(id.try_into().map_err(|_| "a table id is not four bytes")?);
+        if id == CATALOG_ID {
+            return Err("a table id was never given out");
+        }
+        let (state, root, description) = decode_row(value)?;
+        match state {
+            LIVE | DROPPING => Ok(Row::Table { id, live: state == LIVE, root, description }),
+            _ => Err("a table's state is unknown"),
+        }
+    }
+}
+
+impl Description {
+    /// What a CREATE of the log says.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(crate) fn of_log(name: &[u8], options: &[u8]) -> std::result::Result<Description, &'static str> {
+        let name = std::str::from_utf8(name).map_err(|_| "its name is not text")?;
+        decode_options(name, options)
     }
 }
 

@@ -138,6 +138,16 @@ impl Engine {
         self.checkpoint_if_changed()
     }
 
+    /// Gives a database that was made without its name that name, with a checkpoint of everything.
+    pub(crate) fn complete(&self) -> Result<()> {
+        let maintenance = self.maintenance.lock();
+        if maintenance.closed {
+            return Err(Error::Closed);
+        }
+        self.pager.hold_back_name(false);
+        self.checkpoint_anyway().inspect_err(|_| self.pager.hold_back_name(true))
+    }
+
     /// Takes a checkpoint unless one covers this epoch already.
     pub(crate) fn checkpoint_covering(&self, epoch: u64) -> Result<()> {
         let maintenance = self.maintenance.lock();

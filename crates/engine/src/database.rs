@@ -178,13 +178,20 @@ impl Database {
     }
 
     pub(crate) fn create_described(&self, description: Description) -> Result<Arc<TableCore>> {
+        let (table, lsn) = self.add_table(description)?;
+        self.wait_for_catalog(lsn)?;
+        Ok(table)
+    }
+
+    /// Makes a table and does not wait until it is durable.
+    pub(crate) fn add_table(
+        &self,
+        description: Description,
+    ) -> Result<(Arc<TableCore>, Option<aquifer_wal::Lsn>)> {
         let engine = self.engine();
         let mut catalog = engine.lock_catalog_to_change()?;
         engine.reclaim_in_memory(&mut catalog)?;
-        let (table, lsn) = catalog.create_table(description, &engine.log)?;
-        drop(catalog);
-        self.wait_for_catalog(lsn)?;
-        Ok(table)
+        catalog.create_table(description, &engine.log)
     }
 
     fn wait_for_catalog(&self, lsn: Option<aquifer_wal::Lsn>) -> Result<()> {

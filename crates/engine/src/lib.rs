@@ -12,7 +12,9 @@
 //! | `catalog`, `table_core` | which tables there are |
 //! | `checkpoint`, `housekeeping`, `pace` | background work |
 //! | `recovery` | from a checkpoint and a log to a database |
-//! | `verify`, `stats` | looking at it |
+//! | `verify`, `stats`, `log_reader` | looking at it |
+//! | `dump`, `filler` | a database as a stream of bytes, and a new one from elsewhere |
+//! | `salvage` | what is left of a damaged one |
 //! | `fuzzing` | entry points for the fuzz targets, with the feature of that name |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
@@ -24,19 +26,23 @@ mod commit;
 mod commit_batch;
 mod database;
 mod definition;
+mod dump;
 mod durability;
 mod engine;
 mod error;
+mod filler;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod housekeeping;
+mod log_reader;
 mod opening;
 mod options;
 mod pace;
 mod range;
 mod record;
 mod recovery;
+mod salvage;
 mod scratch;
 mod stats;
 mod stripes;
@@ -49,14 +55,19 @@ pub use aquifer_buffer::{PageId, PagerStats};
 pub use aquifer_codec::Serde;
 pub use aquifer_codec::{DecodeError, EncodeError, Key, Value};
 pub use aquifer_io::Backend;
-pub use aquifer_wal::{LogStats, Lsn};
+pub use aquifer_wal::{LogEnd, LogStats, Lsn};
 pub use batch::WriteBatch;
 pub use database::{Database, TableInfo, TableOptions};
 pub use definition::TableDef;
+pub use dump::{DumpProgress, DumpSummary};
 pub use durability::{CommitTicket, Durability};
 pub use error::{Error, ErrorKind, Result};
+pub use log_reader::{LogChange, LogOperation, LogReader, LogRecord, LogRecordKind};
 pub use options::Options;
 pub use range::{ByteOrdered, KeyRange, Range, Scan};
+pub use salvage::{
+    KeyGap, LostKind, LostPage, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog, SalvagedTable,
+};
 pub use stats::{MemoryAccount, RecoveryReport, Stats};
 pub use table::Table;
 pub use verify::{Fault, TableReport, VerifyProgress, VerifyReport, VerifyStage};

@@ -25,7 +25,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 const DATA_NEW: &str = "data.new";
 const LOCK: &str = "LOCK";
 /// What the log adds to a record.
@@ -55,15 +55,7 @@ impl Database {
     pub(crate) fn open_with(options: Options, dir: &Path, presence: Presence) -> Result<Database> {
         let opening = Opening::new(options)?;
         let path = || dir.display().to_string();
-        let disk = match &opening.options.disk {
-            Some(disk) => Arc::clone(disk),
-            None => match open_disk(dir, opening.options.backend, presence != Presence::MustExist) {
-                Err(error) if error.kind == ErrorKind::NotFound && presence == Presence::MustExist => {
-                    return Err(Error::NotFound { path: path() });
-                }
-                disk => disk?,
-            },
-        };
+        let disk = disk_of(&opening.options, dir, presence != Presence::MustExist)?;
         let names = disk.list("")?;
         let there = names.iter().any(|name| name == DATA);
         match presence {
@@ -74,10 +66,7 @@ impl Database {
         if !there {
             check_ours(&names)?; // before anything is made there
         }
-        let disk_lock = disk.lock(LOCK).map_err(|error| match error.kind {
-            ErrorKind::WouldBlock => Error::Locked { what: error.message },
-            _ => error.into(),
-        })?;
+        let disk_lock = lock(&disk)?;
         // Again, under the lock: another process may just have made it.
         let names = disk.list("")?;
         if names.iter().any(|name| name == DATA) {
@@ -116,7 +105,7 @@ impl Opening {
     }
 
     fn pager_options(&self) -> PagerOptions {
-        PagerOptions { page_bytes: self.options.page_bytes, budget: Arc::clone(&self.budget) }
+        PagerOptions { page_bytes: self.options.new_page_bytes(), budget: Arc::clone(&self.budget) }
     }
 
     fn start_log(
@@ -157,6 +146,7 @@ impl Opening {
         self.reserve_log()?;
         let id = new_database_id();
         let pager = Pager::create(Arc::clone(&disk), self.pager_options(), id)?;
+        pager.hold_back_name(self.options.held_back);
         let catalog = Catalog::create(&pager, true)?;
         let log = self.start_log(&disk, id, 1, Lsn(0))?;
         let report =
@@ -236,6 +226,27 @@ impl Opening {
         let threads = if background { housekeeping::start(&engine)? } else { Vec::new() };
         Ok(Database::of(Handle::new(engine, Mutex::new(Rank::Leaf, threads))))
     }
+}
+
+/// The disk that the options say, over the directory `dir`; `NotFound` if that is absent and not to be made.
+pub(crate) fn disk_of(options: &Options, dir: &Path, create: bool) -> Result<Arc<dyn Disk>> {
+    match &options.disk {
+        Some(disk) => Ok(Arc::clone(disk)),
+        None => match open_disk(dir, options.backend, create) {
+            Err(error) if error.kind == ErrorKind::NotFound && !create => {
+                Err(Error::NotFound { path: dir.display().to_string() })
+            }
+            disk => Ok(disk?),
+        },
+    }
+}
+
+/// Locks the directory against other openers.
+pub(crate) fn lock(disk: &Arc<dyn Disk>) -> Result<Box<dyn DiskLock>> {
+    disk.lock(LOCK).map_err(|error| match error.kind {
+        ErrorKind::WouldBlock => Error::Locked { what: error.message },
+        _ => error.into(),
+    })
 }
 
 /// Removes what a creation that crashed left behind.

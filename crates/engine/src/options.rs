@@ -8,6 +8,8 @@ use aquifer_sync::Arc;
 use std::path::Path;
 use std::time::Duration;
 
+/// Page size of a new database unless told otherwise, in bytes.
+const PAGE_BYTES: usize = 4096;
 /// Least memory that a database works with, in bytes.
 const MEMORY_BUDGET_MIN: usize = 2 << 20;
 
@@ -26,26 +28,30 @@ const MEMORY_BUDGET_MIN: usize = 2 << 20;
 #[must_use]
 pub struct Options {
     pub(crate) memory_budget_bytes: Option<usize>,
-    pub(crate) page_bytes: usize,
+    /// Nothing: 4096, or what a dump or a salvaged database had.
+    pub(crate) page_bytes: Option<usize>,
     pub(crate) backend: Backend,
     pub(crate) background: bool,
     pub(crate) recovery_target: Duration,
     pub(crate) log_bytes_max: Option<u64>,
     pub(crate) segment_bytes_max: Option<u64>,
     pub(crate) disk: Option<Arc<dyn Disk>>,
+    /// A new database stays without its name until it is complete.
+    pub(crate) held_back: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Options {
             memory_budget_bytes: None,
-            page_bytes: 4096,
+            page_bytes: None,
             backend: Backend::Auto,
             background: true,
             recovery_target: Duration::from_secs(5),
             log_bytes_max: None,
             segment_bytes_max: None,
             disk: None,
+            held_back: false,
         }
     }
 }
@@ -69,7 +75,7 @@ impl Options {
     /// Page size of a new database, in bytes: a power of two from 4096 (the default) to 65536. Keys have at most an eighth,
     /// values a quarter of a page. An existing database keeps its own.
     pub fn page_size(mut self, bytes: usize) -> Self {
-        self.page_bytes = bytes;
+        self.page_bytes = Some(bytes);
         self
     }
 
@@ -110,6 +116,11 @@ impl Options {
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
         self.disk = Some(disk);
         self
+    }
+
+    /// Page size that a new database gets, in bytes.
+    pub(crate) fn new_page_bytes(&self) -> usize {
+        self.page_bytes.unwrap_or(PAGE_BYTES)
     }
 
     /// Opens a database that is there.
@@ -180,7 +191,7 @@ impl Limits {
                 "a memory budget of {budget} bytes is below the least that works, {MEMORY_BUDGET_MIN}"
             )));
         }
-        let page = options.page_bytes;
+        let page = options.new_page_bytes();
         if !page.is_power_of_two() || !(4096..=65536).contains(&page) {
             return Err(Error::usage(format!("page size {page} is not a power of two from 4096 to 65536")));
         }

@@ -177,7 +177,10 @@ impl Walk<'_> {
                 let what = format!("the file is shorter than the {capacity} bytes that its header states");
                 return Err(corrupt(self.source, number, reader.len, lsn, what)); // AN3
             }
-            let (offset, closed) = self.segment(&mut reader, capacity, &mut lsn, &mut previous_crc)?;
+            let mut at = WalkPosition { offset: BLOCK_BYTES as u64, lsn, previous_crc, closed: false };
+            walk_segment(self.source, &mut self.scanner, &mut reader, capacity, &mut at)?;
+            let WalkPosition { offset, closed, .. } = at;
+            (lsn, previous_crc) = (at.lsn, at.previous_crc);
             self.segments.push(LiveSegment { number, end: offset });
             let next = self.found.get(index + 1).filter(|next| next.number == number + 1);
             let full = offset == capacity;
@@ -195,38 +198,55 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks one segment; returns where its batches end, and whether the log was closed there.
-    fn segment(
-        &mut self,
-        reader: &mut SegmentReader,
-        capacity: u64,
-        lsn: &mut u64,
-        previous_crc: &mut Option<u32>,
-    ) -> Result<(u64, bool)> {
-        let mut offset = BLOCK_BYTES as u64;
-        while let Some(batch) = reader.batch(offset, capacity)? {
-            let header = &batch.header;
-            // AN1. The first batch of the walk may have a predecessor that is not read.
-            if header.first_lsn != *lsn || previous_crc.is_some_and(|crc| crc != header.previous_crc) {
-                break;
-            }
-            let bytes = reader.record_bytes(offset, 0..header.len as usize);
-            self.scanner
-                .feed(*lsn, bytes)
-                .map_err(|(lsn, what)| corrupt(self.source, reader.number, offset, lsn, what))?;
-            *lsn = header.end_lsn();
-            *previous_crc = Some(batch.crc);
-            offset += header.file_bytes();
-            if header.flags & FLAG_CLOSED != 0 {
-                return Ok((offset, true));
-            }
-        }
-        Ok((offset, false))
-    }
-
     fn header(&self, index: usize) -> Option<&SegmentHeader> {
         self.found[index].header.as_ref()
     }
+}
+
+/// Where a walk through a segment is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WalkPosition {
+    /// End of the last batch in the file.
+    pub(crate) offset: u64,
+    /// LSN after its last record byte.
+    pub(crate) lsn: u64,
+    /// Its CRC; nothing before the first batch of the walk.
+    pub(crate) previous_crc: Option<u32>,
+    /// The log was closed with it.
+    pub(crate) closed: bool,
+}
+
+/// Walks one segment as long as its batches are valid and in their place (AN1).
+///
+/// # Errors
+///
+/// `Corrupt` for a record whose length makes no sense, `Io`; the position is then that of the batch which it is in.
+pub(crate) fn walk_segment(
+    source: &Source,
+    scanner: &mut RecordScanner,
+    reader: &mut SegmentReader,
+    capacity: u64,
+    at: &mut WalkPosition,
+) -> Result<()> {
+    while let Some(batch) = reader.batch(at.offset, capacity)? {
+        let header = &batch.header;
+        // AN1. The first batch of the walk may have a predecessor that is not read.
+        if header.first_lsn != at.lsn || at.previous_crc.is_some_and(|crc| crc != header.previous_crc) {
+            break;
+        }
+        let bytes = reader.record_bytes(at.offset, 0..header.len as usize);
+        scanner
+            .feed(at.lsn, bytes)
+            .map_err(|(lsn, what)| corrupt(source, reader.number, at.offset, lsn, what))?;
+        at.lsn = header.end_lsn();
+        at.previous_crc = Some(batch.crc);
+        at.offset += header.file_bytes();
+        if header.flags & FLAG_CLOSED != 0 {
+            at.closed = true;
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Looks behind the end for proof that more was confirmed. Returns the record bytes of valid batches found there.

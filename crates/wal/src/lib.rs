@@ -12,6 +12,7 @@
 //! | `format` | every byte of a segment file |
 //! | `replay` | [`Replay`]: what recovery uses |
 //! | `analysis` | where a log ends, and whether anything confirmed is missing |
+//! | `remains` | [`Remains`]: a log that may be damaged, as far as it can be read |
 //! | `scanner`, `reader` | record boundaries; checked batches of one file |
 //! | `counters`, `health`, `error`, `lsn` | small parts of the above |
 #![doc = include_str!("../README.md")]
@@ -28,6 +29,7 @@ mod log;
 mod lsn;
 mod progress;
 mod reader;
+mod remains;
 mod replay;
 mod ring;
 mod scanner;
@@ -37,4 +39,5 @@ mod waiters;
 pub use error::{Error, Result};
 pub use log::{Full, Log, LogOptions, LogStats, Reserved};
 pub use lsn::Lsn;
+pub use remains::{LogEnd, LogIdentity, Remains};
 pub use replay::{Replay, Tail};

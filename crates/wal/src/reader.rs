@@ -80,11 +80,7 @@ impl SegmentReader {
     ///
     /// `Format`, if it is a header of a newer version or another database.
     pub(crate) fn header(&mut self) -> Result<Option<SegmentHeader>> {
-        if self.len == 0 {
-            return Ok(None);
-        }
-        self.load(0, BLOCK_BYTES as u64)?;
-        match SegmentHeader::decode(self.bytes(0, BLOCK_BYTES)) {
+        match self.first_block()? {
             FirstBlock::Header(header) if header.database_id == self.database_id => Ok(Some(header)),
             FirstBlock::Header(header) => {
                 let (theirs, ours) = (hex(&header.database_id), hex(&self.database_id));
@@ -95,6 +91,15 @@ impl SegmentReader {
             ))),
             FirstBlock::Nothing => Ok(None),
         }
+    }
+
+    /// Reads the first block, whoever's it is.
+    pub(crate) fn first_block(&mut self) -> Result<FirstBlock> {
+        if self.len == 0 {
+            return Ok(FirstBlock::Nothing);
+        }
+        self.load(0, BLOCK_BYTES as u64)?;
+        Ok(SegmentHeader::decode(self.bytes(0, BLOCK_BYTES)))
     }
 
     /// Reads and checks the batch at `offset`, of which at most the bytes before `end` are used.

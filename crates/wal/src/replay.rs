@@ -73,14 +73,19 @@ impl Replay {
     ) -> Result<Replay> {
         let source = Source { disk, directory: directory.to_owned(), database_id, incarnation };
         let Analysis { segments, tail } = Analysis::run(&source, from.0)?;
-        Ok(Replay {
+        Ok(Replay::over(source, segments, from.0, tail))
+    }
+
+    /// Over segments that the caller has analysed; `from` is the start of a record.
+    pub(crate) fn over(source: Source, segments: Vec<LiveSegment>, from: u64, tail: Tail) -> Replay {
+        Replay {
             source,
             segments: segments.into_iter(),
             reader: None,
-            position: from.0,
+            position: from,
             record: Vec::new(),
             tail,
-        })
+        }
     }
 
     /// The next record and its end LSN, `None` at the end of the log.

@@ -9,6 +9,7 @@
 //! - **LO3** While one batch becomes durable the next is read and applied; never more than one is under way.
 
 use super::TableArgs;
+use super::source::Source;
 use crate::exit::Failure;
 use crate::input::{self, Fault, Format, InputError, Record, Records, Shape};
 use crate::opening::{OpenTable, OpeningArgs};
@@ -19,10 +20,6 @@ use aquifer::{CommitTicket, Database, Durability, TableOptions, WriteBatch};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
-
-mod source;
-
-use source::Source;
 
 const FORMATS: &str = "\
 Formats:

@@ -9,7 +9,9 @@ fn help_is_there_for_every_command() {
     let place = Place::new();
     let help = place.run("--help").succeeded();
     assert!(help.contains("Exit codes:"), "{help}");
-    for command in "load get put delete scan tables stats verify checkpoint bench".split(' ') {
+    for command in
+        "load get put delete scan tables stats verify checkpoint dump restore salvage log bench".split(' ')
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let help = place.run(&format!("{command} --help")).succeeded();
         assert!(help.contains("Usage: aquifer"), "{help}");

@@ -6,4 +6,5 @@ mod inspecting;
 mod loading;
 mod program;
 mod records;
+mod rescuing;
 mod typed;

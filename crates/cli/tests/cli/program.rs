@@ -72,6 +72,13 @@ impl Place {
         Run::of(child.wait_with_output().unwrap())
     }
 
+    /// The same, with the output as it is: it may be anything but text.
+    pub fn command_output(&self, line: &str, input: &[u8]) -> Output {
+        let mut child = self.spawn_in(8, line.split_whitespace());
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+
     /// The same, with standard output somewhere else.
     pub fn run_into(&self, line: &str, out: std::fs::File) -> Run {
         Run::of(self.command(8, line.split_whitespace()).stdout(out).output().unwrap())

@@ -9,6 +9,9 @@
 //! | `crash`, `power_loss` | random work with crashes, against a model |
 //! | `faults` | failing and full disks |
 //! | `damage`, `rot` | files that are not what was written: cases, and every byte |
+//! | `dumps` | dump and restore |
+//! | `salvage` | what comes back of a damaged database |
+//! | `log_reader` | looking at a log |
 //! | `log_volume` | how much is logged |
 //! | `model` | the means, with the simulated disk of `aquifer-sim` |
 
@@ -16,15 +19,18 @@ mod api;
 mod batches;
 mod crash;
 mod damage;
+mod dumps;
 mod faults;
 mod files;
 mod lifecycle;
+mod log_reader;
 mod log_volume;
 mod memory;
 mod model;
 mod power_loss;
 mod reads;
 mod rot;
+mod salvage;
 mod threads;
 mod typed;
 mod writes;

@@ -4,9 +4,9 @@
 //! A test of all bytes would open the database a hundred thousand times, so the tests that always run take a sample, which
 //! each of them describes. The whole is behind `--ignored`; `docs/testing.md` says how to run it.
 
-use crate::disk::{Random, TornDisk};
 use crate::model::{State, read_state};
 use aquifer::{Database, Durability, ErrorKind, Options, TableOptions};
+use aquifer_sim::{Random, SimDisk};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,13 @@ const HEADER: usize = 128;
 /// The longest that one opening and reading of a small database may take, on a machine that is busy.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-fn options(disk: &TornDisk) -> Options {
+fn options(disk: &SimDisk) -> Options {
     Database::options().memory_budget(2 << 20).background(false).segment_bytes_max(64 << 10).disk(disk.disk())
 }
 
 /// A database that was closed: two tables of so many records, a checkpoint between them, and changes after it.
 fn closed(records: u32) -> Files {
-    let disk = TornDisk::new();
+    let disk = SimDisk::new();
     let db = options(&disk).create("").unwrap();
     let long = db.create_table("long", TableOptions::default()).unwrap();
     for n in 0..records {
@@ -70,7 +70,7 @@ fn outcome(files: &Files, expected: &State, context: &str) -> Outcome {
 }
 
 fn open_and_read(files: &Files, expected: &State, context: &str) -> Outcome {
-    let db = match options(&TornDisk::with_contents(files)).open("") {
+    let db = match options(&SimDisk::with_contents(files)).open("") {
         Ok(db) => db,
         Err(error) => {
             let kind = error.kind();
@@ -109,7 +109,7 @@ fn assert_names_a_place(text: &str, context: &str) {
 
 /// Flips one bit, of the seed's choice, in each byte that `wanted` says, one after the other.
 fn flip_each(files: &Files, seed: u64, mut wanted: impl FnMut(&str, usize, &[u8]) -> bool) -> Outcomes {
-    let expected = read_state(&options(&TornDisk::with_contents(files)).open("").unwrap());
+    let expected = read_state(&options(&SimDisk::with_contents(files)).open("").unwrap());
     let mut random = Random(seed);
     let mut outcomes = Outcomes::new();
     let mut files = files.clone();
@@ -179,7 +179,7 @@ fn many_flipped_bits_of_a_larger_database_are_harmless_or_found() {
 
 fn flip_some(records: u32, rounds: u32, seed: u64) {
     let mut files = closed(records);
-    let expected = read_state(&options(&TornDisk::with_contents(&files)).open("").unwrap());
+    let expected = read_state(&options(&SimDisk::with_contents(&files)).open("").unwrap());
     let mut random = Random(seed);
     let mut outcomes = Outcomes::new();
     let names: Vec<String> = files.keys().cloned().collect();
@@ -205,7 +205,7 @@ fn flip_some(records: u32, rounds: u32, seed: u64) {
 #[test]
 fn a_file_cut_at_any_block_is_harmless_or_refused() {
     let files = closed(40);
-    let expected = read_state(&options(&TornDisk::with_contents(&files)).open("").unwrap());
+    let expected = read_state(&options(&SimDisk::with_contents(&files)).open("").unwrap());
     let mut outcomes = Outcomes::new();
     for (name, bytes) in &files {
         let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last / BLOCK + 2);
@@ -226,9 +226,9 @@ fn a_file_cut_at_any_block_is_harmless_or_refused() {
 #[test]
 fn random_bytes_instead_of_a_file_are_harmless_or_refused() {
     let files = closed(40);
-    let expected = read_state(&options(&TornDisk::with_contents(&files)).open("").unwrap());
+    let expected = read_state(&options(&SimDisk::with_contents(&files)).open("").unwrap());
     let mut random = Random(5);
-    let mut noise = |len: usize| -> Vec<u8> { (0..len).map(|_| random.next() as u8).collect() };
+    let mut noise = |len: usize| -> Vec<u8> { (0..len).map(|_| random.draw() as u8).collect() };
     for (name, bytes) in &files {
         for len in [0, 1, BLOCK, 40 * BLOCK, bytes.len(), bytes.len() + 7 * BLOCK] {
             let mut files = files.clone();

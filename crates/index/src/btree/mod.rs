@@ -12,6 +12,7 @@
 //! | `cursor`, `leaf_copy` | records in order |
 //! | `ahead` | loading leaves before they are needed |
 //! | `check`, `dismantle`, `estimate` | the whole tree |
+//! | `loose` | a page without its tree, for salvage |
 //!
 //! # Invariants
 //!
@@ -33,6 +34,7 @@ mod fault;
 mod grow;
 mod layout;
 mod leaf_copy;
+mod loose;
 mod node;
 mod page_check;
 mod place;
@@ -42,6 +44,7 @@ mod words;
 
 pub use check::CheckReport;
 pub use cursor::{Cursor, Record};
+pub use loose::LoosePage;
 pub use place::Place;
 
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};

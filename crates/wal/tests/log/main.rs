@@ -6,4 +6,5 @@ mod damage;
 mod faults;
 mod incarnations;
 mod large;
+mod remains;
 mod scenario;

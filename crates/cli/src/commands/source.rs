@@ -1,4 +1,4 @@
-//! Where a load reads from, and how far it has read.
+//! Where `load` and `restore` read from, and how far they have read.
 
 use crate::exit::Failure;
 use std::cell::Cell;

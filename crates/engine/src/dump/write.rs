@@ -1,0 +1,160 @@
+//! Writing a dump: tables by name, records by key, chunk after chunk.
+
+use super::format::{ChunkHeader, Header, Kind, encode_numbers, encode_table, push_record};
+use super::{DumpProgress, DumpSummary, dump_error};
+use crate::catalog::Description;
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::table::Table;
+use aquifer_codec::checksum::crc32c;
+use std::io::Write;
+
+/// A chunk of records is written when it reaches this.
+const CHUNK_BYTES: usize = 256 << 10;
+
+impl Database {
+    /// Writes every table, with its records, to `writer`: a portable, checksummed stream, described in
+    /// `docs/dump-format.md`. `progress` is called after every chunk. Flushes the writer at the end, and syncs nothing.
+    ///
+    /// Writers may go on meanwhile. The dump reads what is committed page by page, as [`scan`](Table::scan) does, table by
+    /// table: it holds every record that was there from beginning to end, but is no snapshot. Of a batch that is committed
+    /// meanwhile it may hold a part. For the state of one moment, let nobody write. Tables that are made meanwhile are not in it,
+    /// and those dropped before their turn are not either.
+    ///
+    /// # Errors
+    ///
+    /// Those of a scan; [`Error::TableDropped`] if a table goes while it is being read; the writer's, as [`Error::Io`]. What was
+    /// written by then has no end, and is refused by [`restore`](Self::restore).
+    ///
+    /// ```
+    /// # use aquifer::{Database, Options};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Database::open(dir.path().join("old"))?;
+    /// db.create_table("t", Default::default())?.put(b"k", b"v")?;
+    /// let mut dump = Vec::new();
+    /// assert_eq!(db.dump(&mut dump, |_| ())?.records, 1);
+    ///
+    /// let (db, _) = Database::restore(Options::default(), dir.path().join("new"), &dump[..], |_| ())?;
+    /// assert_eq!(db.table("t")?.get(b"k")?.as_deref(), Some(&b"v"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dump(&self, writer: impl Write, mut progress: impl FnMut(DumpProgress)) -> Result<DumpSummary> {
+        let mut tables = Vec::new();
+        let mut records_estimate = 0;
+        for info in self.tables() {
+            let estimated = self.table(&info.name).and_then(|table| Ok((table.len_estimate()?, table)));
+            match estimated {
+                Ok((estimate, table)) => {
+                    records_estimate += estimate;
+                    tables.push(table);
+                }
+                Err(Error::TableNotFound { .. } | Error::TableDropped { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        let header = Header { page_bytes: self.page_size() as u32, records_estimate };
+        let mut out = Chunks::begin(writer, header)?;
+        let mut summary = DumpSummary::default();
+        for table in tables {
+            dump_table(&table, &mut out, &mut summary, |summary| {
+                progress(DumpProgress {
+                    tables: summary.tables,
+                    records: summary.records,
+                    record_bytes: summary.record_bytes,
+                    records_estimate,
+                })
+            })?;
+        }
+        let totals = [summary.tables, summary.records, summary.record_bytes];
+        out.chunk(Kind::End, &encode_numbers(&totals))?;
+        summary.bytes = out.finish()?;
+        Ok(summary)
+    }
+}
+
+fn dump_table<W: Write>(
+    table: &Table,
+    out: &mut Chunks<W>,
+    summary: &mut DumpSummary,
+    mut progress: impl FnMut(&DumpSummary),
+) -> Result<()> {
+    let mut scan = table.scan(..);
+    let (mut records, mut record_bytes) = (0u64, 0u64);
+    let mut key_before = Vec::new();
+    let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));
+    // The first record before the table's description: of a table that is gone by now, nothing is written.
+    let mut next = match scan.next() {
+        Err(Error::TableDropped { .. }) => return Ok(()),
+        next => next?,
+    };
+    out.chunk(Kind::Table, &encode_table(&description(table)))?;
+    while let Some((key, value)) = next {
+        push_record(&mut payload, &key_before, key, value);
+        key_before.clear();
+        key_before.extend_from_slice(key);
+        records += 1;
+        record_bytes += (key.len() + value.len()) as u64;
+        if payload.len() >= CHUNK_BYTES {
+            out.chunk(Kind::Records, &payload)?;
+            payload.clear();
+            key_before.clear();
+            let (records, record_bytes) = (summary.records + records, summary.record_bytes + record_bytes);
+            progress(&DumpSummary { records, record_bytes, ..*summary });
+        }
+        next = scan.next()?;
+    }
+    if !payload.is_empty() {
+        out.chunk(Kind::Records, &payload)?;
+    }
+    out.chunk(Kind::TableEnd, &encode_numbers(&[records, record_bytes]))?;
+    summary.tables += 1;
+    summary.records += records;
+    summary.record_bytes += record_bytes;
+    progress(summary);
+    Ok(())
+}
+
+fn description(table: &Table) -> Description {
+    table.core().description()
+}
+
+/// The chain of chunks (DF2).
+struct Chunks<W> {
+    writer: W,
+    /// Bytes written.
+    position: u64,
+    number: u64,
+    previous: [u8; 4],
+}
+
+impl<W: Write> Chunks<W> {
+    fn begin(writer: W, header: Header) -> Result<Chunks<W>> {
+        let bytes = header.encode();
+        let previous = *bytes.last_chunk().expect("longer than four bytes");
+        let mut chunks = Chunks { writer, position: 0, number: 0, previous };
+        chunks.write(&bytes)?;
+        Ok(chunks)
+    }
+
+    fn chunk(&mut self, kind: Kind, payload: &[u8]) -> Result<()> {
+        self.number += 1;
+        let payload_crc = crc32c(0, payload);
+        let header = ChunkHeader { kind, len: payload.len(), number: self.number, payload_crc };
+        let bytes = header.encode(self.previous);
+        self.previous = *bytes.last_chunk().expect("longer than four bytes");
+        self.write(&bytes)?;
+        self.write(payload)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.writer.write_all(bytes);
+        written.map_err(|error| dump_error("write", self.position, bytes.len(), &error))?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<u64> {
+        self.writer.flush().map_err(|error| dump_error("write", self.position, 0, &error))?;
+        Ok(self.position)
+    }
+}

@@ -1,0 +1,94 @@
+//! Filling a new database from elsewhere: a dump, or what is left of a damaged one.
+//!
+//! # Invariants
+//!
+//! - **FI1** Until [`Filler::finish`] the data file is named `data.new`: whatever stops before, there is no database, and the
+//!   next that is made in the directory clears it away.
+//! - **FI2** Changes are committed in the order in which they are given, in large batches that wait for nothing; `finish`
+//!   syncs once.
+
+use crate::catalog::Description;
+use crate::database::Database;
+use crate::error::Result;
+use crate::table::Table;
+use crate::{Durability, Options, WriteBatch};
+use std::path::Path;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Filler {
+    db: Database,
+    batch: WriteBatch,
+    batch_bytes_max: usize,
+}
+
+/// What an entry of a batch takes besides its key and value; see `commit_batch`.
+const ENTRY_BYTES: usize = 32;
+
+impl Filler {
+    /// Makes the database; `page_bytes` unless the options say another page size.
+    ///
+    /// # Errors
+    ///
+    /// As [`Options::create`].
+    pub(crate) fn create(mut options: Options, dir: &Path, page_bytes: usize) -> Result<Filler> {
+        options.page_bytes.get_or_insert(page_bytes);
+        options.held_back = true; // FI1
+        let db = options.create(dir)?;
+        let engine = db.engine();
+        // A record beyond the one bound waits for the log piecewise; beyond the other it is refused.
+        let batch_bytes_max = engine.record_bytes_inside_gate.min(engine.limits.commit_bytes / 4);
+        Ok(Filler { db, batch: WriteBatch::new(), batch_bytes_max })
+    }
+
+    /// Makes a table.
+    pub(crate) fn create_table(&mut self, description: Description) -> Result<Table> {
+        self.commit()?;
+        let (core, _) = self.db.add_table(description)?;
+        Ok(Table::new(self.db.handle(), core))
+    }
+
+    /// Drops a table.
+    pub(crate) fn drop_table(&mut self, name: &str) -> Result<()> {
+        self.commit()?;
+        self.db.drop_table(name)
+    }
+
+    /// Sets a value.
+    pub(crate) fn put(&mut self, table: &Table, key: &[u8], value: &[u8]) -> Result<()> {
+        self.batch.put(table, key, value);
+        self.commit_if_full()
+    }
+
+    /// Removes a key.
+    pub(crate) fn delete(&mut self, table: &Table, key: &[u8]) -> Result<()> {
+        self.batch.delete(table, key);
+        self.commit_if_full()
+    }
+
+    /// The value of a key, after all that was given.
+    pub(crate) fn get(&mut self, table: &Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.commit()?;
+        table.get(key)
+    }
+
+    /// Makes everything durable, gives the database its name, and hands it over.
+    pub(crate) fn finish(mut self) -> Result<Database> {
+        self.commit()?;
+        self.db.sync()?;
+        self.db.engine().complete()?;
+        Ok(self.db)
+    }
+
+    fn commit_if_full(&mut self) -> Result<()> {
+        if self.batch.bytes() + ENTRY_BYTES * self.batch.len() >= self.batch_bytes_max {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        // Also if it is empty: an entry that was refused is told here.
+        self.db.write(&mut self.batch, Durability::Eventual)
+    }
+}

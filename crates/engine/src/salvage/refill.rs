@@ -1,0 +1,359 @@
+//! The new database: its tables, the records of the leaves that survive, and the log.
+//!
+//! # Invariants
+//!
+//! - **RF1** The keys of a gap get nothing from pages; what the log says of them comes over.
+//! - **RF2** A change of the log is applied unless the leaf that answers for its key is newer: then the leaf has it already.
+//!   One of the same position is applied again, which changes nothing.
+//! - **RF3** A PATCH whose value is lost is counted and passed over; a later PUT or DELETE of the key does not need it.
+
+use super::coverage::{Coverage, Leaf, Piece};
+use super::report::{SalvageProgress, SalvageReport, SalvageStage, SalvagedTable};
+use super::source::{Source, Standing};
+use super::survivors::Survivors;
+use crate::catalog::Description;
+use crate::error::{Error, Result};
+use crate::filler::Filler;
+use crate::record::{Entries, Entry, Malformed, Op, Record};
+use crate::table::Table;
+use aquifer_buffer::{PageId, Wreck};
+use aquifer_codec::Key;
+use aquifer_codec::checksum::crc32c;
+use aquifer_index::btree::LoosePage;
+use aquifer_wal::Remains;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A row of the catalog that survives.
+#[derive(Debug, Clone)]
+pub(super) struct CatalogTable {
+    pub(super) live: bool,
+    pub(super) root: PageId,
+    pub(super) description: Description,
+}
+
+/// A table of the new database.
+struct Target {
+    table: Table,
+    coverage: Coverage,
+    report: SalvagedTable,
+}
+
+/// See the module's head.
+pub(super) struct Refill<'s> {
+    wreck: &'s Wreck,
+    leaves: &'s BTreeMap<u32, Vec<Leaf>>,
+    standing: Standing,
+    filler: Filler,
+    targets: BTreeMap<u32, Target>,
+    /// Names in use, made up or not.
+    names: BTreeSet<String>,
+    report: SalvageReport,
+}
+
+/// The name of a table whose own is lost.
+pub(super) fn made_up_name(id: u32) -> String {
+    format!("table-{id}")
+}
+
+impl<'s> Refill<'s> {
+    /// Makes the tables that survive in the new database.
+    pub(super) fn create(
+        filler: Filler,
+        source: &'s Source,
+        survivors: &'s Survivors,
+        catalog: BTreeMap<u32, CatalogTable>,
+        report: SalvageReport,
+    ) -> Result<Refill<'s>> {
+        let names =
+            catalog.values().filter(|table| table.live).map(|table| table.description.name.clone()).collect();
+        let (wreck, leaves) = (&source.wreck, &survivors.leaves);
+        let standing = source.standing;
+        let mut refill = Refill { wreck, leaves, standing, filler, targets: BTreeMap::new(), names, report };
+        let mut dropped = 0;
+        for (&id, table) in &catalog {
+            if table.live {
+                refill.add_table(id, Some(table.description.clone()))?;
+            }
+        }
+        for id in survivors.tables().into_iter().filter(|id| !catalog.contains_key(id)) {
+            if refill.report.catalog_damaged {
+                refill.add_table(id, None)?;
+            } else {
+                dropped += 1;
+            }
+        }
+        if dropped > 0 {
+            refill.report.notes.push(format!(
+                "pages of {dropped} tables that the catalog does not name were left: such tables were dropped"
+            ));
+        }
+        if refill.report.catalog_damaged {
+            refill.report.doubts.push(
+                "rows of the catalog are lost: tables without a name may be ones that had been dropped, and tables without \
+                 a surviving page leave no trace"
+                    .into(),
+            );
+        }
+        Ok(refill)
+    }
+
+    fn add_table(&mut self, id: u32, description: Option<Description>) -> Result<()> {
+        let made = match description {
+            Some(description) => match self.filler.create_table(description) {
+                Err(Error::Usage { .. }) => None, // a name that cannot be
+                made => Some(made?),
+            },
+            None => None,
+        };
+        let named = made.is_some();
+        let table = match made {
+            Some(table) => table,
+            None => {
+                let bytes = <[u8] as Key>::type_name();
+                let mut name = made_up_name(id);
+                while !self.names.insert(name.clone()) {
+                    name.push_str("-salvaged");
+                }
+                let value_type = bytes.clone();
+                self.filler.create_table(Description { name, logged: true, key_type: bytes, value_type })?
+            }
+        };
+        let coverage = Coverage::of(self.leaves.get(&id).map_or(&[], Vec::as_slice));
+        let name = table.name().to_owned();
+        let report =
+            SalvagedTable { name, id, named, lost: coverage.gaps.clone(), ..SalvagedTable::default() };
+        self.targets.insert(id, Target { table, coverage, report });
+        Ok(())
+    }
+
+    /// Brings everything over.
+    pub(super) fn run(
+        mut self,
+        log: Option<Remains>,
+        mut progress: impl FnMut(SalvageProgress),
+    ) -> Result<SalvageReport> {
+        let total = self.targets.values().map(|target| target.coverage.pieces.len() as u64).sum();
+        let mut done = 0;
+        let mut step = |pieces| {
+            done += pieces;
+            progress(SalvageProgress { stage: SalvageStage::Records, done, total });
+        };
+        for (id, target) in &mut self.targets {
+            let leaves = self.leaves.get(id).map_or(&[][..], Vec::as_slice);
+            copy(self.wreck, leaves, target, &mut self.filler, &mut self.report, &mut step)?;
+        }
+        match log {
+            Some(log) => self.apply_log(log, progress)?,
+            None => self.report.log.damage = Some("there is no log that belongs to the data file".into()),
+        }
+        self.doubt_unlogged();
+        self.report.tables = self.targets.into_values().map(|target| target.report).collect();
+        self.report.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        self.filler.finish()?.close()?;
+        Ok(self.report)
+    }
+
+    /// What an older checkpoint does not have of a table without a log, the log has not either.
+    fn doubt_unlogged(&mut self) {
+        let unlogged = self.targets.values().map(|target| target.table.info()).filter(|info| !info.logged);
+        let names: Vec<String> = unlogged.map(|info| info.name).collect();
+        if self.standing != Standing::Newest && !names.is_empty() {
+            self.report.doubts.push(format!(
+                "tables without a log may be as they were before the last checkpoint: {}",
+                names.join(", ")
+            ));
+        }
+    }
+
+    fn apply_log(&mut self, mut log: Remains, mut progress: impl FnMut(SalvageProgress)) -> Result<()> {
+        let (start, mut end) = (log.start().0, log.end().clone());
+        let total = end.lsn.0.saturating_sub(start);
+        let mut position = start;
+        while let Some((lsn, record)) = log.next()? {
+            if let Err(Malformed(what)) = self.apply_record(lsn.0, record)? {
+                end.closed = false;
+                end.lsn = aquifer_wal::Lsn(position);
+                end.damage = Some(format!("the record that ends at {} makes no sense: {what}", lsn.0));
+                break;
+            }
+            position = lsn.0;
+            progress(SalvageProgress { stage: SalvageStage::Log, done: position - start, total });
+        }
+        self.report.log.damage = end.damage.clone();
+        self.report.log.end = Some(end);
+        Ok(())
+    }
+
+    /// One record, whole or not at all where it makes no sense.
+    fn apply_record(&mut self, lsn: u64, record: &[u8]) -> Result<std::result::Result<(), Malformed>> {
+        let entries = || match Record::decode(record) {
+            Ok(Record::Commit(entries)) => Ok(Some(entries)),
+            Ok(Record::Checkpoint { .. } | Record::Aborted) => Ok(None),
+            Err(malformed) => Err(malformed),
+        };
+        match entries() {
+            Ok(None) => return Ok(Ok(())),
+            Ok(Some(entries)) => {
+                if let Err(malformed) = check_entries(entries) {
+                    return Ok(Err(malformed));
+                }
+            }
+            Err(malformed) => return Ok(Err(malformed)),
+        }
+        let Ok(Some(mut entries)) = entries() else { return Ok(Ok(())) };
+        self.report.log.records += 1;
+        while let Ok(Some(entry)) = entries.next() {
+            self.report.log.entries += 1;
+            self.apply(lsn, &entry)?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn apply(&mut self, lsn: u64, entry: &Entry<'_>) -> Result<()> {
+        match &entry.op {
+            Op::Create { row } => return self.apply_create(entry.table, entry.key, row),
+            Op::Drop => return self.apply_drop(entry.table),
+            Op::Put(_) | Op::Patch(_) | Op::Delete => {}
+        }
+        if !self.targets.contains_key(&entry.table) {
+            if !self.report.catalog_damaged {
+                return Ok(()); // of a table that was dropped
+            }
+            self.add_table(entry.table, None)?;
+        }
+        let Some(target) = self.targets.get(&entry.table) else { return Ok(()) };
+        if target.coverage.changed_at(entry.key).is_some_and(|changed_at| changed_at > lsn) {
+            return Ok(()); // RF2
+        }
+        let table = &target.table;
+        let fits = |value: &[u8]| table.core().check_lengths(entry.key, value).is_ok();
+        let applied = match &entry.op {
+            Op::Put(value) if fits(value) => {
+                self.filler.put(table, entry.key, value)?;
+                true
+            }
+            Op::Delete if fits(&[]) => {
+                self.filler.delete(table, entry.key)?;
+                true
+            }
+            Op::Patch(patch) => {
+                let mut value = self.filler.get(table, entry.key)?;
+                let fits = value.as_mut().is_some_and(|value| patch.apply(value)); // RF3
+                if let Some(value) = value.filter(|_| fits) {
+                    self.filler.put(table, entry.key, &value)?;
+                }
+                fits
+            }
+            _ => false,
+        };
+        self.report.log.lost_entries += u64::from(!applied);
+        Ok(())
+    }
+
+    fn apply_create(&mut self, id: u32, name: &[u8], row: &[u8]) -> Result<()> {
+        let Ok(description) = Description::of_log(name, row) else { return Ok(()) };
+        let logged = description.logged;
+        let known = self.targets.contains_key(&id);
+        if !known {
+            // The name may be in use by a later table: this one is dropped further on.
+            let description = self.names.insert(description.name.clone()).then_some(description);
+            self.add_table(id, description)?;
+        }
+        if let Some(target) = self.targets.get_mut(&id).filter(|_| !known || logged) {
+            target.report.lost.clear(); // the log has all of it, from when it was empty
+        }
+        Ok(())
+    }
+
+    fn apply_drop(&mut self, id: u32) -> Result<()> {
+        let Some(target) = self.targets.remove(&id) else { return Ok(()) };
+        let name = target.table.name().to_owned();
+        drop(target);
+        self.names.remove(&name);
+        self.filler.drop_table(&name)
+    }
+}
+
+fn check_entries(mut entries: Entries<'_>) -> std::result::Result<(), Malformed> {
+    while entries.next()?.is_some() {}
+    Ok(())
+}
+
+/// Brings the records of a table's leaves over.
+fn copy(
+    wreck: &Wreck,
+    leaves: &[Leaf],
+    target: &mut Target,
+    filler: &mut Filler,
+    report: &mut SalvageReport,
+    step: &mut impl FnMut(u64),
+) -> Result<()> {
+    let Target { table, coverage, report: of_table } = target;
+    let mut failed: Option<Error> = None;
+    let mut refused = 0;
+    for pieces in coverage.pieces.chunks(PIECES_AT_ONCE) {
+        read_pieces(wreck, leaves, pieces, |read| match read {
+            Ok((key, value)) => {
+                if failed.is_some() {
+                    return;
+                }
+                if table.core().check_lengths(key, value).is_err() {
+                    refused += 1;
+                    return;
+                }
+                failed = filler.put(table, key, value).err();
+                of_table.records += 1;
+                report.records += 1;
+                report.record_bytes += (key.len() + value.len()) as u64;
+            }
+            Err(piece) => {
+                let (from, to) = (piece.from.clone(), piece.to.clone());
+                of_table.lost.push(super::KeyGap { from, to });
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        of_table.leaves += pieces.len() as u64;
+        report.leaves += pieces.len() as u64;
+        report.unchecked_leaves += pieces.iter().filter(|piece| !leaves[piece.leaf].checked).count() as u64;
+        step(pieces.len() as u64);
+    }
+    of_table.lost.sort();
+    if refused > 0 {
+        let name = &of_table.name;
+        report.doubts.push(format!(
+            "{refused} records of table {name} are longer than any page allows: they were left"
+        ));
+    }
+    Ok(())
+}
+
+/// Leaves read at a time.
+const PIECES_AT_ONCE: usize = 1024;
+
+/// Gives the records of pieces to `visit`, in order; a piece whose leaf cannot be read any more, or is not what it was, comes as
+/// an error.
+pub(super) fn read_pieces(
+    wreck: &Wreck,
+    leaves: &[Leaf],
+    pieces: &[Piece],
+    mut visit: impl FnMut(std::result::Result<(&[u8], &[u8]), &Piece>),
+) {
+    let slots: Vec<u32> = pieces.iter().map(|piece| leaves[piece.leaf].slot).collect();
+    wreck.read(&slots, |index, bytes| {
+        let piece = &pieces[index];
+        let leaf = &leaves[piece.leaf];
+        let page = bytes.ok().filter(|bytes| crc32c(0, bytes) == leaf.checksum);
+        let Some(page) = page.and_then(|bytes| LoosePage::new(bytes).ok()) else {
+            return visit(Err(piece));
+        };
+        page.records(|key, value| {
+            let inside =
+                piece.from.as_slice() <= key && piece.to.as_ref().is_none_or(|to| key < to.as_slice());
+            if inside {
+                visit(Ok((key, value)));
+            }
+        });
+    });
+}
