@@ -159,6 +159,11 @@ impl DataFile {
         Ok(self.file.sync_data()?)
     }
 
+    /// Reads see the device from now on, and not what the system remembers of failed writes.
+    pub(crate) fn forget_cached(&self) -> Result<()> {
+        Ok(self.file.forget_cached()?)
+    }
+
     pub(crate) fn allocate(&self, offset: u64, len: u64) -> Result<()> {
         Ok(self.file.allocate(offset, len)?)
     }

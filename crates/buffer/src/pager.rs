@@ -113,6 +113,8 @@ impl Pager {
         // Whoever wrote the newest superblock may have died before it was durable. Nothing that the one before it refers
         // to may be overwritten until this one is.
         file.sync()?;
+        // Nor must one be believed whose write has failed, and which only the system remembers.
+        file.forget_cached()?;
         let superblock = Superblock::read(&file)?;
         let page_bytes = superblock.page_bytes as usize;
         file.set_page_bytes(page_bytes);

@@ -95,6 +95,12 @@ pub trait File: Send + Sync + Debug {
     /// Gives the range, of whole blocks, back to the file system; it reads as zeros. The length stays.
     /// A no-op where unsupported.
     fn punch_hole(&self, offset: u64, len: u64) -> Result<()>;
+    /// What the system remembers of the file's bytes is forgotten, unless it is yet to be written: reads that follow see the
+    /// device.
+    ///
+    /// After a write or sync that failed the system may go on showing bytes that it will never write. A no-op where
+    /// unsupported, and where reads see the device anyway.
+    fn forget_cached(&self) -> Result<()>;
     /// Length in bytes.
     fn len(&self) -> Result<u64>;
 }

@@ -131,6 +131,10 @@ impl File for LocalFile {
         self.file.punch_hole(offset, len)
     }
 
+    fn forget_cached(&self) -> Result<()> {
+        self.file.forget_cached()
+    }
+
     fn len(&self) -> Result<u64> {
         self.file.len()
     }

@@ -220,6 +220,13 @@ impl OpenFile {
         }
     }
 
+    pub(crate) fn forget_cached(&self) -> Result<()> {
+        match sys::forget_cached(&self.file) {
+            Err(error) if is_unsupported(&error) => Ok(()),
+            result => result.map_err(|error| IoError::named("forget", &self.name, &error)),
+        }
+    }
+
     pub(crate) fn len(&self) -> Result<u64> {
         let metadata = self.file.metadata().map_err(|error| IoError::named("length", &self.name, &error))?;
         Ok(metadata.len())

@@ -46,6 +46,15 @@ pub(crate) fn allocate(file: &File, mode: i32, offset: u64, len: u64) -> Result<
     }
 }
 
+/// `posix_fadvise` with `POSIX_FADV_DONTNEED` for the whole file.
+pub(crate) fn forget_cached(file: &File) -> Result<()> {
+    // SAFETY: no memory is passed.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        error => Err(Error::from_raw_os_error(error)),
+    }
+}
+
 /// Puts `O_DIRECT` on an open file, or takes it off.
 pub(crate) fn set_direct(file: &File, direct: bool) -> Result<()> {
     // SAFETY: no memory is passed.

@@ -129,6 +129,12 @@ impl Content {
         self.pending.retain(|change| change.is_metadata() || !random.chance(forget_percent));
     }
 
+    /// The kernel forgets what it believes to be clean: readers see what is durable, and what is yet to be written.
+    pub(crate) fn forget_cached(&mut self) {
+        self.current = self.durable.clone();
+        self.pending.iter().for_each(|change| change.apply(&mut self.current));
+    }
+
     /// Data of these blocks that is not durable never will be (C1).
     pub(crate) fn forget(&mut self, blocks: Range<u64>) {
         self.pending.retain(|change| !matches!(change, Change::Data { index, .. } if blocks.contains(index)));

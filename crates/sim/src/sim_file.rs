@@ -215,6 +215,11 @@ impl File for SimFile {
         self.state.lock().punch_hole(self.id, &self.name, blocks)
     }
 
+    fn forget_cached(&self) -> Result<()> {
+        self.state.lock().files[self.id].content.forget_cached();
+        Ok(())
+    }
+
     fn len(&self) -> Result<u64> {
         self.state.lock().len(self.id, &self.name)
     }

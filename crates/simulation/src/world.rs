@@ -58,6 +58,8 @@ pub struct World {
     tight: bool,
     /// A commit is unknown: reads are not judged until the next life.
     uncertain: bool,
+    /// Commits before the first that is unknown.
+    known: Option<usize>,
     /// The database has failed.
     poisoned: bool,
     /// Nothing more can be learnt.
@@ -84,6 +86,7 @@ impl World {
             may_go_dark: false,
             tight: false,
             uncertain: false,
+            known: None,
             poisoned: false,
             over: false,
             tally: Tally::default(),
@@ -240,7 +243,7 @@ impl World {
 
     fn all_durable_if(&mut self, result: aquifer::Result<bool>, doing: &str) -> Judged {
         match result {
-            Ok(true) => self.model.is_durable(self.model.commits()),
+            Ok(true) => self.model.is_durable(self.known()),
             Ok(false) => {}
             Err(error) => self.failed(&error, doing)?,
         }
@@ -283,8 +286,8 @@ impl World {
             Ok(()) => {
                 self.note(commit);
                 match waited {
-                    Some(Durability::Power) => self.model.is_durable(self.model.commits()),
-                    Some(Durability::Process) => self.model.is_written(self.model.commits()),
+                    Some(Durability::Power) => self.model.is_durable(self.known()),
+                    Some(Durability::Process) => self.model.is_written(self.known()),
                     Some(Durability::Eventual) | None => {}
                 }
                 Ok(())
@@ -293,6 +296,9 @@ impl World {
                 let was_poisoned = self.poisoned || self.is_dark() && self.uncertain;
                 self.failed(&error, doing)?;
                 let unknown = error.kind() == ErrorKind::Poisoned || self.is_dark();
+                if unknown {
+                    self.known.get_or_insert(self.model.commits());
+                }
                 if error.kind() == ErrorKind::Pending || (unknown && !was_poisoned) {
                     self.note(commit);
                 }
@@ -300,6 +306,11 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    /// Commits that are known to have happened.
+    fn known(&self) -> usize {
+        self.known.unwrap_or(self.model.commits())
     }
 
     fn note(&mut self, commit: Commit) {
@@ -368,7 +379,7 @@ impl World {
             Err(error) => (None, Err(error)),
         };
         self.settle(commit, result, None, "a change with a ticket")?;
-        let commits = self.model.commits();
+        let commits = self.known();
         self.tickets[usize::from(client % CLIENTS)].extend(ticket.map(|ticket| Pending {
             ticket,
             commits,

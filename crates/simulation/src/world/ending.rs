@@ -14,7 +14,7 @@ impl World {
         if let (End::Close, Some(db)) = (end, &db) {
             match db.close() {
                 Ok(()) => {
-                    self.model.is_durable(self.model.commits());
+                    self.model.is_durable(self.known());
                     self.model.checkpointed();
                 }
                 Err(error) => {
@@ -43,6 +43,7 @@ impl World {
             self.tally.crashes += 1;
         }
         self.disk = disk;
+        self.known = None;
         (self.may_go_dark, self.tight, self.uncertain, self.poisoned) = (false, false, false, false);
         let Some(db) = self.open()? else {
             self.over |= self.silent;
