@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_simulation::campaign::{self, Failure};
+use aquifer_simulation::sweep;
 use aquifer_simulation::world::Tally;
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_sync::{Mutex, Rank, thread};
@@ -22,6 +23,9 @@ pub struct Arguments {
     /// Runs seeds one after the other for so long.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Strikes every call of every scenario in its turn, instead of random work; minutes.
+    #[arg(long, conflicts_with_all = ["seed", "seconds"])]
+    sweep: bool,
     /// Breaks a promise of the engine, to see it caught; one of the names in `aquifer_io::sabotage`.
     #[arg(long, value_parser = sabotage_named)]
     sabotage: Option<Sabotage>,
@@ -42,6 +46,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as u64;
     // Panics are caught and reported; their own words in between would say nothing more.
     std::panic::set_hook(Box::new(|_| {}));
+    if arguments.sweep {
+        return sweep_all(arguments.sabotage);
+    }
     let first = arguments.seed.unwrap_or(now);
     let seconds = match (arguments.seed, arguments.seconds) {
         (Some(_), None) => 0,
@@ -58,6 +65,42 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     println!("{}", shown.what);
     bail!("the engine is wrong; `cargo xtask sim --seed {}` shows it again", failure.seed)
+}
+
+/// Every scenario with every kind of trouble at every call, on all processors.
+fn sweep_all(sabotage: Option<Sabotage>) -> Result<()> {
+    let scenarios = sweep::scenarios();
+    let works: Vec<_> =
+        scenarios.iter().flat_map(|scenario| sweep::TROUBLES.map(|trouble| (scenario, trouble))).collect();
+    let next = AtomicU64::new(0);
+    let failures = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                broken(sabotage, || {
+                    // Relaxed: each stands for itself.
+                    while let Some((scenario, trouble)) =
+                        works.get(next.fetch_add(1, Ordering::Relaxed) as usize)
+                    {
+                        match scenario.sweep(*trouble, 1) {
+                            Ok(tally) => println!("{}, {trouble:?}: {tally}", scenario.name),
+                            Err((nth, failure)) => {
+                                failures.fetch_add(1, Ordering::Relaxed);
+                                println!(
+                                    "{}, {trouble:?} at call {nth}: {failure}\n{}",
+                                    scenario.name, failure.trace
+                                );
+                            }
+                        }
+                    }
+                });
+            });
+        }
+    });
+    match failures.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        failures => bail!("the engine is wrong in {failures} of {} sweeps", works.len()),
+    }
 }
 
 fn broken<R>(sabotage: Option<Sabotage>, work: impl FnOnce() -> R) -> R {

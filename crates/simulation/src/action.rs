@@ -66,6 +66,17 @@ impl Trouble {
     }
 }
 
+/// An opening that meets trouble, and after which power is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// What goes wrong.
+    pub trouble: Trouble,
+    /// At which call.
+    pub nth: u16,
+    /// What survives.
+    pub seed: u64,
+}
+
 /// How a life ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -188,8 +199,8 @@ pub enum Action {
         end: End,
         /// What survives.
         seed: u64,
-        /// Losses of power during recovery: at which call, and what survives.
-        again: Vec<(u16, u64)>,
+        /// Openings that meet trouble, one after the other, before one that does not.
+        again: Vec<Again>,
     },
 }
 
@@ -262,7 +273,8 @@ fn life(random: &mut Random, taste: Taste, actions: &mut Vec<Action>) {
     }
     let mut again = Vec::new();
     while random.chance(25) {
-        again.push((1 + random.below(40) as u16, random.draw()));
+        let nth = 1 + random.below(40) as u16;
+        again.push(Again { trouble: Trouble::PowerLoss, nth, seed: random.draw() });
     }
     let end = match random.below(10) {
         0 => End::Close,

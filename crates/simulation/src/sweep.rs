@@ -4,7 +4,7 @@
 //! clean. Each time the life ends in a loss of power, damaged in several ways, with and without further losses of power during
 //! the recovery that follows.
 
-use crate::action::{Action, Change, End, Trouble, Wait};
+use crate::action::{Action, Again, Change, End, Trouble, Wait};
 use crate::campaign::{self, Failure};
 use crate::world::Tally;
 use aquifer::Durability;
@@ -138,14 +138,28 @@ impl Scenario {
             let mut struck = false;
             for end in 0..ENDS {
                 let seed = u64::from(nth) * ENDS + end;
-                let again =
-                    if end == 0 { vec![] } else { vec![(nth % 37 + 1, seed), (end as u16 * 11, seed + 1)] };
+                let power = |nth, seed| Again { trouble: Trouble::PowerLoss, nth, seed };
+                let twice = if end == 0 {
+                    vec![]
+                } else {
+                    vec![power(nth % 37 + 1, seed), power(end as u16 * 11, seed + 1)]
+                };
                 let mut actions = self.before.clone();
-                actions.push(Action::Inject { trouble, nth });
-                actions.extend(self.swept.iter().cloned());
-                actions.push(Action::End { end: End::Power, seed, again });
+                let mut last = Vec::new();
+                if let Some(Action::End { end, seed: kept, .. }) = self.swept.first() {
+                    // The opening itself is swept.
+                    let mut again = vec![Again { trouble, nth, seed }];
+                    again.extend(twice);
+                    actions.push(Action::End { end: *end, seed: *kept, again });
+                    actions.extend(self.swept[1..].iter().cloned());
+                } else {
+                    actions.push(Action::Inject { trouble, nth });
+                    actions.extend(self.swept.iter().cloned());
+                    last = twice;
+                }
+                actions.push(Action::End { end: End::Power, seed, again: last });
                 let tally = campaign::run(seed, &actions).map_err(|failure| (nth, failure))?;
-                struck |= tally.faults > 0;
+                struck |= end == 0 && tally.faults > 0; // no other faults are there then
                 total.add(tally);
             }
             if !struck {

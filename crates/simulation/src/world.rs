@@ -144,6 +144,7 @@ impl World {
             Trouble::FlippedRead => Fault::flipped_read(),
         };
         self.silent |= trouble.is_silent();
+        self.tight |= trouble == Trouble::Full;
         self.may_go_dark |= trouble == Trouble::PowerLoss;
         self.disk.inject(fault.nth(nth));
     }

@@ -1,13 +1,13 @@
 //! The end of a life, and the beginning of the next (WO4).
 
 use super::{Judged, World};
-use crate::action::End;
+use crate::action::{Again, End};
 use crate::model::Found;
 use aquifer::Database;
 use aquifer_sim::Fault;
 
 impl World {
-    pub(super) fn end(&mut self, end: End, seed: u64, again: &[(u16, u64)]) -> Judged {
+    pub(super) fn end(&mut self, end: End, seed: u64, again: &[Again]) -> Judged {
         let db = self.db.take();
         self.tickets.iter_mut().for_each(Vec::clear);
         let mut killed = end == End::Kill;
@@ -30,15 +30,18 @@ impl World {
         drop(db);
         disk.set_free(None);
         self.tally.crashes += 1;
-        self.may_go_dark = true; // in what follows
-        for &(nth, seed) in again {
-            disk.inject(Fault::power_loss().nth(u64::from(nth)));
+        for &Again { trouble, nth, seed } in again {
             self.disk = disk;
-            if let Some(db) = self.open()? {
-                self.judge(&db, killed)?;
-                self.disk.inject(Fault::power_loss());
+            (self.may_go_dark, self.tight, self.uncertain, self.poisoned) = (false, false, false, false);
+            self.inject(trouble, u64::from(nth));
+            let db = self.open()?;
+            if let Some(db) = &db {
+                self.judge(db, killed)?;
             }
             killed = false;
+            self.tally.faults += self.disk.strikes();
+            self.disk.inject(Fault::power_loss()); // what it does on its way out is of no interest
+            drop(db);
             disk = self.disk.after_power_loss(seed);
             self.tally.crashes += 1;
         }
