@@ -4,29 +4,10 @@ use crate::scenario::*;
 use aquifer_codec::checksum::crc32c;
 use aquifer_sim::{Random, SimDisk};
 use aquifer_wal::{Error, Log, Lsn, Replay};
-use std::collections::BTreeMap;
-
-type Files = BTreeMap<String, Vec<u8>>;
 
 /// A log of several segments; every second record is waited for.
 fn written(count: u64, close: bool) -> (Files, Records) {
-    let disk = SimDisk::new();
-    let log = small_log(&disk);
-    let mut records = Vec::new();
-    for index in 0..count {
-        let bytes = record(index);
-        let lsn = append(&log, &bytes).unwrap();
-        records.push((lsn, bytes));
-        if index % 2 == 0 {
-            log.wait_durable(lsn).unwrap();
-        }
-    }
-    if close {
-        log.close().unwrap();
-    } else {
-        log.wait_durable(log.reserved()).unwrap();
-    }
-    (disk.contents(), records)
+    written_log(count, 2, close)
 }
 
 fn outcome(files: &Files, from: Lsn) -> Result<Records, Error> {

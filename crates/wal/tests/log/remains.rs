@@ -3,29 +3,10 @@
 use crate::scenario::*;
 use aquifer_sim::SimDisk;
 use aquifer_wal::{LogEnd, Lsn, Remains};
-use std::collections::BTreeMap;
-
-type Files = BTreeMap<String, Vec<u8>>;
 
 /// A log of several segments.
 fn written(close: bool) -> (Files, Records) {
-    let disk = SimDisk::new();
-    let log = small_log(&disk);
-    let mut records = Vec::new();
-    for index in 0..600 {
-        let bytes = record(index);
-        let lsn = append(&log, &bytes).unwrap();
-        records.push((lsn, bytes));
-        if index % 7 == 0 {
-            log.wait_durable(lsn).unwrap();
-        }
-    }
-    if close {
-        log.close().unwrap();
-    } else {
-        log.wait_durable(log.reserved()).unwrap();
-    }
-    (disk.contents(), records)
+    written_log(600, 7, close)
 }
 
 fn read(files: &Files, from: Option<Lsn>) -> (Records, LogEnd) {

@@ -3,10 +3,14 @@
 use aquifer_sim::{Random, SimDisk};
 use aquifer_sync::Arc;
 use aquifer_wal::{Log, LogOptions, Lsn, Replay, Result, Tail};
+use std::collections::BTreeMap;
 
 pub const DATABASE_ID: [u8; 16] = *b"the-database-id!";
 /// Records with their end LSNs.
 pub type Records = Vec<(Lsn, Vec<u8>)>;
+
+/// A disk's files, by name.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 pub const DIRECTORY: &str = "log";
 
@@ -50,6 +54,27 @@ pub fn append(log: &Log, bytes: &[u8]) -> Result<Lsn> {
         }
         log.wait_for_room(bytes.len())?;
     }
+}
+
+/// A log of so many records, closed or durable; one of each `waits` is waited for.
+pub fn written_log(count: u64, waits: u64, close: bool) -> (Files, Records) {
+    let disk = SimDisk::new();
+    let log = small_log(&disk);
+    let mut records = Vec::new();
+    for index in 0..count {
+        let bytes = record(index);
+        let lsn = append(&log, &bytes).unwrap();
+        records.push((lsn, bytes));
+        if index % waits == 0 {
+            log.wait_durable(lsn).unwrap();
+        }
+    }
+    if close {
+        log.close().unwrap();
+    } else {
+        log.wait_durable(log.reserved()).unwrap();
+    }
+    (disk.contents(), records)
 }
 
 /// All records from `from` on, with their LSNs.
