@@ -10,10 +10,11 @@
 //! - **CA3** The process's memory stays below [`MEMORY_BYTES_MAX`] at its peak: nothing that was read decides how much
 //!   is allocated.
 
-use crate::mutate::{self, Random};
+use crate::mutate;
 use crate::targets::Target;
 use anyhow::{Context, Result};
 use aquifer_codec::checksum::crc32c;
+use aquifer_sim::Random;
 use aquifer_sync::{Arc, Condvar, Mutex, Rank, thread};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

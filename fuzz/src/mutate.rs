@@ -1,34 +1,7 @@
 //! Structured random changes of an input: bits, bytes, numbers that are edges of something, pieces that move, and pieces
 //! of another input.
 
-/// Deterministic random numbers (SplitMix64; Steele et al., "Fast splittable pseudorandom number generators", 2014).
-#[derive(Debug, Clone)]
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`.
-    ///
-    /// # Panics
-    ///
-    /// If `bound` is 0.
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.draw() % bound as u64) as usize
-    }
-
-    /// True in so many of a hundred cases.
-    pub fn chance(&mut self, percent: u64) -> bool {
-        self.draw() % 100 < percent
-    }
-}
+use aquifer_sim::Random;
 
 /// Numbers at which readers of numbers err.
 const EDGES: [u64; 16] = [
@@ -50,15 +23,20 @@ const EDGES: [u64; 16] = [
     u64::MAX,
 ];
 
+/// An index or a length below `bound`, which is not 0.
+fn below(random: &mut Random, bound: usize) -> usize {
+    random.below(bound as u64) as usize
+}
+
 /// An input of at most `len_max` bytes: one of `corpus`, changed; sometimes nothing but random bytes.
 pub fn input(random: &mut Random, corpus: &[Vec<u8>], len_max: usize) -> Vec<u8> {
     if corpus.is_empty() || random.chance(3) {
-        let len = random.below(len_max.min(300) + 1);
+        let len = below(random, len_max.min(300) + 1);
         return (0..len).map(|_| random.draw() as u8).collect();
     }
-    let mut bytes = corpus[random.below(corpus.len())].clone();
-    let most = [1, 2, 4, 12][random.below(4)];
-    let changes = 1 + random.below(most);
+    let mut bytes = corpus[below(random, corpus.len())].clone();
+    let most = [1, 2, 4, 12][below(random, 4)];
+    let changes = 1 + below(random, most);
     for _ in 0..changes {
         change(random, &mut bytes, corpus);
     }
@@ -71,27 +49,27 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
         bytes.push(random.draw() as u8);
         return;
     }
-    let at = random.below(bytes.len());
-    let most = [4, 16, 64, 512][random.below(4)].min(bytes.len() - at);
-    let len = 1 + random.below(most);
-    match random.below(10) {
-        0 | 1 => bytes[at] ^= 1 << random.below(8),
+    let at = below(random, bytes.len());
+    let most = [4, 16, 64, 512][below(random, 4)].min(bytes.len() - at);
+    let len = 1 + below(random, most);
+    match below(random, 10) {
+        0 | 1 => bytes[at] ^= 1 << below(random, 8),
         2 => bytes[at] = random.draw() as u8,
         3 | 4 => number(random, &mut bytes[at..]),
         5 => drop(bytes.drain(at..at + len)),
         6 => {
             let piece = bytes[at..at + len].to_vec();
-            let to = random.below(bytes.len());
+            let to = below(random, bytes.len());
             drop(bytes.splice(to..to, piece));
         }
         7 => {
             let piece = bytes[at..at + len].to_vec();
-            let to = random.below(bytes.len() - len + 1);
+            let to = below(random, bytes.len() - len + 1);
             bytes[to..to + len].copy_from_slice(&piece);
         }
         8 => {
-            let other = &corpus[random.below(corpus.len())];
-            let from = random.below(other.len() + 1);
+            let other = &corpus[below(random, corpus.len())];
+            let from = below(random, other.len() + 1);
             let piece = other[from..(from + len).min(other.len())].to_vec();
             let to = if random.chance(50) { at } else { (at + piece.len()).min(bytes.len()) };
             drop(bytes.splice(at..to, piece));
@@ -105,14 +83,14 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
 
 /// Makes a number of one to eight bytes an edge, or one a little off.
 fn number(random: &mut Random, place: &mut [u8]) {
-    let width = (1 << random.below(4)).min(place.len());
+    let width = (1 << below(random, 4)).min(place.len());
     let mut old = [0; 8];
     old[..width].copy_from_slice(&place[..width]);
     let old = u64::from_le_bytes(old);
-    let new = match random.below(3) {
-        0 => old.wrapping_add(1 + random.below(16) as u64),
-        1 => old.wrapping_sub(1 + random.below(16) as u64),
-        _ => EDGES[random.below(EDGES.len())],
+    let new = match below(random, 3) {
+        0 => old.wrapping_add(1 + below(random, 16) as u64),
+        1 => old.wrapping_sub(1 + below(random, 16) as u64),
+        _ => EDGES[below(random, EDGES.len())],
     };
     let mut bytes = new.to_le_bytes();
     if random.chance(20) {
