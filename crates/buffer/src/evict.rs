@@ -115,8 +115,7 @@ impl Pager {
     pub(crate) fn surrender_frames(&self, bytes: usize, to: &Account) -> Result<()> {
         let page_bytes = self.frames.page_bytes();
         let wanted = bytes.div_ceil(page_bytes);
-        let live = self.frames.committed() as usize - self.frames.surrendered();
-        if live < wanted + FRAMES_MIN {
+        if (self.live_frames() as usize) < wanted + FRAMES_MIN {
             return Err(self.exhausted(bytes));
         }
         let mut taken = Vec::with_capacity(wanted);

@@ -281,6 +281,16 @@ impl Pager {
         space
     }
 
+    /// Does every page have its frame? Then nothing needs to be loaded ahead. A guess; O(1), and two short locks.
+    pub fn all_pages_in_memory(&self) -> bool {
+        self.ids.lock().in_use() <= self.live_frames().saturating_sub(self.frames.free_frames()) as usize
+    }
+
+    /// Frames that have their memory.
+    pub(crate) fn live_frames(&self) -> u32 {
+        self.frames.committed() - self.frames.surrendered() as u32
+    }
+
     /// Whether frames can still be had from the budget, without evicting.
     pub(crate) fn may_grow_frames(&self) -> bool {
         self.budget.bytes().saturating_sub(self.budget.used()) >= self.frames.step_bytes()
@@ -310,7 +320,7 @@ impl Pager {
         let pages = self.ids.lock().in_use() as u64;
         let epoch_records = self.epochs.records() as u64;
         PagerStats {
-            frames: u64::from(self.frames.committed()) - self.frames.surrendered() as u64,
+            frames: u64::from(self.live_frames()),
             frames_free: u64::from(self.frames.free_frames()),
             pages,
             epoch_records,

@@ -101,7 +101,7 @@ impl Batch<'_> {
     /// Brings what will be changed into memory, a table at a time, many keys at a time.
     fn load_leaves(&self) -> Result<()> {
         let pager = &self.engine.pager;
-        if !self.engine.on_disk || self.engine.all_pages_in_memory() {
+        if !self.engine.on_disk || pager.all_pages_in_memory() {
             return Ok(());
         }
         let mut keys: Vec<&[u8]> = Vec::with_capacity(self.order.len().min(LOAD_KEYS_MAX));

@@ -74,12 +74,6 @@ impl Engine {
         Arc::ptr_eq(&self.pager, &table.pager)
     }
 
-    /// Does every page have its frame? Then nothing needs to be loaded ahead.
-    pub(crate) fn all_pages_in_memory(&self) -> bool {
-        let stats = self.pager.stats();
-        stats.pages <= stats.frames - stats.frames_free
-    }
-
     /// Waits until a commit is as durable as it should be. Commits to unlogged tables never wait here.
     pub(crate) fn wait_for(&self, commit: Commit, durability: Durability) -> Result<()> {
         let Commit::Logged(lsn) = commit else {

@@ -155,7 +155,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let keys: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &encoded[start..end]).collect();
         // Where nothing can miss, looking for what misses would only cost a second descent.
-        let load = keys.len() > 1 && !self.engine().all_pages_in_memory();
+        let load = keys.len() > 1 && !core.pager.all_pages_in_memory();
         let mut values = Vec::with_capacity(keys.len());
         scratch::with(&scratch::READ, |value| {
             for chunk in keys.chunks(KEYS_AT_ONCE) {
