@@ -283,7 +283,8 @@ impl Pager {
 
     /// Does every page have its frame? Then nothing needs to be loaded ahead. A guess; O(1), and two short locks.
     pub fn all_pages_in_memory(&self) -> bool {
-        self.ids.lock().in_use() <= self.live_frames().saturating_sub(self.frames.free_frames()) as usize
+        let pages = self.ids.lock().in_use();
+        pages <= self.live_frames().saturating_sub(self.frames.free_frames()) as usize
     }
 
     /// Frames that have their memory.
