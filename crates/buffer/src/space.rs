@@ -179,6 +179,11 @@ impl Space {
         Ok(tail)
     }
 
+    /// A bit for every slot, set when it is in use.
+    pub(crate) fn used_bits(&self) -> Vec<u64> {
+        self.used.clone()
+    }
+
     /// Length of the file in slots.
     pub(crate) fn slots(&self) -> u32 {
         self.slots
