@@ -9,35 +9,93 @@
 
 use crate::format::{
     BATCH_FILE_BYTES_MAX, BATCH_HEADER_BYTES, BatchHeader, BatchPlace, FirstBlock, SegmentHeader,
-    segment_name,
+    segment_name, segment_number,
 };
 use crate::{Error, Result};
 use aquifer_io::{BLOCK_BYTES, Buffer, Disk, File, OpenMode, Operation, Request};
 use aquifer_sync::Arc;
+use std::io::ErrorKind;
 use std::ops::Range;
 
 /// How much is read at once, where no single batch needs more.
 const WINDOW_BYTES: u64 = 256 << 10;
 
+/// A directory of segment files.
+#[derive(Debug, Clone)]
+pub struct LogPlace {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The directory on it.
+    pub directory: String,
+}
+
+impl LogPlace {
+    fn path(&self, number: u64) -> String {
+        format!("{}/{}", self.directory, segment_name(number))
+    }
+}
+
 /// Where the log lies and whose it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) directory: String,
+    /// At least one. A file that is in several is taken from the first.
+    pub(crate) places: Vec<LogPlace>,
+    /// Numbers of the files that are looked at.
+    pub(crate) range: Range<u64>,
     pub(crate) database_id: [u8; 16],
     pub(crate) incarnation: u64,
 }
 
 impl Source {
-    /// The path of a segment file.
+    /// A log in one directory.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        directory: &str,
+        database_id: [u8; 16],
+        incarnation: u64,
+    ) -> Source {
+        let places = vec![LogPlace { disk, directory: directory.to_owned() }];
+        Source { places, range: 0..u64::MAX, database_id, incarnation }
+    }
+
+    /// The directory, for messages.
+    pub(crate) fn directory(&self) -> String {
+        let directories: Vec<&str> = self.places.iter().map(|place| &*place.directory).collect();
+        directories.join(", ")
+    }
+
+    /// The path of a segment file, for messages about one that is missing.
     pub(crate) fn path(&self, number: u64) -> String {
-        format!("{}/{}", self.directory, segment_name(number))
+        self.places[0].path(number)
+    }
+
+    /// Numbers of the segment files, ascending.
+    pub(crate) fn numbers(&self) -> Result<Vec<u64>> {
+        let mut numbers: Vec<u64> = Vec::new();
+        for place in &self.places {
+            match place.disk.list(&place.directory) {
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                names => numbers.extend(names?.iter().filter_map(|name| segment_number(name))),
+            }
+        }
+        numbers.retain(|number| self.range.contains(number));
+        numbers.sort_unstable();
+        numbers.dedup();
+        Ok(numbers)
     }
 
     /// Opens a segment file.
     pub(crate) fn open(&self, number: u64) -> Result<SegmentReader> {
-        let path = self.path(number);
-        let file = self.disk.open(&path, OpenMode::Existing)?;
+        let open = |place: &LogPlace| place.disk.open(&place.path(number), OpenMode::Existing);
+        let mut opened = open(&self.places[0]);
+        let mut path = self.places[0].path(number);
+        for place in &self.places[1..] {
+            if opened.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
+                opened = open(place);
+                path = place.path(number);
+            }
+        }
+        let file = opened?;
         let len = file.len()? / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
         Ok(SegmentReader {
             database_id: self.database_id,
@@ -156,6 +214,6 @@ impl SegmentReader {
     }
 }
 
-fn hex(id: &[u8]) -> String {
+pub(crate) fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
