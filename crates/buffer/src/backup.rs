@@ -211,7 +211,7 @@ impl KeptCheckpoint {
                 copy.add(page, at)?;
             }
             done = CopyProgress { pages: done.pages + 1, copied: copy.copied, ..done };
-            if done.pages % 1024 == 0 {
+            if done.pages.is_multiple_of(1024) {
                 progress(done);
             }
             Ok(())
@@ -328,7 +328,7 @@ impl BackupImage {
         let mut claimed = Space::new(self.file.reserved_slots(), self.file.slots()?);
         read_map(&self.file, self.superblock.map, Some(&mut claimed), &mut |page, at| {
             copy.add(page, at)?;
-            if copy.copied % 1024 == 0 {
+            if copy.copied.is_multiple_of(1024) {
                 progress(CopyProgress { pages: copy.copied, copied: copy.copied, pages_max });
             }
             Ok(())

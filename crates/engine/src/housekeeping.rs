@@ -212,7 +212,12 @@ impl Engine {
             return Ok(true);
         }
         let evicted = self.pager.evict_ahead()?;
-        Ok(self.free_dropped()? || evicted)
+        Ok(self.free_dropped()? || evicted || self.archive_segment()?)
+    }
+
+    /// Copies a log segment to the archive. Whether there was one.
+    fn archive_segment(&self) -> Result<bool> {
+        Ok(self.log.poisoned().is_none() && self.log.archive_one()?)
     }
 
     /// Frees some pages of dropped tables. Whether there were any.

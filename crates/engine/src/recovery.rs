@@ -25,7 +25,7 @@ use aquifer_buffer::{Pager, Superblock};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
-use aquifer_wal::{Lsn, Replay, Tail};
+use aquifer_wal::{History, Lsn, Records, Replay, Tail};
 
 /// The directory of log segments.
 pub(crate) const LOG_DIRECTORY: &str = "log";
@@ -47,7 +47,7 @@ pub(crate) fn replay(
     report: &mut RecoveryReport,
 ) -> Result<Tail> {
     let from = Lsn(superblock.flip_lsn);
-    let log =
+    let mut log =
         Replay::open(Arc::clone(disk), LOG_DIRECTORY, superblock.database_id, superblock.incarnation, from)?;
     let tail = log.tail().clone();
     // Incarnation 0 is a database that was made and never opened: it has no log yet.
@@ -62,8 +62,23 @@ pub(crate) fn replay(
     report.tail_cut_bytes = tail.cut_bytes;
     let mut replayer =
         Replayer { pager, catalog, generation: superblock.generation, report, value: Vec::new() };
-    replayer.run(log)?;
+    replayer.run(&mut log)?;
     Ok(tail)
+}
+
+/// Applies the log from a backup's position on. Checkpoints that it tells of are those of the database that the backup was
+/// made of, and no matter here.
+///
+/// # Errors
+///
+/// As [`replay`]; what is missing of the log.
+pub(crate) fn bring_forward(
+    pager: &Pager,
+    history: &mut History,
+    catalog: &mut Catalog,
+    report: &mut RecoveryReport,
+) -> Result<()> {
+    Replayer { pager, catalog, generation: u64::MAX, report, value: Vec::new() }.run(history)
 }
 
 struct Replayer<'r> {
@@ -89,7 +104,7 @@ impl Group {
 }
 
 impl Replayer<'_> {
-    fn run(&mut self, mut log: Replay) -> Result<()> {
+    fn run(&mut self, log: &mut impl Records) -> Result<()> {
         let mut group = Group::default();
         loop {
             let next = log.next()?;

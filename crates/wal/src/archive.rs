@@ -40,7 +40,7 @@ impl Archive {
 
     /// Where a database's segments lie in an archive folder.
     pub fn place(disk: Arc<dyn Disk>, database_id: [u8; 16]) -> LogPlace {
-        LogPlace { disk, directory: hex(&database_id) }
+        LogPlace { disk, directory: hex(&database_id), name: format!("the archive of {}", hex(&database_id)) }
     }
 
     /// Copies a segment of `bytes` bytes, to which nothing is written any more. A copy that is there is replaced.
@@ -50,7 +50,7 @@ impl Archive {
             FirstBlock::Header(header) if header.number == number => {}
             _ => return Ok(()), // AR2
         }
-        let LogPlace { disk, directory } = &self.place;
+        let LogPlace { disk, directory, .. } = &self.place;
         let new = format!("{directory}/{NAME_OF_NEW}");
         match disk.remove(&new) {
             Err(error) if error.kind != ErrorKind::NotFound => return Err(error),

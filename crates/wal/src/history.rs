@@ -93,7 +93,7 @@ impl History {
         ours.retain(|header| header.database_id == database_id);
         if ours.is_empty() && !source.places.is_empty() {
             let what = "there is no segment of this database".to_owned();
-            return Err(Error::Incomplete { place: source.directory(), what });
+            return Err(Error::Incomplete { place: source.name(), what });
         }
         let mut pieces: VecDeque<Piece> = VecDeque::new();
         let mut earlier = 0; // number of the last segment of earlier incarnations
@@ -181,7 +181,7 @@ impl History {
              begin with a later backup",
             self.position
         );
-        Error::Incomplete { place: self.source.directory(), what }
+        Error::Incomplete { place: self.source.name(), what }
     }
 
     fn is_beyond(&self, end: u64, time_us: u64) -> bool {
@@ -197,7 +197,7 @@ impl History {
         match self.until {
             Until::Lsn(lsn) if lsn.0 < self.position || self.position < lsn.0 && self.pieces_are_read() => {
                 let what = format!("position {} was asked for, but it was read to {}", lsn.0, self.position);
-                Err(Error::Incomplete { place: self.source.directory(), what })
+                Err(Error::Incomplete { place: self.source.name(), what })
             }
             _ => Ok(()),
         }

@@ -25,13 +25,18 @@ const WINDOW_BYTES: u64 = 256 << 10;
 pub struct LogPlace {
     /// The disk.
     pub disk: Arc<dyn Disk>,
-    /// The directory on it.
+    /// The directory on it; empty for its root.
     pub directory: String,
+    /// What messages call it.
+    pub name: String,
 }
 
 impl LogPlace {
     fn path(&self, number: u64) -> String {
-        format!("{}/{}", self.directory, segment_name(number))
+        match &*self.directory {
+            "" => segment_name(number),
+            directory => format!("{directory}/{}", segment_name(number)),
+        }
     }
 }
 
@@ -54,14 +59,15 @@ impl Source {
         database_id: [u8; 16],
         incarnation: u64,
     ) -> Source {
-        let places = vec![LogPlace { disk, directory: directory.to_owned() }];
+        let places = vec![LogPlace { disk, directory: directory.to_owned(), name: directory.to_owned() }];
         Source { places, range: 0..u64::MAX, database_id, incarnation }
     }
 
-    /// The directory, for messages.
-    pub(crate) fn directory(&self) -> String {
-        let directories: Vec<&str> = self.places.iter().map(|place| &*place.directory).collect();
-        directories.join(", ")
+    /// Where it lies, for messages.
+    pub(crate) fn name(&self) -> String {
+        let mut names: Vec<&str> = self.places.iter().map(|place| &*place.name).collect();
+        names.dedup();
+        names.join(", ")
     }
 
     /// The path of a segment file, for messages about one that is missing.

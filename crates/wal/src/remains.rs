@@ -123,7 +123,7 @@ impl Remains {
                 source.path(segment.number),
                 segment.first_lsn
             ),
-            None => format!("no segment of incarnation {} is in {}/", source.incarnation, source.directory()),
+            None => format!("no segment of incarnation {} is in {}/", source.incarnation, source.name()),
         };
         let lsn = from.unwrap_or(Lsn(0));
         let cut_bytes = begun.iter().map(|segment| bytes_in_batches(&source, segment)).sum();

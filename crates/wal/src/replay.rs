@@ -194,7 +194,7 @@ impl Replay {
     fn changed(&self) -> Error {
         let (file, offset) = match &self.reader {
             Some(open) => (open.reader.path.clone(), open.next),
-            None => (self.source.directory(), 0),
+            None => (self.source.name(), 0),
         };
         let what = "it was valid when the log was analysed, and is not any more".to_owned();
         Error::Corrupt { file, offset, lsn: Lsn(self.position), what }

@@ -11,7 +11,7 @@ fn sample(generation: u64) -> Superblock {
         generation,
         page_bytes: 4096,
         flip_lsn: 0x1122_3344_5566_7788,
-        is_backup: generation % 3 == 0,
+        is_backup: generation.is_multiple_of(3),
         map: MapRoot { root: Location { slot: 40, checksum: 0xdead_beef }, height: 2, pages: 700 },
     }
 }

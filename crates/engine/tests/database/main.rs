@@ -10,12 +10,14 @@
 //! | `faults` | failing and full disks |
 //! | `damage`, `rot` | files that are not what was written: cases, and every byte |
 //! | `dumps` | dump and restore |
+//! | `backups` | hot backup, archived log, the way back |
 //! | `salvage` | what comes back of a damaged database |
 //! | `log_reader` | looking at a log |
 //! | `log_volume` | how much is logged |
 //! | `model` | the means, with the simulated disk of `aquifer-sim` |
 
 mod api;
+mod backups;
 mod batches;
 mod crash;
 mod damage;

@@ -96,8 +96,11 @@ fn a_missing_or_damaged_segment_is_told_with_the_place_up_to_which_one_can_go() 
             assert!(found.unwrap() == records[..whole]);
         }
         // What the archive has lost, the log may still have.
-        let live =
-            LogPlace { disk: SimDisk::with_contents(&contents).disk(), directory: place(&archive).directory };
+        let live = LogPlace {
+            disk: SimDisk::with_contents(&contents).disk(),
+            directory: place(&archive).directory,
+            name: "the rest".into(),
+        };
         if !damage {
             assert!(history(vec![place(&archive), live], Lsn(0), Until::End).unwrap() == records);
         }
@@ -159,7 +162,7 @@ fn a_copy_that_power_loss_cut_is_made_again() {
         }
         log.close().unwrap();
         let archive = archive.after_worst_power_loss();
-        let live = LogPlace { disk: disk.disk(), directory: DIRECTORY.to_owned() };
+        let live = LogPlace { disk: disk.disk(), directory: DIRECTORY.to_owned(), name: "the log".into() };
         let found = history(vec![place(&archive), live], Lsn(0), Until::End).unwrap();
         assert!(found == records, "AR1: {} of {} after {calls}", found.len(), records.len());
     }

@@ -75,7 +75,7 @@ impl Client {
     /// The archive and what is still in the log are all that was ever appended and not taken back, in order; or the first part of
     /// it, if that is asked for.
     fn check_history(&self, disk: &SimDisk, random: &mut Random) {
-        let live = LogPlace { disk: disk.disk(), directory: DIRECTORY.to_owned() };
+        let live = LogPlace { disk: disk.disk(), directory: DIRECTORY.to_owned(), name: "the log".into() };
         let places = vec![Archive::place(self.archive.disk(), DATABASE_ID), live];
         let (until, expected) = match self.records.len() {
             0 => return,
