@@ -32,6 +32,8 @@ use std::io::ErrorKind;
 
 /// Moved pages that are put into the map at a time.
 const RECORDS_MAX: usize = 4096;
+/// Pages between two calls of `progress`.
+const PROGRESS_EVERY: u64 = 32;
 /// Pages copied at a time, in bytes.
 const BATCH_BYTES: usize = 128 << 10;
 
@@ -183,7 +185,7 @@ impl Target {
 
 impl KeptCheckpoint {
     /// Makes a backup of the checkpoint on `disk`, or brings the one that is there up to it. The caller has locked the disk.
-    /// `progress` is called now and then. O(page ids), and O(pages that moved) in reading and writing.
+    /// `progress` is called before the first and for every few pages. O(page ids), and O(pages that moved) in reading and writing.
     ///
     /// # Errors
     ///
@@ -203,6 +205,7 @@ impl KeptCheckpoint {
         let mut copy = Copy::new(self.file(), &target.file, &target.space, before);
         let mut next = 1;
         let mut done = CopyProgress { pages_max: u64::from(source.map.pages), ..CopyProgress::default() };
+        progress(done);
         read_map(self.file(), source.map, None, &mut |page, at| {
             forget(&mut target.origins, &mut copy, next..page.0)?;
             next = page.0 + 1;
@@ -211,7 +214,7 @@ impl KeptCheckpoint {
                 copy.add(page, at)?;
             }
             done = CopyProgress { pages: done.pages + 1, copied: copy.copied, ..done };
-            if done.pages.is_multiple_of(1024) {
+            if done.pages.is_multiple_of(PROGRESS_EVERY) {
                 progress(done);
             }
             Ok(())
@@ -328,7 +331,7 @@ impl BackupImage {
         let mut claimed = Space::new(self.file.reserved_slots(), self.file.slots()?);
         read_map(&self.file, self.superblock.map, Some(&mut claimed), &mut |page, at| {
             copy.add(page, at)?;
-            if copy.copied.is_multiple_of(1024) {
+            if copy.copied.is_multiple_of(PROGRESS_EVERY) {
                 progress(CopyProgress { pages: copy.copied, copied: copy.copied, pages_max });
             }
             Ok(())

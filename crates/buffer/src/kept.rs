@@ -12,6 +12,7 @@
 use crate::file::DataFile;
 use crate::pager::Pager;
 use crate::{Result, Superblock};
+use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_pools::Reservation;
 use aquifer_sync::Arc;
 
@@ -123,6 +124,9 @@ impl Pager {
 
     /// Frees slots that only checkpoints before the newest refer to, unless one of those is kept (KC2).
     pub(crate) fn free_superseded(&self, slots: &[u32]) {
+        if sabotage::is(Sabotage::ForgetKept) {
+            return self.free_slots(slots);
+        }
         let free = self.kept.lock().sort(slots.iter().copied());
         self.free_slots(&free);
     }

@@ -163,6 +163,11 @@ pub enum Action {
         /// What the others do.
         others: Vec<Action>,
     },
+    /// A backup is made, and meanwhile others act.
+    Backup {
+        /// What they do.
+        others: Vec<Action>,
+    },
     /// A checkpoint is asked for.
     Checkpoint,
     /// Everything is made durable.
@@ -345,6 +350,9 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
         34..=35 => Action::Sync,
         36..=44 => Action::Step { times: 1 + random.below(4) as u8 },
         45 if may_nest => Action::Verify,
+        46 if may_nest => {
+            Action::Backup { others: (0..random.below(40)).map(|_| any(random, taste, false)).collect() }
+        }
         46..=55 => Action::Patch {
             table: table(random),
             key,

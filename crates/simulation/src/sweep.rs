@@ -57,7 +57,7 @@ fn with(mut actions: Vec<Action>, more: Vec<Action>) -> Vec<Action> {
     actions
 }
 
-/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, growth
+/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, backups, growth
 /// and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -117,6 +117,15 @@ pub fn scenarios() -> Vec<Scenario> {
                 Action::Drop { table: 0 },
                 Action::Checkpoint,
             ],
+        },
+        Scenario {
+            name: "backup",
+            before: with(large(), vec![Action::Backup { others: vec![] }]),
+            swept: vec![Action::Backup {
+                others: (0..20)
+                    .flat_map(|n| [put(0, n * 9..n * 9 + 9, 500, Durability::Eventual), Action::Checkpoint])
+                    .collect(),
+            }],
         },
         Scenario {
             name: "shrinking",

@@ -6,6 +6,7 @@ use super::*;
 fn stride(name: &str) -> u16 {
     match name {
         "eviction and growth" | "shrinking" => 199,
+        "backup" => 499,
         _ => 3,
     }
 }
@@ -57,6 +58,11 @@ fn segments() {
 #[test]
 fn tables() {
     sweep("tables");
+}
+
+#[test]
+fn backups() {
+    sweep("backup");
 }
 
 #[test]
