@@ -351,7 +351,9 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
         36..=44 => Action::Step { times: 1 + random.below(4) as u8 },
         45 if may_nest => Action::Verify,
         46 if may_nest => {
-            Action::Backup { others: (0..random.below(40)).map(|_| any(random, taste, false)).collect() }
+            // With as many checkpoints, so that what the kept one has is superseded and its slots would be used again.
+            let others = (0..random.below(80)).flat_map(|_| [any(random, taste, false), Action::Checkpoint]);
+            Action::Backup { others: others.collect() }
         }
         46..=55 => Action::Patch {
             table: table(random),

@@ -120,7 +120,10 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "backup",
-            before: with(large(), vec![Action::Backup { others: vec![] }]),
+            before: with(
+                with(large(), vec![Action::Backup { others: vec![] }]),
+                (0..12).map(|n| put(0, n * 50..n * 50 + 50, 700, Durability::Eventual)).collect(),
+            ),
             swept: vec![Action::Backup {
                 others: (0..20)
                     .flat_map(|n| [put(0, n * 9..n * 9 + 9, 500, Durability::Eventual), Action::Checkpoint])

@@ -7,7 +7,7 @@ use aquifer::{Backup, Database};
 use aquifer_sim::SimDisk;
 
 /// Others act so often whenever a backup tells its progress.
-const OTHERS_AT_ONCE: usize = 4;
+const OTHERS_AT_ONCE: usize = 80;
 
 impl World {
     /// WO6.
