@@ -57,6 +57,22 @@ fn with(mut actions: Vec<Action>, more: Vec<Action>) -> Vec<Action> {
     actions
 }
 
+/// A second backup, while others change and checkpoint what it copies.
+fn backup() -> Scenario {
+    Scenario {
+        name: "backup",
+        before: with(
+            with(large(), vec![Action::Backup { others: vec![] }]),
+            (0..12).map(|n| put(0, n * 50..n * 50 + 50, 700, Durability::Eventual)).collect(),
+        ),
+        swept: vec![Action::Backup {
+            others: (0..20)
+                .flat_map(|n| [put(0, n * 9..n * 9 + 9, 500, Durability::Eventual), Action::Checkpoint])
+                .collect(),
+        }],
+    }
+}
+
 /// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, backups, growth
 /// and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -118,18 +134,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 Action::Checkpoint,
             ],
         },
-        Scenario {
-            name: "backup",
-            before: with(
-                with(large(), vec![Action::Backup { others: vec![] }]),
-                (0..12).map(|n| put(0, n * 50..n * 50 + 50, 700, Durability::Eventual)).collect(),
-            ),
-            swept: vec![Action::Backup {
-                others: (0..20)
-                    .flat_map(|n| [put(0, n * 9..n * 9 + 9, 500, Durability::Eventual), Action::Checkpoint])
-                    .collect(),
-            }],
-        },
+        backup(),
         Scenario {
             name: "shrinking",
             before: with(large(), vec![Action::Checkpoint]),
