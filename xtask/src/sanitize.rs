@@ -42,8 +42,8 @@ pub const PACKAGES: [&str; 9] = [
 /// What the process returns if the compiler cannot do it; 1 is a report or a test that failed, 2 a wrong argument.
 pub const EXIT_UNSUPPORTED: u8 = 3;
 
-/// Reports that are known to be no error, each with the invariant that says so.
-const SUPPRESSIONS: &str = "xtask/sanitize/thread.suppressions";
+/// The folder of the lists of reports that are known to be harmless, each with the invariant that says so.
+const SUPPRESSIONS: &str = "xtask/sanitize";
 
 /// What to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,8 +199,7 @@ fn run_program(
     let log = reports.join(format!("{}-{}", program.package, program.name));
     let mut command = Command::new(&program.path);
     command.args(tests).current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder);
-    let (variable, options) = options(sanitizer, &log, &root.join(SUPPRESSIONS));
-    command.env(variable, options).stdout(Stdio::piped());
+    command.envs(options(sanitizer, &log, &root.join(SUPPRESSIONS))).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot run {}", program.path.display()))?;
     let mut outcome = Outcome::default();
     for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
@@ -224,18 +223,21 @@ fn run_program(
     Ok(outcome)
 }
 
-/// The variable that tells the sanitizer what to do, and its value: write to files, go on after a report.
-pub(crate) fn options(sanitizer: Sanitizer, log: &Path, suppressions: &Path) -> (&'static str, String) {
-    let log = log.display();
+/// The variables that tell the sanitizer what to do: write to files, go on after a report, and keep to itself what the lists
+/// in the folder `suppressions` name.
+pub(crate) fn options(sanitizer: Sanitizer, log: &Path, suppressions: &Path) -> Vec<(&'static str, String)> {
+    let (log, suppressions) = (log.display(), suppressions.display());
     match sanitizer {
-        Sanitizer::Address => ("ASAN_OPTIONS", format!("halt_on_error=0:detect_leaks=1:log_path=\"{log}\"")),
-        Sanitizer::Thread => (
+        Sanitizer::Address => vec![
+            ("ASAN_OPTIONS", format!("halt_on_error=0:detect_leaks=1:log_path=\"{log}\"")),
+            ("LSAN_OPTIONS", format!("suppressions=\"{suppressions}/leak.suppressions\"")),
+        ],
+        Sanitizer::Thread => vec![(
             "TSAN_OPTIONS",
             format!(
-                "halt_on_error=0:second_deadlock_stack=1:log_path=\"{log}\":suppressions=\"{}\"",
-                suppressions.display()
+                "halt_on_error=0:second_deadlock_stack=1:log_path=\"{log}\":suppressions=\"{suppressions}/thread.suppressions\""
             ),
-        ),
+        )],
     }
 }
 

@@ -39,7 +39,14 @@ impl Outcome {
 
     /// Takes a file of the sanitizer in.
     pub fn read_reports(&mut self, text: &str) {
+        let mut leaks = false;
         for line in text.lines() {
+            // A table of leaks that were suppressed: count, bytes, name.
+            let mut words = line.split_whitespace();
+            match words.next().map(str::parse::<u64>) {
+                Some(Ok(count)) if leaks => self.suppressed += count,
+                _ => leaks = line.trim_end().ends_with("count      bytes template"),
+            }
             // `==42==ERROR: AddressSanitizer: …` and `WARNING: ThreadSanitizer: …`; the line `SUMMARY:` says it again.
             let said = line.split_once("Sanitizer: ");
             match said {

@@ -120,10 +120,13 @@ fn found(sanitizer: Sanitizer, program: &Path, scratch: &Path) -> Result<Result<
             fs::remove_file(path)?;
         }
     }
-    let none = scratch.join("none");
-    fs::write(&none, "")?;
-    let (variable, value) = options(sanitizer, &log, &none);
-    let output = Command::new(program).env(variable, value).output().context("cannot run the probe")?;
+    for list in ["leak.suppressions", "thread.suppressions"] {
+        fs::write(scratch.join(list), "")?;
+    }
+    let output = Command::new(program)
+        .envs(options(sanitizer, &log, scratch))
+        .output()
+        .context("cannot run the probe")?;
     let mut report = String::new();
     for entry in fs::read_dir(scratch)? {
         let path = entry?.path();

@@ -60,6 +60,10 @@ fn what_is_suppressed_is_told_apart() {
     let outcome = of(&[OK], text, true);
     check(&outcome, 12, 0, 0);
     assert_eq!(outcome.suppressed, 3);
+    let text = "---------\nSuppressions used:\n  count      bytes template\n      4        160 a::b\n      2         16 c::d\n---------\n\n9 not";
+    let outcome = of(&[OK], text, true);
+    check(&outcome, 12, 0, 0);
+    assert_eq!(outcome.suppressed, 6);
 }
 
 #[test]
