@@ -244,7 +244,7 @@ pub(crate) fn options(sanitizer: Sanitizer, log: &Path, suppressions: &Path) -> 
         Sanitizer::Thread => vec![(
             "TSAN_OPTIONS",
             format!(
-                "halt_on_error=0:second_deadlock_stack=1:log_path=\"{log}\":suppressions=\"{suppressions}/thread.suppressions\""
+                "halt_on_error=0:second_deadlock_stack=1:print_suppressions=1:log_path=\"{log}\":suppressions=\"{suppressions}/thread.suppressions\""
             ),
         )],
     }
