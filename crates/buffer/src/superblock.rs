@@ -35,6 +35,8 @@ const MAGIC: &[u8; 8] = b"AQUIFER\0";
 const VERSION: u32 = 1;
 const CRC_AT: usize = BLOCK_BYTES - 4;
 const SECOND: u64 = 64 << 10;
+/// Incarnations, generations and log positions are at most this, so that the next one is a number too. FROZEN.
+const COUNT_MAX: u64 = 1 << 62;
 
 /// What the newest durable superblock says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,6 +127,14 @@ impl Superblock {
         }
         if u32_at(72) > 1 {
             return Err(Invalid::Damaged(format!("flags {:x} are not possible", u32_at(72))));
+        }
+        let Self { incarnation, generation, flip_lsn, .. } = superblock;
+        for (what, count) in
+            [("incarnation", incarnation), ("generation", generation), ("flip LSN", flip_lsn)]
+        {
+            if count > COUNT_MAX {
+                return Err(Invalid::Damaged(format!("{what} {count} is not possible")));
+            }
         }
         if superblock.map.height > 4 || (superblock.map.root.slot == 0) != (superblock.map.height == 0) {
             return Err(Invalid::Damaged(format!("map height {} is not possible", superblock.map.height)));

@@ -84,6 +84,25 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
+fn counts_that_have_no_next_are_impossible() {
+    for beyond in [COUNT_MAX + 1, u64::MAX] {
+        let wrong = [
+            Superblock { incarnation: beyond, ..sample(6) },
+            Superblock { flip_lsn: beyond, ..sample(6) },
+            sample(beyond),
+        ];
+        for superblock in wrong {
+            let block = superblock.encode();
+            assert!(
+                matches!(Superblock::decode(&block), Err(Invalid::Damaged(what)) if what.contains("not possible"))
+            );
+        }
+    }
+    let last = Superblock { incarnation: COUNT_MAX, flip_lsn: COUNT_MAX, ..sample(COUNT_MAX) };
+    assert_eq!(Superblock::decode(&last.encode()).unwrap(), last);
+}
+
+#[test]
 fn a_map_of_every_page_is_beyond_the_budget_and_no_overflow() {
     for pages in [u32::MAX, u32::MAX - 1, u32::MAX / 8 * 7] {
         let directory = tempfile::tempdir().unwrap();
