@@ -61,6 +61,7 @@ pub struct Pager {
     /// Buffers of the checkpoint under way.
     pub(crate) checkpoint: Mutex<Vec<Buffer>>,
     growing: Mutex<()>,
+    detachments: AtomicU64,
     pub(crate) waiters: LoadWaiters,
 
     pub(crate) stats: Counters,
@@ -161,6 +162,7 @@ impl Pager {
             eviction: Mutex::new(Rank::PageWrites, Vec::new()),
             checkpoint: Mutex::new(Rank::PageWrites, Vec::new()),
             growing: Mutex::new(Rank::PageWrites, ()),
+            detachments: AtomicU64::new(0),
             waiters: LoadWaiters::new(),
             stats: Counters::default(),
         };
@@ -214,6 +216,18 @@ impl Pager {
             self.surrender_frames(bytes, &self.table_account)?; // the table comes before cached pages
         }
         self.table.commit(pages)
+    }
+
+    /// How often pages were detached from what named them without being changed. Whoever goes on to a page that it remembers,
+    /// from another that it read, looks whether this has risen meanwhile: then neither needs to be what it was.
+    #[inline]
+    pub fn detachments(&self) -> u64 {
+        self.detachments.load(Ordering::Acquire) // pairs with the Release in `note_detachment`
+    }
+
+    /// Counts one.
+    pub(crate) fn note_detachment(&self) {
+        self.detachments.fetch_add(1, Ordering::Release); // pairs with the Acquire in `detachments`
     }
 
     /// Page size in bytes.
