@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod bulk_load;
 mod catalog;
 mod checkpoint;
 mod commit;
@@ -40,6 +41,7 @@ mod opening;
 mod options;
 mod pace;
 mod range;
+mod range_delete;
 mod record;
 mod recovery;
 mod salvage;

@@ -21,11 +21,12 @@ use crate::error::{Error, Result};
 use crate::record::{Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
-use aquifer_buffer::{Pager, Superblock};
+use aquifer_buffer::{PageId, Pager, Superblock};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
 use aquifer_wal::{Lsn, Replay, Tail};
+use std::ops::Bound;
 
 /// The directory of log segments.
 pub(crate) const LOG_DIRECTORY: &str = "log";
@@ -164,7 +165,7 @@ impl Replayer<'_> {
         match &entry.op {
             Op::Create { row } => return self.catalog.replay_create(entry.table, entry.key, row, lsn),
             Op::Drop => return self.catalog.replay_drop(entry.table, lsn),
-            Op::Put(_) | Op::Patch(_) | Op::Delete => {}
+            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::RangeDelete { .. } | Op::Attach { .. } => {}
         }
         let table = self.catalog.get_id(entry.table).ok_or_else(|| {
             Error::corrupt(format!(
@@ -175,6 +176,11 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
+            Op::RangeDelete { high } => {
+                let to = high.map_or(Bound::Unbounded, Bound::Excluded);
+                return self.catalog.replay_range_delete(&table, (Bound::Included(entry.key), to), lsn);
+            }
+            Op::Attach { root } => return self.catalog.replay_attach(&table, PageId(*root), lsn),
             _ => &[],
         };
         table
@@ -182,15 +188,21 @@ impl Replayer<'_> {
             .map_err(|_| malformed(lsn, Malformed("a record is too long")))?;
         match &entry.op {
             Op::Put(value) => self.put(&table, lsn, entry.key, value),
-            Op::Delete => self.retrying(|pager| {
-                let place = table
-                    .tree
-                    .place_existing(&pager.enter(), pager, entry.key)?
-                    .map(|place| place.remove(lsn.0));
-                Ok(place.is_some())
-            }),
+            Op::Delete => {
+                let loose = self.retrying(|pager| {
+                    let m = pager.enter();
+                    let place = table.tree.place_existing(&m, pager, entry.key)?;
+                    Ok(place.is_some_and(|place| place.remove(lsn.0)))
+                })?;
+                if loose {
+                    table.tree.rebalance(self.pager, entry.key);
+                }
+                Ok(true)
+            }
             Op::Patch(patch) => return self.patch(&table, lsn, entry.key, patch),
-            Op::Create { .. } | Op::Drop => unreachable!("returned above"),
+            Op::Create { .. } | Op::Drop | Op::RangeDelete { .. } | Op::Attach { .. } => {
+                unreachable!("returned above")
+            }
         }?;
         Ok(())
     }
