@@ -14,6 +14,7 @@
 //! | `checkpoint` | flip, write, install, release |
 //! | `map` | the durable page map |
 //! | `space` | free slots of the data file |
+//! | [`shrink`](Shrink) | moving pages out of the tail of the data file |
 //! | `superblock` | the first bytes of the data file |
 //! | `file` | page-sized transfers to and from the data file |
 //! | `verify` | reading everything back |
@@ -32,6 +33,7 @@ mod map;
 mod mutation;
 mod page;
 mod pager;
+mod shrink;
 mod space;
 mod stats;
 mod superblock;
@@ -46,6 +48,7 @@ pub use ids::PageId;
 pub use mutation::Mutation;
 pub use page::{ExclusivePage, Optimistic, Retry, SharedPage};
 pub use pager::{Pager, PagerOptions};
+pub use shrink::Shrink;
 pub use stats::PagerStats;
 pub use superblock::Superblock;
 pub use words::PageWords;

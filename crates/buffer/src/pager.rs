@@ -6,6 +6,7 @@ use crate::frame::Frames;
 use crate::ids::PageIds;
 use crate::load::LoadWaiters;
 use crate::map::{MapRoot, read_map};
+use crate::shrink::Shrinking;
 use crate::space::Space;
 use crate::stats::Counters;
 use crate::translation::{PAGE_TABLE_BYTES_PER_PAGE, PageTable};
@@ -52,6 +53,7 @@ pub struct Pager {
     pub(crate) space: Mutex<Space>,
     /// Slots that are free, and that `space` has not heard of yet.
     returned: Mutex<Vec<u32>>,
+    pub(crate) shrinking: Mutex<Shrinking>,
     pub(crate) stopped: AtomicBool,
     pub(crate) epochs: Epochs,
     pub(crate) superblock: Mutex<Superblock>,
@@ -155,6 +157,7 @@ impl Pager {
             ids: Mutex::new(Rank::Epoch, PageIds::new(1, Vec::new())),
             space: Mutex::new(Rank::Space, space),
             returned: Mutex::new(Rank::Leaf, Vec::new()),
+            shrinking: Mutex::new(Rank::Leaf, Shrinking::default()),
             stopped: AtomicBool::new(false),
             epochs: Epochs::new(copies_max),
             superblock: Mutex::new(Rank::Epoch, superblock),

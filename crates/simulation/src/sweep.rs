@@ -91,6 +91,27 @@ pub fn scenarios() -> Vec<Scenario> {
             ],
         },
         Scenario {
+            name: "ranges and bulk loads",
+            before: with(
+                small(),
+                vec![
+                    table(2, true),
+                    put(0, 0..90, 600, Durability::Eventual),
+                    put(1, 0..90, 600, Durability::Eventual),
+                ],
+            ),
+            swept: vec![
+                Action::RangeDelete { table: 0, first: 8, count: 70, durability: Durability::Power },
+                Action::RangeDelete { table: 1, first: 8, count: 70, durability: Durability::Power },
+                Action::BulkLoad { table: 2, count: 60, value_len: 300 },
+                put(0, 20..30, 70, Durability::Process),
+                Action::Step { times: 4 },
+                Action::Checkpoint,
+                Action::RangeDelete { table: 2, first: 0, count: 1000, durability: Durability::Power },
+                Action::Verify,
+            ],
+        },
+        Scenario {
             name: "eviction and growth",
             before: large(),
             swept: vec![

@@ -81,7 +81,7 @@ impl BTree {
     /// # Errors
     ///
     /// What has to happen before it can be tried again; no record has changed. A damaged page gives
-    /// [`Retry::Missing`] of page 0, which never exists, so that resolving it gives the error.
+    /// [`Retry::Damaged`], so that resolving it gives the error.
     ///
     /// # Panics
     ///
