@@ -1,7 +1,7 @@
 //! Moving pages to the front of a file that has become too long for what is in it.
 //!
 //! ```text
-//!  |####  ##   #  |  # #       ##   #  |      ceiling: an eighth more than is in use
+//!  |####  ##   #  |  # #       ##   #  |      ceiling: a little more than is in use
 //!   <- written to  <- marked dirty, a batch at a time; then a checkpoint, which leaves the tail free, and cuts it off
 //! ```
 //!
@@ -22,6 +22,8 @@ use crate::{PageId, Result, Retry};
 const LOOKED_AT: u32 = 1 << 16;
 /// And moved.
 const MOVED: usize = 256;
+/// Slots beyond those in use that are left, besides a part of them: the checkpoint needs some.
+const SLACK: u32 = 64;
 /// So much free space is never worth it.
 const IDLE_BYTES: u64 = 4 << 20;
 
@@ -101,7 +103,7 @@ impl Pager {
         if tried || idle_bytes < IDLE_BYTES || slots - used < used / 3 {
             return None;
         }
-        shrinking.ceiling = used + used / 8;
+        shrinking.ceiling = used + used / 32 + SLACK;
         shrinking.next = 1;
         let ceiling = shrinking.ceiling;
         drop(shrinking);

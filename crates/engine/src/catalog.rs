@@ -19,7 +19,8 @@
 //! - **C3** A table goes in steps. Its row turns to *dropping* together with the log record, under all stripes (ST2). When
 //!   no handle is left, its pages are freed in passages, each leaving a whole, smaller tree; the last frees the root and
 //!   takes the row. A crash between passages leaves a dropping row, which the next opening finishes: nothing leaks.
-//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code.
+//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code. ATTACH alone names one, of
+//!   a tree that the checkpoint has (CD3).
 
 mod detached;
 

@@ -61,13 +61,13 @@ enum Step {
 /// In percent of the page: pages with less in use are lean, and share with a neighbour if nothing else serves.
 const LEAN_PERCENT: usize = 40;
 /// With less, a page is merged if three fit on two (or two on one).
-const LOOSE_PERCENT: usize = 64;
+const LOOSE_PERCENT: usize = 66;
 /// A loose page that is not lean is looked at only when its count is a multiple of this: most looks find nothing to do.
 const LOOK_EVERY: usize = 4;
 /// A page with less is worth loading a neighbour for (RB5).
 const NEARLY_EMPTY_PERCENT: usize = 25;
 /// A merged page has at most this much in use, so that the next insertions do not split it again.
-const MERGED_PERCENT: usize = 93;
+const MERGED_PERCENT: usize = 95;
 
 /// Is less than so many percent of the page in use?
 fn is_below<W: Words>(node: Node<W>, percent: usize) -> bool {
