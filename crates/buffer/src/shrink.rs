@@ -46,7 +46,11 @@ pub(crate) struct Shrinking {
     ceiling: u32,
     /// The next page to be looked at.
     next: u32,
-    /// Slots of the file, and those in use, when the last attempt ended (SH3).
+    /// The node of the map that holds the page marked last (SH2).
+    node: Option<u32>,
+    /// Slots of the file when this began.
+    slots: u32,
+    /// Slots of the file, and those in use, when an attempt ended that had not shortened it (SH3).
     tried: Option<(u32, u32)>,
 }
 
@@ -57,21 +61,21 @@ impl Pager {
     ///
     /// What loading a page gave, or making room for it.
     pub fn shrink_some(&self) -> Result<Shrink> {
-        let Some((ceiling, first)) = self.begin_or_go_on() else { return Ok(Shrink::Nothing) };
+        let Some((ceiling, first, mut node)) = self.begin_or_go_on() else { return Ok(Shrink::Nothing) };
         let end = self.ids.lock().next();
         let per_node = (self.page_bytes() / 8) as u32;
-        let (mut moved, mut page, mut node_seen) =
-            (0, first, first.checked_sub(1).map(|last| last / per_node));
+        let (mut moved, mut page) = (0, first);
         while page < end && page - first < LOOKED_AT && moved < MOVED {
             let slot = self.table.location(PageId(page)).slot;
-            if slot != 0 && (slot >= ceiling || node_seen != Some(page / per_node)) {
+            if slot != 0 && (slot >= ceiling || node != Some(page / per_node)) {
                 self.mark_dirty(PageId(page))?;
-                node_seen = Some(page / per_node); // SH2
+                node = Some(page / per_node); // SH2
                 moved += 1;
             }
             page += 1;
         }
-        self.shrinking.lock().next = page;
+        let mut shrinking = self.shrinking.lock();
+        (shrinking.next, shrinking.node) = (page, node);
         Ok(if page < end { Shrink::Moving } else { Shrink::Moved })
     }
 
@@ -82,11 +86,13 @@ impl Pager {
             space.set_ceiling(None);
             (space.slots(), space.used())
         };
-        *self.shrinking.lock() = Shrinking { tried: Some((slots, used)), ..Shrinking::default() };
+        let mut shrinking = self.shrinking.lock();
+        let in_vain = slots >= shrinking.slots;
+        *shrinking = Shrinking { tried: in_vain.then_some((slots, used)), ..Shrinking::default() };
     }
 
-    /// The ceiling, and the page to go on with.
-    fn begin_or_go_on(&self) -> Option<(u32, u32)> {
+    /// The ceiling, the page to go on with, and the node of the map that was seen to last.
+    fn begin_or_go_on(&self) -> Option<(u32, u32, Option<u32>)> {
         self.file.as_ref()?;
         let (slots, used) = {
             let space = self.lock_space();
@@ -94,7 +100,7 @@ impl Pager {
         };
         let mut shrinking = self.shrinking.lock();
         if shrinking.ceiling != 0 {
-            return Some((shrinking.ceiling, shrinking.next));
+            return Some((shrinking.ceiling, shrinking.next, shrinking.node));
         }
         let idle_bytes = u64::from(slots - used) * self.page_bytes() as u64;
         let tried = shrinking.tried.is_some_and(|(then, used_then)| {
@@ -103,12 +109,14 @@ impl Pager {
         if tried || idle_bytes < IDLE_BYTES || slots - used < used / 3 {
             return None;
         }
-        shrinking.ceiling = used + used / 32 + SLACK;
+        shrinking.ceiling = used + used / 64 + SLACK;
         shrinking.next = 1;
+        shrinking.node = None;
+        shrinking.slots = slots;
         let ceiling = shrinking.ceiling;
         drop(shrinking);
         self.lock_space().set_ceiling(Some(ceiling));
-        Some((ceiling, 1))
+        Some((ceiling, 1, None))
     }
 
     /// Has a page written anew, wherever it is; one that is gone needs it no more.

@@ -149,9 +149,11 @@ impl Space {
             let most = regions.iter().copied().max().unwrap_or(0);
             (regions.iter().position(|&free| free == most).unwrap_or(0) as u32, most)
         };
-        match most_of(&self.free_in[..below.min(self.free_in.len())]) {
-            (_, 0) => most_of(&self.free_in),
-            found => found,
+        let found = most_of(&self.free_in[..below.min(self.free_in.len())]);
+        match self.free_in.iter().position(|&free| free > 0) {
+            // None below: as near to the ceiling as can be.
+            Some(first) if found.1 == 0 => (first as u32, self.free_in[first]),
+            _ => found,
         }
     }
 
@@ -193,9 +195,10 @@ impl Space {
             end -= 1;
         }
         let tail = self.slots - end;
-        if (u64::from(tail) * file.page_bytes() as u64)
-            < GROWTH_BYTES.max(u64::from(end) / 8 * file.page_bytes() as u64)
-        {
+        // A file that is being shortened, or else it would grow again soon.
+        let worthwhile =
+            if self.ceiling.is_some() { 0 } else { u64::from(end) / 8 * file.page_bytes() as u64 };
+        if u64::from(tail) * (file.page_bytes() as u64) < GROWTH_BYTES.max(worthwhile) {
             return Ok(0);
         }
         file.truncate(u64::from(end) * file.page_bytes() as u64)?;

@@ -216,7 +216,7 @@ fn the_file_shrinks_with_the_data_without_being_asked() {
             }
         }
         db.checkpoint().unwrap();
-        db.checkpoint().unwrap();
+        settle(&db);
         let live: u64 = db.verify(|_| ()).unwrap().tables.iter().map(|table| table.record_bytes).sum();
         let stats = db.stats();
         let (file, used) =

@@ -61,7 +61,7 @@ enum Step {
 /// In percent of the page: pages with less in use are lean, and share with a neighbour if nothing else serves.
 const LEAN_PERCENT: usize = 40;
 /// With less, a page is merged if three fit on two (or two on one).
-const LOOSE_PERCENT: usize = 66;
+const LOOSE_PERCENT: usize = 70;
 /// A loose page that is not lean is looked at only when its count is a multiple of this: most looks find nothing to do.
 const LOOK_EVERY: usize = 4;
 /// A page with less is worth loading a neighbour for (RB5).

@@ -63,3 +63,8 @@ fn tables() {
 fn shrinking() {
     sweep("shrinking");
 }
+
+#[test]
+fn ranges_and_bulk_loads() {
+    sweep("ranges and bulk loads");
+}

@@ -2,6 +2,8 @@
 
 use super::super::test_tree::{Scramble, TestTree, change, hard_key, value, value_len};
 use super::*;
+use aquifer_sync::atomic::{AtomicBool, Ordering};
+use aquifer_sync::{Arc, thread};
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -207,4 +209,64 @@ fn pages_that_have_no_room_for_their_new_fences_are_split_first() {
         all.retain(|key, _| key <= low || key > high);
         assert_eq!(records(&tree), all);
     }
+}
+
+/// One thread cuts out and puts back; the others read all the time.
+#[test]
+fn readers_go_on_while_ranges_are_cut_out_and_freed() {
+    const FIXED: u64 = 400;
+    let is_fixed = |n: u64| n < FIXED / 2 || n >= 3000;
+    let tree = Arc::new(TestTree::in_memory(4096));
+    (0..FIXED / 2).chain(3000..3000 + FIXED / 2).for_each(|n| tree.put(&key(n), &[7; 60]));
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3)
+        .map(|kind| {
+            let (tree, stop) = (tree.clone(), stop.clone());
+            thread::spawn(move || {
+                let mut scramble = Scramble(kind);
+                while !stop.load(Ordering::Relaxed) {
+                    if kind == 2 {
+                        let n = scramble.below(3000 + FIXED / 2);
+                        let found = tree.get(&key(n));
+                        assert!(found.as_deref().map_or(!is_fixed(n), |value| value == [7; 60]), "{n}");
+                        continue;
+                    }
+                    let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
+                    let (mut previous, mut fixed) = (None::<u64>, 0);
+                    while let Some((found, _)) =
+                        (if kind == 0 { cursor.next() } else { cursor.next_back() }).unwrap()
+                    {
+                        let n = u64::from_be_bytes(found[..8].try_into().unwrap());
+                        assert!(
+                            previous.is_none_or(|previous| (previous < n) == (kind == 0) && previous != n)
+                        );
+                        fixed += u64::from(is_fixed(n));
+                        previous = Some(n);
+                    }
+                    assert_eq!(fixed, FIXED);
+                }
+            })
+        })
+        .collect();
+    for round in 0..25 {
+        (FIXED / 2..3000).for_each(|n| tree.put(&key(n), &[7; 60]));
+        let (low, high) = (key(FIXED / 2 + round), key(3000 - round));
+        for (low, high) in [(&low, &high), (&key(FIXED / 2), &key(3000))] {
+            let detached = change(&tree.pager, |m| {
+                let cut = tree.tree.cut(m, &tree.pager, Bound::Included(low), Bound::Excluded(high))?;
+                let detached = cut.detached();
+                cut.carry_out(9);
+                Ok(detached)
+            });
+            if let Some(detached) = detached {
+                while !change(&tree.pager, |m| detached.dismantle(m, &tree.pager)) {}
+            }
+            tree.tree.rebalance_path(&tree.pager, low);
+            tree.tree.rebalance_path(&tree.pager, high);
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    let report = tree.check();
+    assert_eq!((report.records, report.pages.len() as u64), (FIXED, tree.pager.stats().pages));
 }
