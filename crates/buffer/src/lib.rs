@@ -17,6 +17,7 @@
 //! | `backup` | copying a checkpoint into another data file, and back |
 //! | `origins` | where the pages of a backup came from |
 //! | `space` | free slots of the data file |
+//! | [`shrink`](Shrink) | moving pages out of the tail of the data file |
 //! | `superblock` | the first bytes of the data file |
 //! | `file` | page-sized transfers to and from the data file |
 //! | `verify` | reading everything back |
@@ -38,6 +39,7 @@ mod mutation;
 mod origins;
 mod page;
 mod pager;
+mod shrink;
 mod space;
 mod stats;
 mod superblock;
@@ -56,6 +58,7 @@ pub use kept::KeptCheckpoint;
 pub use mutation::Mutation;
 pub use page::{ExclusivePage, Optimistic, Retry, SharedPage};
 pub use pager::{Pager, PagerOptions};
+pub use shrink::Shrink;
 pub use stats::PagerStats;
 pub use superblock::Superblock;
 pub use words::PageWords;

@@ -7,6 +7,7 @@ use crate::ids::PageIds;
 use crate::kept::Holders;
 use crate::load::LoadWaiters;
 use crate::map::{MapRoot, read_map};
+use crate::shrink::Shrinking;
 use crate::space::Space;
 use crate::stats::Counters;
 use crate::translation::{PAGE_TABLE_BYTES_PER_PAGE, PageTable};
@@ -53,6 +54,7 @@ pub struct Pager {
     pub(crate) space: Mutex<Space>,
     /// Slots that are free, and that `space` has not heard of yet.
     returned: Mutex<Vec<u32>>,
+    pub(crate) shrinking: Mutex<Shrinking>,
     pub(crate) stopped: AtomicBool,
     pub(crate) epochs: Epochs,
     pub(crate) superblock: Mutex<Superblock>,
@@ -63,6 +65,7 @@ pub struct Pager {
     /// Buffers of the checkpoint under way.
     pub(crate) checkpoint: Mutex<Vec<Buffer>>,
     growing: Mutex<()>,
+    detachments: AtomicU64,
     pub(crate) waiters: LoadWaiters,
 
     pub(crate) stats: Counters,
@@ -158,6 +161,7 @@ impl Pager {
             ids: Mutex::new(Rank::Epoch, PageIds::new(1, Vec::new())),
             space: Mutex::new(Rank::Space, space),
             returned: Mutex::new(Rank::Leaf, Vec::new()),
+            shrinking: Mutex::new(Rank::Leaf, Shrinking::default()),
             stopped: AtomicBool::new(false),
             epochs: Epochs::new(copies_max),
             superblock: Mutex::new(Rank::Epoch, superblock),
@@ -166,6 +170,7 @@ impl Pager {
             eviction: Mutex::new(Rank::PageWrites, Vec::new()),
             checkpoint: Mutex::new(Rank::PageWrites, Vec::new()),
             growing: Mutex::new(Rank::PageWrites, ()),
+            detachments: AtomicU64::new(0),
             waiters: LoadWaiters::new(),
             stats: Counters::default(),
         };
@@ -228,6 +233,18 @@ impl Pager {
             self.surrender_frames(bytes, &account)?;
         }
         Ok(account.guard(bytes))
+    }
+
+    /// How often pages were detached from what named them without being changed. Whoever goes on to a page that it remembers,
+    /// from another that it read, looks whether this has risen meanwhile: then neither needs to be what it was.
+    #[inline]
+    pub fn detachments(&self) -> u64 {
+        self.detachments.load(Ordering::Acquire) // pairs with the Release in `note_detachment`
+    }
+
+    /// Counts one.
+    pub(crate) fn note_detachment(&self) {
+        self.detachments.fetch_add(1, Ordering::Release); // pairs with the Acquire in `detachments`
     }
 
     /// Page size in bytes.

@@ -7,6 +7,7 @@
 //! key 01, id u32 (big-endian)
 //!   value: version u8 = 1 | state u8: 0 live, 1 dropping | root page u32 (little-endian)
 //!        | varint length, name | options
+//! key 02 …                 a tree beside the tables': see `detached`
 //! options: flags u8: bit 0 logged | varint length, name of the key type | name of the value type, to the end
 //! ```
 //!
@@ -18,7 +19,10 @@
 //! - **C3** A table goes in steps. Its row turns to *dropping* together with the log record, under all stripes (ST2). When
 //!   no handle is left, its pages are freed in passages, each leaving a whole, smaller tree; the last frees the root and
 //!   takes the row. A crash between passages leaves a dropping row, which the next opening finishes: nothing leaks.
-//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code.
+//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code. ATTACH alone names one, of
+//!   a tree that the checkpoint has (CD3).
+
+mod detached;
 
 use crate::commit::Stop;
 use crate::error::{Error, Result};
@@ -32,6 +36,8 @@ use aquifer_sync::Arc;
 use aquifer_wal::{Log, Lsn};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+
+pub(crate) use detached::KeyBounds;
 
 /// The catalog's own table id.
 pub(crate) const CATALOG_ID: u32 = 0;
@@ -67,6 +73,9 @@ pub(crate) struct Catalog {
     by_name: BTreeMap<String, Arc<TableCore>>,
     by_id: BTreeMap<u32, Arc<TableCore>>,
     dropping: Vec<Arc<TableCore>>,
+    /// Trees to be freed, and trees that are being loaded: `catalog/detached.rs`.
+    detached: Vec<BTree>,
+    loading: Vec<BTree>,
     closed: bool,
 }
 
@@ -118,6 +127,8 @@ impl Catalog {
             by_name: BTreeMap::new(),
             by_id: BTreeMap::new(),
             dropping: Vec::new(),
+            detached: Vec::new(),
+            loading: Vec::new(),
             closed: false,
         }
     }
@@ -145,6 +156,10 @@ impl Catalog {
         let (id, live, root, description) = match Row::read(key, value)? {
             Row::NextId(id) => {
                 self.next_id = id;
+                return Ok(());
+            }
+            Row::Detached { root, table } => {
+                self.load_detached(root, table);
                 return Ok(());
             }
             Row::Table { id, live, root, description } => (id, live, root, description),
@@ -371,11 +386,11 @@ impl Catalog {
         self.dropping.push(Arc::clone(table));
     }
 
-    /// Frees some pages of a dropped table that nobody has a handle of. Whether anything was done.
+    /// Frees some pages of a dropped table that nobody has a handle of, or of a detached tree. Whether anything was done.
     pub(crate) fn free_some(&mut self, journal: Journal<'_>) -> Result<bool> {
         // No new handle of a dropped table can be made, so one that is unique stays so.
         let Some(at) = self.dropping.iter_mut().position(|table| Arc::get_mut(table).is_some()) else {
-            return Ok(false);
+            return self.free_detached(journal);
         };
         let table = &self.dropping[at];
         let freed = self.attempt_free(&self.pager.enter(), table, journal);
@@ -441,6 +456,7 @@ impl Description {
 pub(crate) enum Row {
     NextId(u32),
     Table { id: u32, live: bool, root: PageId, description: Description },
+    Detached { root: PageId, table: u32 },
 }
 
 impl Row {
@@ -453,6 +469,10 @@ impl Row {
         if key == NEXT_ID_KEY {
             let id = value.try_into().map_err(|_| "the next table id is not four bytes")?;
             return Ok(Row::NextId(u32::from_le_bytes(id)));
+        }
+        if let Some((&detached::DETACHED_KIND, root)) = key.split_first() {
+            let (root, table) = detached::read(root, value)?;
+            return Ok(Row::Detached { root, table });
         }
         let Some((&ROW_KIND, id)) = key.split_first() else { return Err("a row's key is of no known kind") };
         let id = u32::from_be_bytes(id.try_into().map_err(|_| "a table id is not four bytes")?);

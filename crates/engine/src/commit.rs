@@ -13,6 +13,8 @@
 //! - **CM2** After the log reservation nothing can fail: the leaf is latched, dirty and has room (`Place`).
 //! - **CM3** Reservation and change happen under one leaf latch, so the log order of single-key commits is their order on
 //!   every page, and T4 follows.
+//! - **CM4** A leaf that a delete leaves loose is merged afterwards, in passages of its own, and still under the stripe: who
+//!   holds all stripes finds no tree being changed.
 
 use crate::durability::Commit;
 use crate::engine::Engine;
@@ -22,6 +24,7 @@ use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::TableCore;
 use aquifer_buffer::{Mutation, Pager, Retry};
+use aquifer_index::btree::Place;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
 
@@ -92,6 +95,15 @@ pub(crate) fn commit_one(
     })
 }
 
+/// What a passage did.
+struct Done {
+    commit: Commit,
+    /// There was an old value.
+    present: bool,
+    /// The leaf has become loose (CM4).
+    loose: bool,
+}
+
 struct Attempt<'a> {
     engine: &'a Engine,
     table: &'a TableCore,
@@ -110,7 +122,12 @@ impl Attempt<'_> {
         loop {
             let attempt = self.inside(&pager.enter(), &mut stripe, old.as_deref_mut());
             match attempt {
-                Ok(done) => return Ok(done),
+                Ok(Done { commit, present, loose }) => {
+                    if loose {
+                        self.table.tree.rebalance(pager, self.key);
+                    }
+                    return Ok((commit, present));
+                }
                 Err(stop) => stop.resolve(pager, Some(log))?,
             }
         }
@@ -121,7 +138,8 @@ impl Attempt<'_> {
         m: &Mutation<'_>,
         stripe: &mut StripeState,
         old: Option<&mut Vec<u8>>,
-    ) -> std::result::Result<(Commit, bool), Stop> {
+    ) -> std::result::Result<Done, Stop> {
+        let absent = |commit| Ok(Done { commit, present: false, loose: false });
         let pager = &self.engine.pager;
         let place = match self.change {
             Change::Put(value) => self.table.tree.place(m, pager, self.key, value.len())?,
@@ -129,9 +147,9 @@ impl Attempt<'_> {
                 Some(place) => place,
                 // The absence was read, and may be another's delete that is not yet durable: waiting waits for that.
                 None if self.table.writes_log => {
-                    return Ok((Commit::Logged(self.engine.log.reserved()), false));
+                    return absent(Commit::Logged(self.engine.log.reserved()));
                 }
-                None => return Ok((Commit::Unlogged { epoch: m.epoch() }, false)),
+                None => return absent(Commit::Unlogged { epoch: m.epoch() }),
             },
         };
         let present = place.old().is_some();
@@ -141,12 +159,9 @@ impl Attempt<'_> {
         }
         if self.record.is_empty() {
             let now = self.engine.log.reserved().0;
-            match self.change {
-                Change::Put(value) => place.put(value, now),
-                Change::Delete => place.remove(now),
-            }
+            let loose = self.apply(place, now);
             stripe.committed();
-            return Ok((Commit::Unlogged { epoch: m.epoch() }, present));
+            return Ok(Done { commit: Commit::Unlogged { epoch: m.epoch() }, present, loose });
         }
         // An update in place is logged as what it changes, if that is less.
         let patch = match (self.change, place.old()) {
@@ -164,17 +179,25 @@ impl Attempt<'_> {
             let reserved = self.engine.log.reserve(record.len()).map_err(|_| Stop::LogFull(record.len()))?;
             let lsn = reserved.lsn();
             stripe.reserved(lsn); // T4
-            match self.change {
-                Change::Put(value) => place.put(value, lsn.0), // lets the latch go
-                Change::Delete => place.remove(lsn.0),
-            }
+            let loose = self.apply(place, lsn.0); // lets the latch go
             if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
                 reserved.fill(&record::aborted(record.len()));
             } else {
                 reserved.fill(record);
             }
             stripe.committed();
-            Ok((Commit::Logged(lsn), present))
+            Ok(Done { commit: Commit::Logged(lsn), present, loose })
         })
+    }
+
+    /// Whether the leaf has become loose.
+    fn apply(&self, place: Place<'_>, lsn: u64) -> bool {
+        match self.change {
+            Change::Put(value) => {
+                place.put(value, lsn);
+                false
+            }
+            Change::Delete => place.remove(lsn),
+        }
     }
 }

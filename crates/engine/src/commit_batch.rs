@@ -5,6 +5,7 @@
 //! 3. Bring the leaves into memory, outside the gate (G1).
 //! 4. Encode the log record. Old values cannot change any more, so it may say what changes in them.
 //! 5. Enter the gate, reserve the record, apply all entries, fill the record, leave.
+//! 6. Merge leaves that deletes have left loose, still under the stripes (CM4).
 //!
 //! # Invariants
 //!
@@ -26,6 +27,7 @@ use crate::stripes::Held;
 use crate::table_core::TableCore;
 use aquifer_buffer::Mutation;
 use aquifer_sync::{Condvar, Mutex, Rank};
+use std::cell::Cell;
 
 /// Keys whose leaves are brought into memory at a time.
 const LOAD_KEYS_MAX: usize = 1024;
@@ -54,7 +56,7 @@ pub(crate) fn commit_batch(engine: &Engine, batch: &mut WriteBatch) -> Result<Co
     engine.pace.slow_down(batch.bytes());
     let _memory = engine.commit_memory.take(memory_for(batch))?;
     let order = batch.in_order();
-    let commit = Batch { engine, batch, order: &order }.run()?;
+    let commit = Batch { engine, batch, order: &order, loose: Cell::default() }.run()?;
     batch.clear();
     Ok(commit)
 }
@@ -69,6 +71,8 @@ struct Batch<'a> {
     engine: &'a Engine,
     batch: &'a WriteBatch,
     order: &'a [u32],
+    /// A delete has left a leaf loose.
+    loose: Cell<bool>,
 }
 
 impl Batch<'_> {
@@ -91,10 +95,23 @@ impl Batch<'_> {
         loop {
             let m = pager.enter();
             match self.inside(m, &record, &mut held) {
-                Ok(commit) => return Ok(commit),
+                Ok(commit) => {
+                    self.rebalance();
+                    return Ok(commit);
+                }
                 Err(Failure::Stop(stop)) => stop.resolve(pager, Some(log))?,
                 Err(Failure::Undone(error)) => return Err(error),
             }
+        }
+    }
+
+    /// Merges what deletes have left loose.
+    fn rebalance(&self) {
+        if !self.loose.get() {
+            return;
+        }
+        for entry in self.entries().filter(|entry| self.batch.value(entry).is_none()) {
+            self.batch.table_of(entry).tree.rebalance(&self.engine.pager, self.batch.key(entry));
         }
     }
 
@@ -231,7 +248,7 @@ impl Batch<'_> {
         }
         match (place, value) {
             (Some(place), Some(value)) => place.put(value, lsn),
-            (Some(place), None) => place.remove(lsn),
+            (Some(place), None) => self.loose.set(place.remove(lsn) || self.loose.get()),
             (None, _) => {}
         }
         Ok(())

@@ -20,6 +20,10 @@ pub enum Change<'e> {
     Create(&'e [u8]),
     /// A table goes.
     Drop,
+    /// The keys from this one on go, and below the other if there is one.
+    RangeDelete(Option<&'e [u8]>),
+    /// A tree of loaded records becomes the table's: its root page.
+    Attach(u32),
 }
 
 /// The changed parts of a value.
@@ -55,6 +59,8 @@ pub fn read_record(
             Op::Delete => Change::Delete,
             Op::Create { row } => Change::Create(row),
             Op::Drop => Change::Drop,
+            Op::RangeDelete { high } => Change::RangeDelete(high),
+            Op::Attach { root } => Change::Attach(root),
         };
         visit(entry.table, entry.key, change);
     }

@@ -22,6 +22,7 @@
 mod archive;
 mod backup;
 mod batch;
+mod bulk_load;
 mod catalog;
 mod checkpoint;
 mod commit;
@@ -42,6 +43,7 @@ mod opening;
 mod options;
 mod pace;
 mod range;
+mod range_delete;
 mod record;
 mod recovery;
 mod salvage;

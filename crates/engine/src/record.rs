@@ -15,6 +15,8 @@
 //!             2 DELETE
 //!             3 CREATE  the key is the table's name | table row as in the catalog, without its root, to the end
 //!             4 DROP    the key is empty
+//!             6 RANGE DELETE  the key is the first to go | varint 0: no end, else 1 + length of the end | end: the first to stay
+//!             7 ATTACH  the key is empty | varint root page of the tree of records that were loaded
 //! CHECKPOINT: varint generation    the checkpoint of this generation is durable
 //! ABORTED:    zeros                a place that was reserved and not used
 //! ```
@@ -40,6 +42,8 @@ const PATCH: u64 = 1;
 const DELETE: u64 = 2;
 const CREATE: u64 = 3;
 const DROP: u64 = 4;
+const RANGE_DELETE: u64 = 6;
+const ATTACH: u64 = 7;
 const OP_BITS: u32 = 3;
 
 /// No key of any page size is longer.
@@ -99,6 +103,19 @@ impl<'o, 'k> CommitWriter<'o, 'k> {
     /// A table goes.
     pub(crate) fn drop_table(mut self, table: u32) {
         self.head(DROP, table, &[]);
+    }
+
+    /// All keys from `low` on go, those below `high` if there is one.
+    pub(crate) fn range_delete(mut self, table: u32, low: &'k [u8], high: Option<&[u8]>) {
+        self.head(RANGE_DELETE, table, low);
+        varint::put(self.out, high.map_or(0, |high| 1 + high.len() as u64));
+        self.out.extend_from_slice(high.unwrap_or_default());
+    }
+
+    /// The tree at this root takes the place of a table's.
+    pub(crate) fn attach(mut self, table: u32, root: u32) {
+        self.head(ATTACH, table, &[]);
+        varint::put(self.out, u64::from(root));
     }
 
     fn head(&mut self, op: u64, table: u32, key: &'k [u8]) {
@@ -236,8 +253,17 @@ pub(crate) enum Op<'e> {
     Put(&'e [u8]),
     Patch(Patch<'e>),
     Delete,
-    Create { row: &'e [u8] },
+    Create {
+        row: &'e [u8],
+    },
     Drop,
+    /// The keys from this one on, and below `high`, go.
+    RangeDelete {
+        high: Option<&'e [u8]>,
+    },
+    Attach {
+        root: u32,
+    },
 }
 
 /// The ranges of a PATCH, checked to be whole.
@@ -295,6 +321,11 @@ impl Entries<'_> {
             CREATE if self.left == 0 => Op::Create { row: std::mem::take(&mut self.rest) },
             CREATE => return Err(Malformed("a table is made before the last entry")),
             DROP => Op::Drop,
+            RANGE_DELETE => Op::RangeDelete { high: optional_key(&mut self.rest)? },
+            ATTACH => {
+                let root = u32::try_from(number(&mut self.rest)?);
+                Op::Attach { root: root.map_err(|_| Malformed("a page id is beyond 32 bits"))? }
+            }
             _ => return Err(Malformed("an entry's operation is unknown")),
         };
         Ok(Some(Entry { table: self.table, key: &self.key, op }))
@@ -347,6 +378,17 @@ fn only_number(mut rest: &[u8]) -> Result<u64, Malformed> {
 
 fn length(rest: &mut &[u8]) -> Result<usize, Malformed> {
     usize::try_from(number(rest)?).map_err(|_| Malformed("a length is beyond the address space"))
+}
+
+/// A key, or none: one more than its length, or 0.
+fn optional_key<'e>(rest: &mut &'e [u8]) -> Result<Option<&'e [u8]>, Malformed> {
+    let Some(len) = length(rest)?.checked_sub(1) else { return Ok(None) };
+    if len > KEY_BYTES_MAX {
+        return Err(Malformed("a key is longer than any page allows"));
+    }
+    let (key, after) = rest.split_at_checked(len).ok_or(Malformed("a length is beyond the record's end"))?;
+    *rest = after;
+    Ok(Some(key))
 }
 
 fn with_length<'e>(rest: &mut &'e [u8]) -> Result<&'e [u8], Malformed> {

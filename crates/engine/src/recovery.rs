@@ -21,11 +21,12 @@ use crate::error::{Error, Result};
 use crate::record::{Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
-use aquifer_buffer::{Pager, Superblock};
+use aquifer_buffer::{PageId, Pager, Superblock};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
 use aquifer_wal::{History, Lsn, Records, Replay, Tail};
+use std::ops::Bound;
 
 /// The directory of log segments.
 pub(crate) const LOG_DIRECTORY: &str = "log";
@@ -61,7 +62,7 @@ pub(crate) fn replay(
     report.log_bytes = tail.end.0.saturating_sub(from.0);
     report.tail_cut_bytes = tail.cut_bytes;
     let mut replayer =
-        Replayer { pager, catalog, generation: superblock.generation, report, value: Vec::new() };
+        Replayer { pager, catalog, generation: Some(superblock.generation), report, value: Vec::new() };
     replayer.run(&mut log)?;
     Ok(tail)
 }
@@ -78,13 +79,14 @@ pub(crate) fn bring_forward(
     catalog: &mut Catalog,
     report: &mut RecoveryReport,
 ) -> Result<()> {
-    Replayer { pager, catalog, generation: u64::MAX, report, value: Vec::new() }.run(history)
+    Replayer { pager, catalog, generation: None, report, value: Vec::new() }.run(history)
 }
 
 struct Replayer<'r> {
     pager: &'r Pager,
     catalog: &'r mut Catalog,
-    generation: u64,
+    /// The newest checkpoint of the database whose log it is; nothing for a backup, whose log is that of another (RC3).
+    generation: Option<u64>,
     report: &'r mut RecoveryReport,
     value: Vec<u8>,
 }
@@ -164,11 +166,11 @@ impl Replayer<'_> {
                 }
                 Ok(())
             }
-            Record::Checkpoint { generation } if generation > self.generation => {
+            Record::Checkpoint { generation } if self.generation.is_some_and(|ours| generation > ours) => {
                 Err(Error::corrupt(format!(
                     "data holds checkpoint {}, but the log says that checkpoint {generation} was durable: its superblock is \
                  damaged or data was replaced by an older copy; restore a backup or use salvage",
-                    self.generation
+                    self.generation.unwrap_or_default()
                 )))
             } // RC3
             Record::Checkpoint { .. } | Record::Aborted => Ok(()),
@@ -179,7 +181,7 @@ impl Replayer<'_> {
         match &entry.op {
             Op::Create { row } => return self.catalog.replay_create(entry.table, entry.key, row, lsn),
             Op::Drop => return self.catalog.replay_drop(entry.table, lsn),
-            Op::Put(_) | Op::Patch(_) | Op::Delete => {}
+            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::RangeDelete { .. } | Op::Attach { .. } => {}
         }
         let table = self.catalog.get_id(entry.table).ok_or_else(|| {
             Error::corrupt(format!(
@@ -190,6 +192,14 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
+            Op::RangeDelete { high } => {
+                let to = high.map_or(Bound::Unbounded, Bound::Excluded);
+                return self.catalog.replay_range_delete(&table, (Bound::Included(entry.key), to), lsn);
+            }
+            Op::Attach { .. } if self.generation.is_none() => {
+                return Err(not_in_log(lsn, "records were loaded in bulk"));
+            }
+            Op::Attach { root } => return self.catalog.replay_attach(&table, PageId(*root), lsn),
             _ => &[],
         };
         table
@@ -197,15 +207,21 @@ impl Replayer<'_> {
             .map_err(|_| malformed(lsn, Malformed("a record is too long")))?;
         match &entry.op {
             Op::Put(value) => self.put(&table, lsn, entry.key, value),
-            Op::Delete => self.retrying(|pager| {
-                let place = table
-                    .tree
-                    .place_existing(&pager.enter(), pager, entry.key)?
-                    .map(|place| place.remove(lsn.0));
-                Ok(place.is_some())
-            }),
+            Op::Delete => {
+                let loose = self.retrying(|pager| {
+                    let m = pager.enter();
+                    let place = table.tree.place_existing(&m, pager, entry.key)?;
+                    Ok(place.is_some_and(|place| place.remove(lsn.0)))
+                })?;
+                if loose {
+                    table.tree.rebalance(self.pager, entry.key);
+                }
+                Ok(true)
+            }
             Op::Patch(patch) => return self.patch(&table, lsn, entry.key, patch),
-            Op::Create { .. } | Op::Drop => unreachable!("returned above"),
+            Op::Create { .. } | Op::Drop | Op::RangeDelete { .. } | Op::Attach { .. } => {
+                unreachable!("returned above")
+            }
         }?;
         Ok(())
     }
@@ -239,6 +255,16 @@ impl Replayer<'_> {
             }
         }
     }
+}
+
+/// What went to the data file without being logged cannot be taken from an archive.
+fn not_in_log(lsn: Lsn, what: &str) -> Error {
+    let what = format!(
+        "at log position {} {what}, and the log does not hold them; begin with a backup that was made after it, or restore up to a \
+         position before it",
+        lsn.0
+    );
+    Error::Format { what }
 }
 
 fn malformed(lsn: Lsn, what: Malformed) -> Error {

@@ -73,7 +73,32 @@ fn backup() -> Scenario {
     }
 }
 
-/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, backups, growth
+/// Ranges that are deleted, and tables loaded in bulk, with and without a log.
+fn ranges_and_bulk_loads() -> Scenario {
+    Scenario {
+        name: "ranges and bulk loads",
+        before: with(
+            small(),
+            vec![
+                table(2, true),
+                put(0, 0..90, 600, Durability::Eventual),
+                put(1, 0..90, 600, Durability::Eventual),
+            ],
+        ),
+        swept: vec![
+            Action::RangeDelete { table: 0, first: 8, count: 70, durability: Durability::Power },
+            Action::RangeDelete { table: 1, first: 8, count: 70, durability: Durability::Power },
+            Action::BulkLoad { table: 2, count: 60, value_len: 300 },
+            put(0, 20..30, 70, Durability::Process),
+            Action::Step { times: 4 },
+            Action::Checkpoint,
+            Action::RangeDelete { table: 2, first: 0, count: 1000, durability: Durability::Power },
+            Action::Verify,
+        ],
+    }
+}
+
+/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, backups, ranges and bulk loads, growth
 /// and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
@@ -106,6 +131,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 Action::Verify,
             ],
         },
+        ranges_and_bulk_loads(),
         Scenario {
             name: "eviction and growth",
             before: large(),

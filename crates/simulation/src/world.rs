@@ -12,6 +12,7 @@
 
 mod backup;
 mod ending;
+mod ranges;
 mod scan;
 
 use crate::action::{Action, CLIENTS, Change, Trouble, Wait};
@@ -182,6 +183,10 @@ impl World {
             Action::Batch { client, changes, durability, wait } => {
                 self.batch(db, *client, changes, *durability, *wait)
             }
+            Action::RangeDelete { table, first, count, durability } => {
+                self.range_delete(db, *table, (*first, *count), *durability)
+            }
+            Action::BulkLoad { table, count, value_len } => self.bulk_load(db, *table, *count, *value_len),
             Action::Tickets { client } => self.wait_for_tickets(db, *client),
             Action::Get { table, key, count } => self.get(db, *table, *key, *count),
             Action::Scan { table, from, reverse, every, others } => {

@@ -3,6 +3,7 @@
 //! | module | checks |
 //! |---|---|
 //! | `api`, `reads`, `writes`, `typed`, `batches` | what each call does |
+//! | `ranges` | deleting ranges, loading in bulk, counting, space that comes back |
 //! | `lifecycle`, `files` | opening, closing, tables that come and go, a second opener |
 //! | `memory` | databases in memory, small budgets, data larger than memory |
 //! | `threads` | many threads at once, also while power is lost |
@@ -30,6 +31,7 @@ mod log_volume;
 mod memory;
 mod model;
 mod power_loss;
+mod ranges;
 mod reads;
 mod rot;
 mod salvage;

@@ -3,7 +3,8 @@
 //! ```text
 //! offset  size  what
 //!      0     1  kind: 1 leaf, 2 inner (other kinds belong to other indexes)
-//!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled (root only)
+//!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled, bit 2 the tree is detached from its table (both:
+//!               root only)
 //!      2     1  level: 0 leaf
 //!      3     1  run: how often in a row an insertion fell right behind (> 0) or before (< 0) the one before it
 //!      4     2  count of slots
@@ -78,6 +79,7 @@ pub(crate) const KIND_INNER: u8 = 2;
 
 pub(crate) const FLAG_UNBOUNDED: u8 = 1;
 pub(crate) const FLAG_DISMANTLED: u8 = 2;
+pub(crate) const FLAG_DETACHED: u8 = 4;
 
 pub(crate) const KIND: usize = 0;
 pub(crate) const FLAGS: usize = 1;
@@ -205,5 +207,5 @@ pub(crate) fn separator<'k>(low: &[u8], high: &'k [u8]) -> &'k [u8] {
     &high[..len.min(high.len())]
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

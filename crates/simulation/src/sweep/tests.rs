@@ -69,3 +69,8 @@ fn backups() {
 fn shrinking() {
     sweep("shrinking");
 }
+
+#[test]
+fn ranges_and_bulk_loads() {
+    sweep("ranges and bulk loads");
+}

@@ -1,0 +1,138 @@
+//! Moving pages to the front of a file that has become too long for what is in it.
+//!
+//! ```text
+//!  |####  ##   #  |  # #       ##   #  |      ceiling: a little more than is in use
+//!   <- written to  <- marked dirty, a batch at a time; then a checkpoint, which leaves the tail free, and cuts it off
+//! ```
+//!
+//! To move a page is only to write it: it is marked dirty as it is, and the next checkpoint, or an eviction before, gives it a slot
+//! below the ceiling.
+//!
+//! # Invariants
+//!
+//! - **SH1** Moving is a change like any other: what the durable checkpoint refers to is free only after the next one (E3).
+//! - **SH2** Of every node of the map at least one page is written, so the node is as well, and none keeps the tail.
+//! - **SH3** What has been tried is tried again only when the file has become longer, or what is in it clearly less: a file that
+//!   cannot be cut is not rewritten for ever.
+
+use crate::pager::Pager;
+use crate::{PageId, Result, Retry};
+
+/// Pages looked at in one step.
+const LOOKED_AT: u32 = 1 << 16;
+/// And moved.
+const MOVED: usize = 256;
+/// Slots beyond those in use that are left, besides a part of them: the checkpoint needs some.
+const SLACK: u32 = 64;
+/// So much free space is never worth it.
+const IDLE_BYTES: u64 = 4 << 20;
+
+/// How far the moving of pages is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Shrink {
+    /// There is nothing to be moved.
+    Nothing,
+    /// Some pages are marked, and there may be more.
+    Moving,
+    /// All are marked: a checkpoint will move them, and [`Pager::end_shrinking`] comes then.
+    Moved,
+}
+
+/// Where the moving of pages stands.
+#[derive(Debug, Default)]
+pub(crate) struct Shrinking {
+    /// Slots below this are written to; 0 while nothing is moved.
+    ceiling: u32,
+    /// The next page to be looked at.
+    next: u32,
+    /// The node of the map that holds the page marked last (SH2).
+    node: Option<u32>,
+    /// Slots of the file when this began.
+    slots: u32,
+    /// Slots of the file, and those in use, when an attempt ended that had not shortened it (SH3).
+    tried: Option<(u32, u32)>,
+}
+
+impl Pager {
+    /// Marks some pages to be moved, if a quarter of the file or more lies idle. Outside the gate.
+    ///
+    /// # Errors
+    ///
+    /// What loading a page gave, or making room for it.
+    pub fn shrink_some(&self) -> Result<Shrink> {
+        let Some((ceiling, first, mut node)) = self.begin_or_go_on() else { return Ok(Shrink::Nothing) };
+        let end = self.ids.lock().next();
+        let per_node = (self.page_bytes() / 8) as u32;
+        let (mut moved, mut page) = (0, first);
+        while page < end && page - first < LOOKED_AT && moved < MOVED {
+            let slot = self.table.location(PageId(page)).slot;
+            if slot != 0 && (slot >= ceiling || node != Some(page / per_node)) {
+                self.mark_dirty(PageId(page))?;
+                node = Some(page / per_node); // SH2
+                moved += 1;
+            }
+            page += 1;
+        }
+        let mut shrinking = self.shrinking.lock();
+        (shrinking.next, shrinking.node) = (page, node);
+        Ok(if page < end { Shrink::Moving } else { Shrink::Moved })
+    }
+
+    /// A checkpoint was taken after all pages were marked.
+    pub fn end_shrinking(&self) {
+        let (slots, used) = {
+            let mut space = self.lock_space();
+            space.set_ceiling(None);
+            (space.slots(), space.used())
+        };
+        let mut shrinking = self.shrinking.lock();
+        let in_vain = slots >= shrinking.slots;
+        *shrinking = Shrinking { tried: in_vain.then_some((slots, used)), ..Shrinking::default() };
+    }
+
+    /// The ceiling, the page to go on with, and the node of the map that was seen to last.
+    fn begin_or_go_on(&self) -> Option<(u32, u32, Option<u32>)> {
+        self.file.as_ref()?;
+        let (slots, used) = {
+            let space = self.lock_space();
+            (space.slots(), space.used())
+        };
+        let mut shrinking = self.shrinking.lock();
+        if shrinking.ceiling != 0 {
+            return Some((shrinking.ceiling, shrinking.next, shrinking.node));
+        }
+        let idle_bytes = u64::from(slots - used) * self.page_bytes() as u64;
+        let tried = shrinking.tried.is_some_and(|(then, used_then)| {
+            slots <= then && u64::from(used) * 10 > u64::from(used_then) * 9 // SH3
+        });
+        if tried || idle_bytes < IDLE_BYTES || slots - used < used / 3 {
+            return None;
+        }
+        shrinking.ceiling = used + used / 64 + SLACK;
+        shrinking.next = 1;
+        shrinking.node = None;
+        shrinking.slots = slots;
+        let ceiling = shrinking.ceiling;
+        drop(shrinking);
+        self.lock_space().set_ceiling(Some(ceiling));
+        Some((ceiling, 1, None))
+    }
+
+    /// Has a page written anew, wherever it is; one that is gone needs it no more.
+    fn mark_dirty(&self, page: PageId) -> Result<()> {
+        loop {
+            let marked = {
+                let m = self.enter();
+                m.exclusive(page).and_then(|mut latched| latched.make_dirty())
+            };
+            match marked {
+                Ok(()) | Err(Retry::Damaged(..)) => return Ok(()),
+                Err(retry) => self.resolve(retry)?,
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
