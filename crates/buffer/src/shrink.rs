@@ -12,8 +12,8 @@
 //!
 //! - **SH1** Moving is a change like any other: what the durable checkpoint refers to is free only after the next one (E3).
 //! - **SH2** Of every node of the map at least one page is written, so the node is as well, and none keeps the tail.
-//! - **SH3** What has been tried is tried again only when the file has become longer, or what is in it clearly less: a file that
-//!   cannot be cut is not rewritten for ever.
+//! - **SH3** It begins only when there are clearly fewer pages than there were: free slots that the next checkpoint will want, as
+//!   where pages are changed all the time, are no reason, nor is a file that cannot be cut.
 
 use crate::pager::Pager;
 use crate::{PageId, Result, Retry};
@@ -48,14 +48,12 @@ pub(crate) struct Shrinking {
     next: u32,
     /// The node of the map that holds the page marked last (SH2).
     node: Option<u32>,
-    /// Slots of the file when this began.
-    slots: u32,
-    /// Slots of the file, and those in use, when an attempt ended that had not shortened it (SH3).
-    tried: Option<(u32, u32)>,
+    /// The most pages that there were since an attempt ended (SH3); 0 before the first look.
+    pages_then: u64,
 }
 
 impl Pager {
-    /// Marks some pages to be moved, if a quarter of the file or more lies idle. Outside the gate.
+    /// Marks some pages to be moved, if there are fewer pages than there were and part of the file lies idle. Outside the gate.
     ///
     /// # Errors
     ///
@@ -81,14 +79,9 @@ impl Pager {
 
     /// A checkpoint was taken after all pages were marked.
     pub fn end_shrinking(&self) {
-        let (slots, used) = {
-            let mut space = self.lock_space();
-            space.set_ceiling(None);
-            (space.slots(), space.used())
-        };
-        let mut shrinking = self.shrinking.lock();
-        let in_vain = slots >= shrinking.slots;
-        *shrinking = Shrinking { tried: in_vain.then_some((slots, used)), ..Shrinking::default() };
+        self.lock_space().set_ceiling(None);
+        let pages_then = self.ids.lock().in_use() as u64;
+        *self.shrinking.lock() = Shrinking { pages_then, ..Shrinking::default() };
     }
 
     /// The ceiling, the page to go on with, and the node of the map that was seen to last.
@@ -98,21 +91,23 @@ impl Pager {
             let space = self.lock_space();
             (space.slots(), space.used())
         };
+        let pages = self.ids.lock().in_use() as u64;
         let mut shrinking = self.shrinking.lock();
         if shrinking.ceiling != 0 {
             return Some((shrinking.ceiling, shrinking.next, shrinking.node));
         }
+        if shrinking.pages_then == 0 {
+            shrinking.pages_then = u64::from(slots / 2); // what there was before the opening is unknown
+        }
+        shrinking.pages_then = shrinking.pages_then.max(pages);
         let idle_bytes = u64::from(slots - used) * self.page_bytes() as u64;
-        let tried = shrinking.tried.is_some_and(|(then, used_then)| {
-            slots <= then && u64::from(used) * 10 > u64::from(used_then) * 9 // SH3
-        });
-        if tried || idle_bytes < IDLE_BYTES || slots - used < used / 3 {
+        let fewer = pages * 16 <= shrinking.pages_then * 15; // SH3
+        if !fewer || idle_bytes < IDLE_BYTES || slots - used < used / 16 {
             return None;
         }
         shrinking.ceiling = used + used / 64 + SLACK;
         shrinking.next = 1;
         shrinking.node = None;
-        shrinking.slots = slots;
         let ceiling = shrinking.ceiling;
         drop(shrinking);
         self.lock_space().set_ceiling(Some(ceiling));

@@ -85,6 +85,7 @@ fn a_range_delete_of_a_typed_table_takes_its_keys() {
     assert_eq!(table.count(..0).unwrap(), 490);
     assert_eq!(table.estimate(11..21).unwrap(), 10);
     assert_eq!((table.get(&-11).unwrap().is_some(), table.get(&10).unwrap()), (true, None));
+    #[expect(clippy::reversed_empty_ranges, reason = "nothing lies in it")]
     table.range_delete(5..3).unwrap();
     assert_eq!(table.count(..).unwrap(), 979);
     table.range_delete(..).unwrap();
@@ -192,9 +193,12 @@ fn long_key(n: u32) -> Vec<u8> {
 
 #[test]
 fn the_file_shrinks_with_the_data_without_being_asked() {
-    for contiguous in [false, true] {
+    // Neighbours that are not in memory are loaded for the leanest pages alone: there, less comes back.
+    for (contiguous, budget, most) in
+        [(false, 64 << 20, 1.7), (true, 64 << 20, 1.7), (false, 8 << 20, 1.9), (true, 8 << 20, 1.9)]
+    {
         let disk = SimDisk::new();
-        let db = options(&disk).memory_budget(8 << 20).create("").unwrap();
+        let db = options(&disk).memory_budget(budget).create("").unwrap();
         let table = db.create_table("t", TableOptions::default()).unwrap();
         let mix = |n: u32| n.wrapping_mul(0x9E37_79B1);
         let eventual = table.clone().with_durability(Durability::Eventual);
@@ -223,7 +227,7 @@ fn the_file_shrinks_with_the_data_without_being_asked() {
             (stats.pager.file_bytes as f64 / live as f64, stats.pager.used_bytes as f64 / live as f64);
         println!("contiguous {contiguous}: file {file:.2}, in use {used:.2}");
         assert!(
-            file <= 1.7,
+            file <= most,
             "{file} bytes of file for each of data; {used} are in use; contiguous: {contiguous}"
         );
     }

@@ -29,7 +29,7 @@
 //!   neighbour checks what the page says of itself (CR3).
 //! - **RB4** The leftmost of the pages keeps its id, so the right neighbour of the page before it stays what it was, and no page
 //!   outside the window changes.
-//! - **RB5** Nothing is loaded inside the gate (G1): absent neighbours are left alone. A page that is nearly empty is
+//! - **RB5** Nothing is loaded inside the gate (G1): absent neighbours are left alone. A lean page is
 //!   worth loading one for: outside, then again.
 //! - **RB6** The root keeps its page id and gets lower by one level at a time: whoever looks for a level that is gone begins again.
 
@@ -58,14 +58,13 @@ enum Step {
     Parent,
 }
 
-/// In percent of the page: pages with less in use are lean, and share with a neighbour if nothing else serves.
+/// In percent of the page: pages with less in use are lean, and share with a neighbour if nothing else serves; a
+/// neighbour that is not in memory is loaded for them (RB5).
 const LEAN_PERCENT: usize = 40;
 /// With less, a page is merged if three fit on two (or two on one).
 const LOOSE_PERCENT: usize = 70;
 /// A loose page that is not lean is looked at only when its count is a multiple of this: most looks find nothing to do.
 const LOOK_EVERY: usize = 4;
-/// A page with less is worth loading a neighbour for (RB5).
-const NEARLY_EMPTY_PERCENT: usize = 25;
 /// A merged page has at most this much in use, so that the next insertions do not split it again.
 const MERGED_PERCENT: usize = 95;
 
@@ -159,7 +158,7 @@ impl BTree {
             let fewer = plan.pages.len() - plan.regrouped.pages.len();
             window.carry_out(m, &mut parent, plan)?;
             *freed += fewer;
-        } else if let Some(absent) = window.absent.filter(|_| window.is_below(NEARLY_EMPTY_PERCENT)) {
+        } else if let Some(absent) = window.absent.filter(|_| window.is_below(LEAN_PERCENT)) {
             return Err(Retry::Missing(absent)); // RB5
         }
         let above = Node::new(parent.bytes());

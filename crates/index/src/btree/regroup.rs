@@ -41,9 +41,8 @@ pub(crate) fn regroup(
     let items = Items::of(nodes)?;
     let Some(cuts) = items.cuts(into) else { return Ok(None) };
     let mut regrouped = Regrouped { pages: Vec::with_capacity(into), separators: Vec::new() };
-    for at in 0..into.saturating_sub(1) {
-        regrouped.separators.push(items.separator(cuts[at].end));
-    }
+    let between = cuts.iter().take(into.saturating_sub(1));
+    regrouped.separators.extend(between.map(|cut| items.separator(cut.end)));
     for (at, cut) in cuts.iter().enumerate() {
         match items.build(at, cut.clone(), &regrouped.separators) {
             Ok(page) if used_bytes(&page) <= used_max => regrouped.pages.push(page),

@@ -113,7 +113,7 @@ fn large_records_and_long_separators_merge_too() {
 #[test]
 fn a_cursor_outlives_the_pages_that_it_was_on() {
     let tree = tree((0..6000).map(key));
-    let kept = |n: u64| n % 97 == 0;
+    let kept = |n: u64| n.is_multiple_of(97);
     for forward in [true, false] {
         let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
         let mut seen = Vec::new();

@@ -27,7 +27,7 @@ fn leaves(records: &Records, cuts: &[usize]) -> Option<Vec<Vec<u8>>> {
         let upper = (at < cuts.len()).then(|| match (end.checked_sub(1), all.get(end)) {
             (Some(before), Some(next)) => separator(&all[before].0, &next.0).to_vec(),
             (None, Some(next)) => next.0.clone(),
-            _ => [&all.last().map_or(&[][..], |last| &last.0)[..], &[at as u8]].concat(),
+            _ => [all.last().map_or(&[][..], |last| &last.0), &[at as u8]].concat(),
         });
         if upper.as_ref().is_some_and(|upper| *upper <= lower) {
             return None;
