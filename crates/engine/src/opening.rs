@@ -141,7 +141,7 @@ impl Opening {
         };
         let log = Log::start(Arc::clone(disk), LOG_DIRECTORY, options, start)?;
         if let Some(archive) = archive {
-            log.archive_to(archive); // before anything is retired
+            log.archive_to(archive)?; // before anything is retired
         }
         Ok(log)
     }
