@@ -249,7 +249,7 @@ impl Opening {
             checkpointer: Signal::default(),
             maintenance: Mutex::new(
                 Rank::Maintenance,
-                Maintenance { disk_lock: parts.disk_lock, closed: false },
+                Maintenance { disk_lock: parts.disk_lock.map(Arc::new), closed: false },
             ),
             catalog: Mutex::new(Rank::Catalog, parts.catalog),
         };
