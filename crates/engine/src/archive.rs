@@ -7,7 +7,9 @@
 //!
 //! - **AC1** The choice is durable before the first segment is retired under it, and whoever opens the database without saying
 //!   anything about it follows it: nobody leaves a hole in the archive by not knowing of it.
-//! - **AC2** A choice that cannot be followed, or not be read, is an error of the opening.
+//! - **AC2** A choice that cannot be followed, or not be read, is an error of the opening. A folder in which the database's own
+//!   directory is not there is another one than was chosen: a disk that is not mounted, perhaps.
+//! - **AC3** A new choice that cannot be followed leaves the one before as it was.
 
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -50,23 +52,39 @@ pub(crate) fn choose(
             return Ok(None);
         }
         ArchiveChoice::AsBefore => match remembered(disk)? {
-            Some(folder) => folder,
+            Some(folder) => return open(&folder, false, options, database_id).map(Some),
             None => return Ok(None),
         },
-        ArchiveChoice::Folder(folder) => {
-            let folder = std::path::absolute(folder)
-                .map_err(|error| Error::usage(format!("archive folder {}: {error}", folder.display())))?;
-            if remembered(disk).is_ok_and(|before| before.as_ref() != Some(&folder)) {
-                remember(disk, &folder)?; // AC1
-            }
-            folder
-        }
+        ArchiveChoice::Folder(folder) => std::path::absolute(folder)
+            .map_err(|error| Error::usage(format!("archive folder {}: {error}", folder.display())))?,
     };
-    let new = matches!(options.archive, ArchiveChoice::Folder(_));
-    let archive = open_disk(&folder, options.backend, new)
-        .and_then(|archive| Archive::open(archive, database_id))
-        .map_err(|error| unavailable(&folder, &error.to_string()))?;
+    let before = remembered(disk);
+    let archive = if before.as_ref().is_ok_and(|before| before.as_ref() == Some(&folder)) {
+        open(&folder, true, options, database_id)?
+    } else {
+        remember(disk, &folder)?; // AC1, and the name is taken: the folder is not this very file's place
+        open(&folder, true, options, database_id).inspect_err(|_| {
+            // AC3. If this fails too, the next opening says what it misses.
+            let _ = match before {
+                Ok(Some(before)) => remember(disk, &before),
+                Ok(None) => forget(disk),
+                Err(_damaged) => Ok(()),
+            };
+        })?
+    };
     Ok(Some(archive))
+}
+
+/// Opens the archive in a folder; one that is not `new` has the database's directory already (AC2).
+fn open(folder: &Path, new: bool, options: &Options, database_id: [u8; 16]) -> Result<Archive> {
+    let opened = open_disk(folder, options.backend, new).and_then(|archive| {
+        if !new {
+            let place = Archive::place(Arc::clone(&archive), database_id);
+            archive.list(&place.directory)?;
+        }
+        Archive::open(archive, database_id)
+    });
+    opened.map_err(|error| unavailable(folder, &error.to_string()))
 }
 
 fn unavailable(folder: &Path, why: &str) -> Error {

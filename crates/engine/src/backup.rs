@@ -13,6 +13,8 @@
 //! - **BK3** A restored database has an identity of its own: its log and its backups are never taken for those of the one that
 //!   it was made of.
 //! - **BK4** Until a restored database is complete there is none.
+//! - **BK5** A backup that outlives the closing of its database keeps the directory locked: whoever opened it would write over what
+//!   the backup still reads.
 
 use crate::database::Database;
 use crate::engine::Engine;
@@ -32,7 +34,8 @@ const NAMES: [&str; 5] = [LOCK, "data", "data.new", "origins", "origins.new"];
 impl Database {
     /// Makes a backup in the directory `dir`, which is absent, empty, or holds an earlier backup of this database: then only pages that
     /// have moved since are copied. Commits go on meanwhile; the backup holds those up to a checkpoint that this call takes. What the
-    /// backup reads keeps its place in the data file until it is done, so the file grows by what changes meanwhile.
+    /// backup reads keeps its place in the data file until it is done, so the file grows by what changes meanwhile. If the database
+    /// is closed meanwhile, the backup goes on, and the directory stays locked until it is done.
     ///
     /// A backup is not opened: [`Backup`] checks and restores it.
     ///
@@ -79,13 +82,13 @@ impl Engine {
         check_ours(&disk.list("")?)?;
         let _lock = lock(&disk)?;
         check_ours(&disk.list("")?)?;
-        let kept = {
+        let (kept, _ours) = {
             let maintenance = self.maintenance.lock();
             if maintenance.closed {
                 return Err(Error::Closed);
             }
             self.checkpoint_if_changed()?; // BK1
-            self.pager.keep_checkpoint()?
+            (self.pager.keep_checkpoint()?, maintenance.disk_lock.clone()) // BK5
         };
         Ok(kept.back_up(disk, progress)?) // BK2
     }
@@ -180,7 +183,8 @@ impl Backup {
         self
     }
 
-    /// Up to this time, and no further: commits that were written to the log by then. A commit is written when somebody waits for it, at
+    /// Up to this time, and no further: commits that were written to the log by then. It is after the backup's, and the log that was
+    /// given has something from in between. A commit is written when somebody waits for it, at
     /// the latest about ten milliseconds after it was made.
     pub fn until_time(mut self, time: SystemTime) -> Backup {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

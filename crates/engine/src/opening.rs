@@ -141,7 +141,7 @@ impl Opening {
         };
         let log = Log::start(Arc::clone(disk), LOG_DIRECTORY, options, start)?;
         if let Some(archive) = archive {
-            log.archive_to(archive); // before anything is retired
+            log.archive_to(archive)?; // before anything is retired
         }
         Ok(log)
     }
@@ -249,7 +249,7 @@ impl Opening {
             checkpointer: Signal::default(),
             maintenance: Mutex::new(
                 Rank::Maintenance,
-                Maintenance { disk_lock: parts.disk_lock, closed: false },
+                Maintenance { disk_lock: parts.disk_lock.map(Arc::new), closed: false },
             ),
             catalog: Mutex::new(Rank::Catalog, parts.catalog),
         };

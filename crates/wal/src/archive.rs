@@ -47,8 +47,10 @@ impl Archive {
     pub(crate) fn keep(&self, from: &Arc<dyn File>, number: u64, bytes: u64) -> Result<(), IoError> {
         let first = transfer(from, Operation::Read, 0, Buffer::zeroed(BLOCK_BYTES))?;
         match SegmentHeader::decode(&first) {
-            FirstBlock::Header(header) if header.number == number => {}
-            _ => return Ok(()), // AR2
+            FirstBlock::Header(header) if header.number != number => return Ok(()), // AR2
+            FirstBlock::Nothing if first.iter().all(|&byte| byte == 0) => return Ok(()), // AR2
+            // One that is damaged costs nothing (RM2).
+            FirstBlock::Header(_) | FirstBlock::Newer(_) | FirstBlock::Nothing => {}
         }
         let LogPlace { disk, directory, .. } = &self.place;
         let new = format!("{directory}/{NAME_OF_NEW}");

@@ -22,7 +22,8 @@
 //!   no write to it is under way. And only when something behind it is durable, and so the header of the file after it: at
 //!   every moment a file of the incarnation would survive a loss of power, and tell that it was there.
 //! - **CH7** With an archive, a used file is copied there before it is retired: durably, and whole, for nothing is written to it any
-//!   more. Nobody takes it away meanwhile.
+//!   more. Nobody takes it away meanwhile. What a process that was killed wrote and did not sync is made durable before a
+//!   checkpoint covers it: a loss of power then takes nothing from the file, and a second copy equals the first.
 //! - **CH6** The next file is prepared before the active one is filled to its capacity: if a full segment has no
 //!   successor, somebody has removed it.
 
@@ -275,10 +276,18 @@ impl Chain {
         result.map_err(|error| Failure { error, fatal: false })
     }
 
-    /// From now on files are copied there before they are retired.
-    pub(crate) fn archive_to(&self, archive: Archive) {
+    /// From now on files are copied there before they are retired. Those of earlier incarnations are made durable first (CH7).
+    pub(crate) fn archive_to(&self, archive: Archive) -> Result<(), IoError> {
+        let used: Vec<u64> = self.state.lock().used.iter().map(|used| used.number).collect();
+        for number in used {
+            match self.disk.open(&self.segment_path(number), OpenMode::Existing) {
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                file => file?.sync_data()?,
+            }
+        }
         *self.archive.lock() = Some(archive);
         self.state.lock().has_archive = true;
+        Ok(())
     }
 
     /// Copies a used file that is durable to the archive. Whether there was one.

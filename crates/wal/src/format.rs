@@ -177,6 +177,11 @@ impl BatchHeader {
         crc
     }
 
+    /// The incarnation that a batch's first block states, be it valid or not.
+    pub(crate) fn incarnation_in(block: &[u8]) -> u64 {
+        u64_at(block, 24)
+    }
+
     /// Reads a header, if it can be one of `incarnation`. Its CRC is not checked yet.
     pub(crate) fn decode(block: &[u8], incarnation: u64) -> Option<BatchHeader> {
         if block.len() < BATCH_HEADER_BYTES || block[4..8] != BATCH_MAGIC {

@@ -12,11 +12,12 @@
 //! - **HI1** An incarnation counts up to where the first of the later ones begins: the opening that began it found the log to end
 //!   there. What lies behind was never acknowledged, or belongs to an opening that was cut off before it served.
 //! - **HI2** No position is passed over: where segments are missing or damaged before the target is reached, that is an error, with
-//!   the place up to which the log can be read.
+//!   the place up to which the log can be read. A file that cannot be read, or of which nobody can tell what it is, may be the end.
+//! - **HI3** A moment is reached only if a record was written by then: the first one behind a backup tells of its checkpoint, so
+//!   without it the backup may be later than that moment.
 
-use crate::format::SegmentHeader;
+use crate::format::{FirstBlock, SegmentHeader};
 use crate::reader::Source;
-use crate::remains::headers;
 use crate::{Error, LogPlace, Lsn, Remains, Replay, Result};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -72,6 +73,37 @@ pub struct History {
     time_us: u64,
     record: Vec<u8>,
     ended: bool,
+    /// The last file, if it is damaged beyond telling whose it is (HI2).
+    damaged: Option<String>,
+}
+
+/// Segments that were begun in their present life, ascending, and the last file if it is damaged.
+fn segments(source: &Source) -> Result<(Vec<SegmentHeader>, Option<String>)> {
+    let (mut found, mut damaged) = (Vec::new(), None);
+    for number in source.numbers()? {
+        let mut reader = source.open(number)?;
+        let header = match reader.first_block() {
+            Ok(FirstBlock::Header(header)) if header.number == number => header,
+            Ok(FirstBlock::Header(_)) => continue,
+            Ok(FirstBlock::Newer(version)) => {
+                let what = format!("it has format version {version}; use a newer release");
+                return Err(Error::Format { file: reader.path, what });
+            }
+            Ok(FirstBlock::Nothing) if reader.is_blank()? => continue,
+            Ok(FirstBlock::Nothing) | Err(_) => match reader.implied_header() {
+                Ok(Some(header)) => header,
+                _ => {
+                    damaged = Some(reader.path);
+                    continue;
+                }
+            },
+        };
+        if header.database_id == source.database_id {
+            found.push(header);
+            damaged = None; // one before it is missed where it is needed
+        }
+    }
+    Ok((found, damaged))
 }
 
 impl History {
@@ -80,7 +112,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// `Incomplete` if the places hold no log of the database; `Io`.
+    /// `Incomplete` if the places hold no log of the database; `Format` for a segment of a newer release; `Io`.
     pub fn open(
         places: Vec<LogPlace>,
         database_id: [u8; 16],
@@ -89,8 +121,7 @@ impl History {
         until: Until,
     ) -> Result<History> {
         let source = Source { places, range: 0..u64::MAX, database_id, incarnation };
-        let mut ours = headers(&source)?;
-        ours.retain(|header| header.database_id == database_id);
+        let (ours, damaged) = segments(&source)?;
         if ours.is_empty() && !source.places.is_empty() {
             let what = "there is no segment of this database".to_owned();
             return Err(Error::Incomplete { place: source.name(), what });
@@ -127,6 +158,7 @@ impl History {
             time_us: 0,
             record: Vec::new(),
             ended: false,
+            damaged,
         })
     }
 
@@ -194,7 +226,22 @@ impl History {
 
     fn end(&mut self) -> Result<()> {
         self.ended = true;
+        let is_short = match self.until {
+            Until::Lsn(lsn) => self.position < lsn.0,
+            Until::End | Until::Time(_) => true,
+        };
+        if let Some(file) = self.damaged.as_ref().filter(|_| is_short && self.pieces_are_read()) {
+            return Err(self.gap(&format!("{file} cannot be read"))); // HI2
+        }
         match self.until {
+            Until::Time(_) if self.time_us == 0 => {
+                let what = format!(
+                    "nothing that was written from position {} on by that time is there, so the backup may be later than it; begin \
+                     with an earlier backup",
+                    self.position
+                );
+                Err(Error::Incomplete { place: self.source.name(), what }) // HI3
+            }
             Until::Lsn(lsn) if lsn.0 < self.position || self.position < lsn.0 && self.pieces_are_read() => {
                 let what = format!("position {} was asked for, but it was read to {}", lsn.0, self.position);
                 Err(Error::Incomplete { place: self.source.name(), what })

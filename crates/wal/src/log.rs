@@ -313,10 +313,15 @@ impl Log {
     }
 
     /// From now on no segment is given back for reuse before it has been copied to the archive. To be called before the first
-    /// [`retire`](Self::retire).
-    pub fn archive_to(&self, archive: Archive) {
-        if let Backing::Disk(flusher) = &self.backing {
-            flusher.chain.archive_to(archive);
+    /// [`retire`](Self::retire), and before a checkpoint covers what earlier incarnations left: that is made durable here.
+    ///
+    /// # Errors
+    ///
+    /// `Io`: the log that is there could not be synced.
+    pub fn archive_to(&self, archive: Archive) -> Result<()> {
+        match &self.backing {
+            Backing::Disk(flusher) => Ok(flusher.chain.archive_to(archive)?),
+            Backing::Volatile(_) => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@
 //! - **RE2** Bytes are handed out only after their batch's CRC was checked on the very bytes in memory.
 //! - **RE3** A place that the file is too short for holds no batch; a disk that refuses to read is an error.
 
+use crate::chain::SEGMENT_BYTES_MIN;
 use crate::format::{
     BATCH_FILE_BYTES_MAX, BATCH_HEADER_BYTES, BatchHeader, BatchPlace, FirstBlock, SegmentHeader,
     segment_name, segment_number,
@@ -164,6 +165,33 @@ impl SegmentReader {
         }
         self.load(0, BLOCK_BYTES as u64)?;
         Ok(SegmentHeader::decode(self.bytes(0, BLOCK_BYTES)))
+    }
+
+    /// Whether it is a whole file whose first block holds only zeros: one that was made and not begun yet.
+    pub(crate) fn is_blank(&mut self) -> Result<bool> {
+        if self.len < SEGMENT_BYTES_MIN {
+            return Ok(false);
+        }
+        self.load(0, BLOCK_BYTES as u64)?;
+        Ok(self.bytes(0, BLOCK_BYTES).iter().all(|&byte| byte == 0))
+    }
+
+    /// What the header must have said, by the first batch; nothing if that is no batch of the database. Batches of its
+    /// incarnation are read from then on.
+    pub(crate) fn implied_header(&mut self) -> Result<Option<SegmentHeader>> {
+        let at = BLOCK_BYTES as u64;
+        if self.len < 2 * at {
+            return Ok(None);
+        }
+        self.load(at, at)?;
+        self.incarnation = BatchHeader::incarnation_in(self.bytes(at, BLOCK_BYTES));
+        let (database_id, incarnation) = (self.database_id, self.incarnation);
+        let (number, capacity) = (self.number, self.len);
+        let implied = self.batch(at, capacity)?.map(|batch| {
+            let first_lsn = batch.header.first_lsn;
+            SegmentHeader { database_id, incarnation, number, first_lsn, capacity }
+        });
+        Ok(implied)
     }
 
     /// Reads and checks the batch at `offset`, of which at most the bytes before `end` are used.

@@ -60,7 +60,10 @@ pub struct Remains {
 struct Begun {
     number: u64,
     first_lsn: u64,
+    /// Of what is there of the file.
     capacity: u64,
+    /// Nothing of it was cut off.
+    is_whole: bool,
     /// Its first batch is the first of the incarnation: a record starts there.
     is_origin: bool,
 }
@@ -109,9 +112,8 @@ impl Remains {
         }
         let tail = Tail { end: end.lsn, segments: begun.len() as u64, ..Tail::default() };
         let last = segments.last().map(|segment| segment.number);
-        let capacity =
-            begun.iter().find(|segment| Some(segment.number) == last).map(|segment| segment.capacity);
-        let full = capacity.is_some_and(|capacity| capacity == end.offset);
+        let at_end = begun.iter().find(|segment| Some(segment.number) == last);
+        let full = at_end.is_some_and(|segment| segment.is_whole && segment.capacity == end.offset);
         let ends_full = full && source.numbers()?.iter().all(|&number| Some(number) <= last);
         Ok(Remains { replay: Replay::over(source, segments, start, tail), start: Lsn(start), end, ends_full })
     }
@@ -185,7 +187,7 @@ impl Remains {
 }
 
 /// The headers of all segments that were begun in their present life, ascending. A file that cannot be read is passed over.
-pub(crate) fn headers(source: &Source) -> Result<Vec<SegmentHeader>> {
+fn headers(source: &Source) -> Result<Vec<SegmentHeader>> {
     let mut found = Vec::new();
     for number in source.numbers()? {
         let Ok(mut reader) = source.open(number) else { continue };
@@ -216,12 +218,13 @@ fn begun(source: &Source) -> Result<Vec<Begun>> {
         let first = reader.batch(BLOCK_BYTES as u64, reader.len).ok().flatten().map(|batch| batch.header);
         let is_origin = first.is_some_and(|first| first.previous_crc == 0);
         let (first_lsn, capacity) = match (header, first) {
-            (Some(header), _) => (header.first_lsn, header.capacity.min(reader.len)),
+            (Some(header), _) => (header.first_lsn, header.capacity),
             (None, Some(first)) => (first.first_lsn, reader.len), // RM2
             (None, None) => continue,
         };
         if begun.last().is_none_or(|last| last.first_lsn <= first_lsn) {
-            begun.push(Begun { number, first_lsn, capacity, is_origin });
+            let (is_whole, capacity) = (capacity <= reader.len, capacity.min(reader.len));
+            begun.push(Begun { number, first_lsn, capacity, is_whole, is_origin });
         }
     }
     Ok(begun)

@@ -335,6 +335,10 @@ fn a_moment_divides_what_was_committed_before_it_from_the_rest() {
     assert_eq!(restore(Backup::at(&copy).log(&log)).0, "early late middle");
     let (keys, report) = restore(Backup::at(&copy).log(&log).until_time(moment));
     assert_eq!(keys, "early middle");
+    // A backup is not taken back.
+    let past = Backup::at(&copy).log(&log).until_time(moment - Duration::from_secs(3600));
+    let error = past.restore(small(), dir.path().join("past"), |_| {}).unwrap_err().to_string();
+    assert!(error.contains("begin with an earlier backup"), "{error}");
     assert!(report.last_commit.unwrap() <= moment && report.commits == 1, "{report:?}");
     // The log itself goes on where the archive ends, and does not have what came before.
     assert_eq!(restore(Backup::at(&copy).log(&log).log(source.join("log"))).0, "early late middle");
@@ -366,6 +370,20 @@ fn the_choice_of_an_archive_is_followed_or_the_opening_is_refused() {
     }
     std::fs::write(&choice, &sound[..100]).unwrap();
     refused("is damaged");
+    // Another choice mends it, and one that cannot be followed changes nothing (AC3).
+    small().archive(dir.path().join("elsewhere")).open(&source).unwrap().close().unwrap();
+    assert_eq!(std::fs::read(&choice).unwrap(), sound);
+    std::fs::write(dir.path().join("file"), b"no folder").unwrap();
+    for wrong in [dir.path().join("file"), choice.clone()] {
+        let error = small().archive(&wrong).open(&source).unwrap_err().to_string();
+        assert!(error.contains("cannot be used"), "{error}");
+        assert_eq!(std::fs::read(&choice).unwrap(), sound, "AC3");
+    }
+    small().open(&source).unwrap().close().unwrap();
+    // An empty folder of that name, as where a disk is not mounted.
+    std::fs::rename(dir.path().join("elsewhere"), dir.path().join("mounted")).unwrap();
+    std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    refused("cannot be used");
     small().no_archive().open(&source).unwrap().close().unwrap();
     assert!(!choice.exists());
     small().open(&source).unwrap();
@@ -412,4 +430,28 @@ fn what_is_in_the_way_is_told() {
         Ok(_) => assert!(found.len() == 1 && found[0].contains("is damaged"), "{found:?}"),
         Err(error) => assert!(matches!(error, Error::Corrupt { .. }), "{error}"),
     }
+}
+
+#[test]
+fn a_backup_that_outlives_its_database_keeps_it_from_being_opened() {
+    let disk = SimDisk::new();
+    let db = filled(&disk, 400);
+    let expected = state(&db);
+    let backup = SimDisk::new();
+    let mut refused = false;
+    db.backup_on(backup.disk(), |_| {
+        if db.close().is_ok() && !refused {
+            let other = on(&disk).open("").map(|other| {
+                for n in 0..400 {
+                    table(&other).put(&key(n)[..], b"something else").unwrap();
+                }
+                other.checkpoint().unwrap();
+            });
+            refused = matches!(other, Err(Error::Locked { .. }));
+        }
+    })
+    .unwrap();
+    assert!(refused, "BK5");
+    assert!(restored(&Backup::on(backup.disk())).unwrap().0 == expected);
+    assert_eq!(state(&on(&disk).open("").unwrap()), expected);
 }

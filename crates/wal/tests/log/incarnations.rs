@@ -36,7 +36,7 @@ impl Client {
 
         let incarnation = tail.incarnation_max.max(incarnation) + 1;
         let log = Log::start(disk.disk(), DIRECTORY, options(16 << 10, 64 << 10, incarnation), tail.end)?;
-        log.archive_to(Archive::open(self.archive.disk(), DATABASE_ID)?);
+        log.archive_to(Archive::open(self.archive.disk(), DATABASE_ID)?)?;
         self.superblock = Superblock { incarnation, from: tail.end };
         self.durable = tail.end;
         log.retire(tail.end)?;
