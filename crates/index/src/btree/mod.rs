@@ -3,7 +3,6 @@
 //! | module | its secret |
 //! |---|---|
 //! | `layout` | the bytes of a page |
-//! | `words` | reading bytes that may change underneath |
 //! | `node`, `search` | reading a page, finding a key on it |
 //! | `edit`, `build` | changing a page, making one |
 //! | `split` | where a page is cut |
@@ -30,7 +29,6 @@ mod descent;
 mod dismantle;
 mod edit;
 mod estimate;
-mod fault;
 mod grow;
 mod layout;
 mod leaf_copy;
@@ -40,13 +38,13 @@ mod page_check;
 mod place;
 mod search;
 mod split;
-mod words;
 
 pub use check::CheckReport;
 pub use cursor::{Cursor, Record};
 pub use loose::LoosePage;
 pub use place::Place;
 
+use crate::{fault, words};
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
 use fault::Attempt;
@@ -196,6 +194,6 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
 }
 
 #[cfg(test)]
-mod test_tree;
+pub(crate) mod test_tree;
 #[cfg(test)]
 mod tests;
