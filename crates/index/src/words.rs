@@ -75,7 +75,9 @@ pub(crate) trait Words: Copy {
             }
             at += 8;
         }
-        tail.is_empty() || self.u64_at(at).swap_bytes() >> (64 - 8 * tail.len()) == big_endian_padded(tail) >> (64 - 8 * tail.len())
+        tail.is_empty()
+            || self.u64_at(at).swap_bytes() >> (64 - 8 * tail.len())
+                == big_endian_padded(tail) >> (64 - 8 * tail.len())
     }
 
     /// Makes `out` the `len` bytes at `offset` (at most a page's worth).

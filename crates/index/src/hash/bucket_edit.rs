@@ -174,10 +174,8 @@ impl<'b> BucketMut<'b> {
     fn insert_slot(&mut self, hash: u64, entry: usize) {
         let (page_bytes, count) = (self.bytes.len(), self.bucket().count());
         let run = self.run_of(hash);
-        let (offsets, run_end) = (
-            run.offset_at(page_bytes, run.start),
-            runs_at(page_bytes) + SLOT_BYTES * run.end,
-        );
+        let (offsets, run_end) =
+            (run.offset_at(page_bytes, run.start), runs_at(page_bytes) + SLOT_BYTES * run.end);
         let end = runs_at(page_bytes) + SLOT_BYTES * count;
         self.bytes.copy_within(run_end..end, run_end + SLOT_BYTES);
         self.bytes.copy_within(offsets..run_end, offsets + 1);

@@ -147,7 +147,9 @@ impl HashIndex {
     ) -> Attempt<Option<Place<'m>>> {
         head.make_dirty()?;
         let incoming = Incoming { hash, key, value_len: 0 };
-        let Some((page, found)) = self.walk(m, pager, &mut head, &incoming)?.existing else { return Ok(None) };
+        let Some((page, found)) = self.walk(m, pager, &mut head, &incoming)?.existing else {
+            return Ok(None);
+        };
         Ok(Some(match self.latch_link(m, pager, &head, page)? {
             None => Place::of_existing(None, head, hash, found),
             Some(mut page) => {

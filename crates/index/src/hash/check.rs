@@ -92,15 +92,14 @@ impl Walk<'_> {
     fn visit_directory(&mut self, visit: &Visit, level: u8, page: &[u8], stack: &mut Vec<Visit>) {
         let id = visit.child.page;
         let directory = Directory::new(page);
-        let is_empty = self.dismantled && directory.summary().count() == 0;
         let covers = directory.prefix() == visit.child.first && directory.last() == visit.child.last;
-        if !self.index.is_own(page, level) || directory.own_id() != id || !(directory.is_sane() || is_empty) {
+        if !self.index.is_own(page, level) || directory.own_id() != id || !directory.is_sane() {
             return self.fault(id, "kind, level, owner, own id, seed or sizes make no sense".into());
         }
         if !covers {
             return self.fault(id, "its prefix is not what its parent says (HB4)".into());
         }
-        let found = check_directory(directory);
+        let found = check_directory(directory, self.dismantled);
         self.report.faults.extend(found.faults.into_iter().map(|what| (id, what)));
         let children = (0..directory.count()).map(|index| directory.child(index));
         let children = children.filter(|child| child.page != PageId::NONE && child.first <= child.last);
@@ -119,9 +118,7 @@ impl Walk<'_> {
         if !is_it || !bucket.is_sane() {
             return self.fault(id, "kind, level, owner, own id, seed or sizes make no sense".into());
         }
-        // The last bucket of a directory page that is being dismantled is not the last there was.
-        let ends_well = bucket.last() == last || (self.dismantled && bucket.last() <= last);
-        if bucket.first() != first || !ends_well {
+        if bucket.first() != first || bucket.last() != last {
             self.fault(id, "its range is not what its parent says (HB4)".into());
         }
         let found = check_bucket(bucket, index.hasher);

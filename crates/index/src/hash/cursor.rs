@@ -4,8 +4,8 @@
 //!
 //! - **CS1** No latch is held between calls, nor while a page is loaded.
 //! - **CS2** A bucket is copied under its shared latch, with its overflow pages: what its range holds at that moment. The next
-//!   one covers the hash behind its range. So a key is returned at most once, and a key that is there throughout is
-//!   returned, however ranges are divided and merged in between.
+//!   one covers the hash behind its range, and of its records those count whose hash is not below that. So a key is returned
+//!   at most once, and a key that is there throughout is returned, however ranges are divided and merged in between.
 //! - **CS3** The position only rises, so that a cursor ends even on a damaged index.
 
 use super::HashIndex;
@@ -83,9 +83,13 @@ impl<'p> Cursor<'p> {
                 return Err(damaged(id, INSANE));
             }
             last = last.or(Some(bucket.last()));
+            // Its range may begin before the position, if buckets were merged or have shared since (CS2).
+            let all_new = bucket.first() == position;
             for record in bucket.records() {
                 let (_, _, found) = record.ok_or_else(|| damaged(id, INSANE))?;
-                self.records.push((number, found));
+                if all_new || self.index.hasher.of(bucket.key(found)) >= position {
+                    self.records.push((number, found));
+                }
             }
         }
         self.position = last.and_then(|last| last.checked_add(1)); // CS3

@@ -158,4 +158,5 @@ pub(crate) fn missing(
 }
 
 const NO_ROOT: &str = "it is not the root of this hashed index";
-pub(crate) const NOT_AS_NAMED: &str = "kind, level, owner, own id, range or sizes are not what its parent says";
+pub(crate) const NOT_AS_NAMED: &str =
+    "kind, level, owner, own id, range or sizes are not what its parent says";

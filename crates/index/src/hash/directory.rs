@@ -242,9 +242,9 @@ impl<'b> DirectoryMut<'b> {
         set_u64(self.bytes, CHANGED_AT, changed_at);
     }
 
-    /// Leaves the first `count` entries.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        set_u16(self.bytes, COUNT, count);
+    /// Makes an entry name no page.
+    pub(crate) fn forget(&mut self, index: usize) {
+        set_u32(self.bytes, ENTRIES + ENTRY_BYTES * index, PageId::NONE.0);
     }
 }
 

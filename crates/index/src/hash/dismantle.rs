@@ -7,7 +7,8 @@
 //!
 //! - **DN1** After every passage, and so in every checkpoint, what is reachable from the root exists and what was freed is not
 //!   reachable: a child is freed and its entry removed under the latch of its parent.
-//! - **DN2** In a marked index directory pages may have fewer entries than cover their prefix, or none. Nobody reads it any more.
+//! - **DN2** An entry whose page was freed stays and names no page, so that the others keep their ranges; its directory page is
+//!   marked as well. Nobody reads a marked index any more.
 //! - **DN3** Of a damaged index no page is latched that this thread holds already.
 //! - **DN4** A bucket is freed without being loaded, unless its range is a single hash: only then can it have overflow pages (HB3).
 
@@ -76,8 +77,7 @@ impl HashIndex {
         let page = m.exclusive(id).map_err(|retry| missing(pager, id, retry, || Ok(())))?;
         let directory = Directory::new(page.bytes());
         let level = level.unwrap_or(directory.level().clamp(1, LEVEL_MAX));
-        let fits = directory.summary().count() == directory.count();
-        if self.is_own(page.bytes(), level) && directory.own_id() == id && fits {
+        if self.is_own(page.bytes(), level) && directory.own_id() == id && directory.is_sane() {
             return Ok(page);
         }
         Err(Retry::Damaged(id, "it is not the page of this index that it should be"))
@@ -106,7 +106,8 @@ impl HashIndex {
 
     /// DN4. Whether no overflow page is left.
     fn free_chain(&self, m: &Mutation<'_>, pager: &Pager, child: Child) -> Attempt<bool> {
-        let mut head = m.exclusive(child.page).map_err(|retry| missing(pager, child.page, retry, || Ok(())))?;
+        let mut head =
+            m.exclusive(child.page).map_err(|retry| missing(pager, child.page, retry, || Ok(())))?;
         if !self.is_own(head.bytes(), 0) {
             return Ok(true); // no bucket: there is nothing to follow
         }
@@ -133,8 +134,8 @@ impl HashIndex {
 
 /// The last child, if there is one (DN2).
 fn last_child(directory: Directory<&[u8]>) -> Option<Child> {
-    let last = directory.count().checked_sub(1)?;
-    Some(directory.child(last)).filter(|child| child.page != PageId::NONE)
+    let last = (0..directory.count()).rev().find(|&index| directory.page(index) != PageId::NONE)?;
+    Some(directory.child(last))
 }
 
 /// DN3: a damaged index may name a page below itself.
@@ -146,6 +147,11 @@ fn check_unheld(child: PageId, page: &ExclusivePage<'_>, parent: Option<&Exclusi
 }
 
 fn remove_last_child(page: &mut ExclusivePage<'_>) {
-    let count = Directory::new(page.bytes()).count();
-    DirectoryMut::new(page.bytes_mut()).truncate(count.saturating_sub(1));
+    let directory = Directory::new(page.bytes());
+    let last = (0..directory.count()).rev().find(|&index| directory.page(index) != PageId::NONE);
+    let mut directory = DirectoryMut::new(page.bytes_mut());
+    directory.add_flags(FLAG_DISMANTLED);
+    if let Some(last) = last {
+        directory.forget(last);
+    }
 }

@@ -57,7 +57,8 @@ impl HashIndex {
                 return Ok(if level == 0 { pages_of_level.round() as u64 } else { 0 });
             }
             level -= 1;
-            pages = (0..samples).map(|sample| below[(2 * sample + 1) * below.len() / (2 * samples)]).collect();
+            pages =
+                (0..samples).map(|sample| below[(2 * sample + 1) * below.len() / (2 * samples)]).collect();
         }
     }
 

@@ -34,7 +34,7 @@
 //! ```text
 //! offset  size  what
 //!      0     1  kind: 4 directory
-//!      1     1  flags: bit 1 the index is being dismantled (root only)
+//!      1     1  flags: bit 1 the index is being dismantled, and entries may name no page
 //!      2     1  level: 1 names buckets, others name directory pages one level lower
 //!      3     1  p: bits of the prefix
 //!      4     2  count of entries

@@ -49,11 +49,11 @@ impl<'b> LoosePage<'b> {
             }
             KIND_DIRECTORY => {
                 let directory = Directory::new(bytes);
-                let is_empty = summary.flags() & FLAG_DISMANTLED != 0 && summary.count() == 0;
-                if !directory.is_sane() && !is_empty {
+                if !directory.is_sane() {
                     return nonsense();
                 }
-                (check_directory(directory), (directory.prefix(), directory.last()))
+                let dismantled = summary.flags() & FLAG_DISMANTLED != 0;
+                (check_directory(directory, dismantled), (directory.prefix(), directory.last()))
             }
             _ => return nonsense(),
         };
@@ -88,7 +88,7 @@ impl<'b> LoosePage<'b> {
         seed(self.bytes)
     }
 
-    /// The root of an index that is being dismantled: its table was dropped.
+    /// A directory page of an index that is being dismantled: its table was dropped.
     pub fn is_dismantled(&self) -> bool {
         Summary::of(self.bytes).flags() & FLAG_DISMANTLED != 0
     }

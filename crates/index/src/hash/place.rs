@@ -50,12 +50,7 @@ pub(crate) enum Fit {
 }
 
 /// Whether a page has room for a record, in place of the one that is there.
-pub(crate) fn fit(
-    bucket: Bucket<&[u8]>,
-    key_len: usize,
-    value_len: usize,
-    existing: Option<Found>,
-) -> Fit {
+pub(crate) fn fit(bucket: Bucket<&[u8]>, key_len: usize, value_len: usize, existing: Option<Found>) -> Fit {
     let entry_len = LENGTHS_BYTES + key_len + value_len;
     let (needed, reclaimed, first_in_heap) = match existing {
         Some(old) if entry_len <= old.entry_len() => return Fit::Fits,

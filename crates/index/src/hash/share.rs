@@ -247,6 +247,11 @@ impl<'m> Adjacent<'m> {
     /// Lets the other buckets go.
     fn only(mut self, own: usize) -> Adjacent<'m> {
         let (page, child) = (self.pages.swap_remove(own), self.children[own]);
-        Adjacent { directory: self.directory, index: self.index + own, children: vec![child], pages: vec![page] }
+        Adjacent {
+            directory: self.directory,
+            index: self.index + own,
+            children: vec![child],
+            pages: vec![page],
+        }
     }
 }

@@ -88,11 +88,11 @@ fn threads_and_checkpoints_on_an_index_larger_than_its_memory() {
                 let mut scramble = Scramble(thread);
                 let mut gone = 0;
                 for n in 0..OWN {
-                    index.put(&key(n * 3 + thread), &[n as u8; 120]);
+                    index.put(&key(n * 3 + thread), &[n as u8; 250]);
                     let seen = scramble.below(n + 1);
-                    let expected = (seen >= gone).then(|| vec![seen as u8; 120]);
+                    let expected = (seen >= gone).then(|| vec![seen as u8; 250]);
                     assert_eq!(index.get(&key(seen * 3 + thread)), expected);
-                    if n % 1000 > 600 {
+                    if n % 1000 > 800 {
                         // Two go for each that comes: buckets are merged while others are divided.
                         for _ in 0..2 {
                             assert!(index.remove(&key(gone * 3 + thread)).is_some());

@@ -129,7 +129,9 @@ fn the_estimate_is_near_the_number_of_records() {
 
 #[test]
 fn a_dismantled_index_shrinks_to_nothing_and_is_whole_in_between() {
-    for (records, mask) in [(0, u64::MAX), (10, u64::MAX), (30_000, u64::MAX), (3_000, !0 << 62), (3_000, 0xFF)] {
+    for (records, mask) in
+        [(0, u64::MAX), (10, u64::MAX), (30_000, u64::MAX), (3_000, !0 << 62), (3_000, 0xFF)]
+    {
         let index = TestIndex::with_mask(4096, mask);
         (0..records).for_each(|n| index.put(&key(n), &[3; 60]));
         let mut pages = index.check().pages.len();
