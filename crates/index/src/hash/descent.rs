@@ -20,6 +20,9 @@ use crate::fault::Attempt;
 use crate::words::Words;
 use aquifer_buffer::{ExclusivePage, Mutation, Optimistic, PageId, Pager, Retry};
 
+/// What a lookup reads of a bucket before it knows where the record lies: header, bounds and, of records that are not tiny, runs.
+const PROBE_BYTES: usize = 192;
+
 impl HashIndex {
     /// The bucket that covers a hash: what it says of itself holds if it validates.
     #[inline(always)]
@@ -39,7 +42,11 @@ impl HashIndex {
             if summary.kind() != KIND_DIRECTORY {
                 return None;
             }
-            page = pager.read(directory.page(directory.find(hash))).ok()?;
+            let child = directory.page(directory.find(hash));
+            if summary.level() <= 1 {
+                pager.prefetch(child, PROBE_BYTES);
+            }
+            page = pager.read(child).ok()?;
             if summary.level() <= 1 {
                 let bucket = Bucket::new(page.words());
                 let is_it = bucket.summary().kind() == KIND_BUCKET
