@@ -38,6 +38,8 @@ pub struct Options {
     pub(crate) disk: Option<Arc<dyn Disk>>,
     /// A new database stays without its name until it is complete.
     pub(crate) held_back: bool,
+    /// Seeds of hashed tables are drawn from this instead of by chance.
+    pub(crate) hash_seed: Option<u64>,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             segment_bytes_max: None,
             disk: None,
             held_back: false,
+            hash_seed: None,
         }
     }
 }
@@ -108,6 +111,13 @@ impl Options {
     /// Largest log segment file, in bytes. Default: an eighth of the log, from 1 MiB to 64 MiB.
     pub fn segment_bytes_max(mut self, bytes: u64) -> Self {
         self.segment_bytes_max = Some(bytes);
+        self
+    }
+
+    /// Seeds of hashed tables that are made from now on follow from this number and how many were made, instead of being drawn
+    /// by chance: for simulation and tests that must be repeatable. Who knows a table's seed can choose keys that make it slow.
+    pub fn hash_seed(mut self, seed: u64) -> Self {
+        self.hash_seed = Some(seed);
         self
     }
 

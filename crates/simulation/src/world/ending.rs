@@ -6,6 +6,9 @@ use crate::model::Found;
 use aquifer::Database;
 use aquifer_sim::Fault;
 
+/// So that a seed of the simulation gives the same pages each time.
+const HASH_SEED: u64 = 0x5EED;
+
 impl World {
     pub(super) fn end(&mut self, end: End, seed: u64, again: &[Again]) -> Judged {
         let db = self.db.take();
@@ -70,6 +73,7 @@ impl World {
             .background(false)
             .log_bytes_max(1 << 20)
             .segment_bytes_max(128 << 10)
+            .hash_seed(HASH_SEED)
             .disk(self.disk.disk())
             .open_or_create("");
         match opened {
