@@ -1,4 +1,4 @@
-//! The bytes of the pages of a hashed index.
+//! The bytes of the pages of a hashed index, FROZEN at version 1.
 //!
 //! A *bucket* holds the records whose hashes lie in its range:
 //!
