@@ -228,15 +228,18 @@ impl Item<'_> {
 pub(crate) fn gather<'p>(page: &'p [u8], hasher: KeyHash, items: &mut Vec<Item<'p>>) -> Result<(), Nonsense> {
     let bucket = Bucket::new(page);
     let mut used_bytes = 0;
-    for record in bucket.records() {
-        let (_, _, found) = record.ok_or(BEYOND)?;
-        let (key, value) = (bucket.key(found), bucket.value(found));
-        let item = Item { hash: hasher.of(key), key, value };
-        if !bucket.covers(item.hash) {
-            return Err(Nonsense("the hash of a record lies outside its range (HB1)"));
+    for sub in 0..sub_buckets(page.len()) {
+        let run = bucket.run(sub).ok_or(BEYOND)?;
+        for index in run.start..run.end {
+            let found = bucket.record(run, index).ok_or(BEYOND)?;
+            let (key, value) = (bucket.key(found), bucket.value(found));
+            let item = Item { hash: hasher.of(key), key, value };
+            if !bucket.covers(item.hash) {
+                return Err(Nonsense("the hash of a record lies outside its range (HB1)"));
+            }
+            used_bytes += item.bytes();
+            items.push(item);
         }
-        used_bytes += item.bytes();
-        items.push(item);
     }
     if used_bytes == bucket.used_bytes() { Ok(()) } else { Err(Nonsense("its live bytes are miscounted")) }
 }
@@ -256,8 +259,26 @@ pub(crate) fn build(page_bytes: usize, plan: &Plan, items: &[Item<'_>]) -> Resul
     set_u64(&mut page, FIRST, plan.first);
     set_u64(&mut page, LAST, plan.last);
     set_u64(&mut page, SEED, plan.seed);
-    let mut bucket = BucketMut::new(&mut page);
-    items.iter().for_each(|item| bucket.insert(item.hash, item.key, item.value));
+    let mut ends = vec![0; sub_buckets(page_bytes) + 1];
+    items.iter().for_each(|item| ends[sub_bucket(item.hash, page_bytes) + 1] += 1);
+    for sub in 1..ends.len() {
+        ends[sub] += ends[sub - 1];
+        set_u16(&mut page, BOUNDS + 2 * sub, ends[sub]);
+    }
+    let (mut next, mut start) = (ends.clone(), page_bytes);
+    for item in items {
+        let sub = sub_bucket(item.hash, page_bytes);
+        let run = Run { start: ends[sub], end: ends[sub + 1] };
+        start -= LENGTHS_BYTES + item.key.len() + item.value.len();
+        page[run.fingerprint_at(page_bytes, next[sub])] = fingerprint(item.hash);
+        set_u16(&mut page, run.offset_at(page_bytes, next[sub]), start);
+        next[sub] += 1;
+        page[start + LENGTHS_BYTES..][..item.key.len()].copy_from_slice(item.key);
+        BucketMut::new(&mut page).write_value(start, item.key.len(), item.value);
+    }
+    set_u16(&mut page, COUNT, items.len());
+    set_u16(&mut page, HEAP_BYTES, page_bytes - start);
+    set_u16(&mut page, LIVE_BYTES, page_bytes - start);
     Ok(page)
 }
 

@@ -24,6 +24,7 @@ use super::grow::Need;
 use super::layout::*;
 use crate::fault::Attempt;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
+use std::ops::Range;
 
 /// A neighbour helps if the two have more than this part of a page free.
 const SHARE_PART: usize = 8;
@@ -55,35 +56,63 @@ impl HashIndex {
             Some(neighbour) => (index.min(neighbour), index.max(neighbour)),
             None => (index, index),
         };
-        let mut adjacent = self.latch_adjacent(m, pager, directory, first, last)?;
+        let adjacent = self.latch_adjacent(m, pager, directory, first, last)?;
         let own = adjacent.children.iter().position(|child| child.last >= incoming.hash).unwrap_or(0);
         let mut items = Vec::new();
-        let bits = Directory::new(adjacent.directory.bytes()).prefix_bits();
-        let room = record_room(pager.page_bytes());
-        self.gather_sorted(&adjacent.pages[own..=own], &mut items)?;
-        let weights = Weights::of(&items, Some(incoming));
-        if weights.total() <= room || Bucket::new(adjacent.pages[own].bytes()).is_single() {
-            return Ok(()); // somebody else was faster
-        }
-        if let Some(cuts) = self.divide_together(&adjacent, incoming, bits, room)? {
-            return self.rearrange(m, &mut adjacent, &cuts);
-        }
-        let cut = match weights.divide(2, bits, usize::MAX) {
-            Some(cuts) => cuts[0],
-            None if bits < 32 => {
+        self.gather_sorted(&adjacent.pages, &mut items)?;
+        let division = match self.divide(&adjacent, own, &items, incoming, record_room(pager.page_bytes())) {
+            Some(division) => division,
+            None => return Ok(()), // somebody else was faster
+        };
+        let (cut, alone) = match division {
+            Division::Together(cuts) => (cuts, false),
+            Division::Alone(cut) => (vec![cut], true),
+            Division::Deepen(bits) => {
                 drop(items);
                 drop(adjacent);
-                return self.split_directory(m, pager, incoming.hash, 1, Need::Bits(bits + 1));
+                return self.split_directory(m, pager, incoming.hash, 1, Need::Bits(bits));
             }
+        };
+        let which = if alone { own..own + 1 } else { 0..adjacent.pages.len() };
+        let images = self.images(&adjacent, which, &items, &cut)?;
+        drop(items);
+        let mut changing = if alone { adjacent.only(own) } else { adjacent };
+        install(m, &mut changing, &cut, images)
+    }
+
+    /// How adjacent buckets are to be divided, so that the one at `own` gets room; `None` if it has.
+    fn divide(
+        &self,
+        adjacent: &Adjacent<'_>,
+        own: usize,
+        items: &[Item<'_>],
+        incoming: &Incoming<'_>,
+        room: usize,
+    ) -> Option<Division> {
+        let child = adjacent.children[own];
+        let own_items = within(items, child.first, child.last);
+        let weights = Weights::of(own_items, Some(incoming));
+        if weights.total() <= room || child.first == child.last {
+            return None;
+        }
+        let bits = Directory::new(adjacent.directory.bytes()).prefix_bits();
+        if adjacent.pages.len() > 1 {
+            let weights = Weights::of(items, Some(incoming));
+            let shared = weights.total() + room / SHARE_PART <= 2 * room;
+            let cuts = if shared { weights.divide(2, bits, room) } else { None };
+            if let Some(cuts) = cuts.or_else(|| weights.divide(3, bits, room)) {
+                return Some(Division::Together(cuts));
+            }
+        }
+        Some(match weights.divide(2, bits, usize::MAX) {
+            Some(cuts) => Division::Alone(cuts[0]),
+            None if bits < 32 => Division::Deepen(bits + 1),
             None => {
                 // All hashes are equal: the range becomes that hash alone, and the bucket may have a chain (CN1).
                 let hash = weights.ends().map_or(incoming.hash, |(first, _)| first);
-                if adjacent.children[own].first < hash { hash } else { hash + 1 }
+                Division::Alone(if child.first < hash { hash } else { hash + 1 })
             }
-        };
-        drop(items);
-        let mut alone = adjacent.only(own);
-        self.rearrange(m, &mut alone, &[cut])
+        })
     }
 
     /// Cuts the bucket that covers `hash` there, if none begins there.
@@ -98,7 +127,11 @@ impl HashIndex {
             return Err(Retry::Damaged(directory.id(), "it has no room for one more entry"));
         }
         let mut alone = self.latch_adjacent(m, pager, directory, index, index)?;
-        self.rearrange(m, &mut alone, &[hash])
+        let mut items = Vec::new();
+        self.gather_sorted(&alone.pages, &mut items)?;
+        let images = self.images(&alone, 0..1, &items, &[hash])?;
+        drop(items);
+        install(m, &mut alone, &[hash], images)
     }
 
     /// The neighbour of an entry that has more free bytes. One that is not in memory is not waited for, unless both are
@@ -164,68 +197,28 @@ impl HashIndex {
         for page in pages {
             gather(page.bytes(), self.hasher, items).map_err(|nonsense| nonsense.on(page.id()))?;
         }
-        items.sort_by_key(|item| item.hash);
+        items.sort_unstable_by_key(|item| item.hash);
         Ok(())
     }
 
-    /// Where two neighbours are divided into two, or three; `None` if there is one bucket only, or they cannot be.
-    fn divide_together(
+    /// The pages that some of the adjacent buckets become, if their records are divided at these hashes; own ids are not known yet.
+    fn images(
         &self,
         adjacent: &Adjacent<'_>,
-        incoming: &Incoming<'_>,
-        bits: u32,
-        room: usize,
-    ) -> Attempt<Option<Vec<u64>>> {
-        if adjacent.pages.len() < 2 {
-            return Ok(None);
-        }
-        let mut items = Vec::new();
-        self.gather_sorted(&adjacent.pages, &mut items)?;
-        let weights = Weights::of(&items, Some(incoming));
-        if weights.total() + room / SHARE_PART <= 2 * room
-            && let Some(cuts) = weights.divide(2, bits, room)
-        {
-            return Ok(Some(cuts));
-        }
-        Ok(weights.divide(3, bits, room))
-    }
-
-    /// Divides the records of adjacent buckets anew, at these hashes. One bucket more comes to be, if there is one cut more.
-    fn rearrange<'m>(&self, m: &'m Mutation<'_>, adjacent: &mut Adjacent<'m>, cuts: &[u64]) -> Attempt<()> {
-        let Adjacent { directory, index, children, pages } = adjacent;
-        let mut items = Vec::new();
-        self.gather_sorted(pages, &mut items)?;
+        which: Range<usize>,
+        items: &[Item<'_>],
+        cuts: &[u64],
+    ) -> Attempt<Vec<Vec<u8>>> {
+        let (children, pages) = (&adjacent.children[which.clone()], &adjacent.pages[which]);
         let changed_at = pages.iter().map(|page| Bucket::new(page.bytes()).changed_at()).max().unwrap_or(0);
-        let (first, last) = (children[0].first, children[children.len() - 1].last);
-        let firsts: Vec<u64> = std::iter::once(first).chain(cuts.iter().copied()).collect();
-        let mut images = Vec::with_capacity(firsts.len());
-        for (part, &begin) in firsts.iter().enumerate() {
-            let end = firsts.get(part + 1).map_or(last, |next| next - 1);
-            let from = items.partition_point(|item| item.hash < begin);
-            let to = items.partition_point(|item| item.hash <= end);
-            let id = pages.get(part).map_or(PageId::NONE, ExclusivePage::id);
-            let plan = self.bucket_plan(id, changed_at, begin, end);
-            let image = build(directory.bytes().len(), &plan, &items[from..to]);
-            images.push(image.map_err(|nonsense| nonsense.on(pages[0].id()))?);
-        }
-        drop(items);
-        directory.make_dirty()?;
-        for page in pages.iter_mut() {
-            page.make_dirty()?;
-        }
-        if images.len() > pages.len() {
-            pages.push(m.allocate()?);
-        }
-        let entries: Vec<(u64, PageId)> =
-            firsts.iter().zip(&*pages).map(|(&first, page)| (first, page.id())).collect();
-        for (page, mut image) in pages.iter_mut().zip(images) {
-            BucketMut::new(&mut image).set_own_id(page.id());
-            page.bytes_mut().copy_from_slice(&image);
-        }
-        let mut above = DirectoryMut::new(directory.bytes_mut());
-        above.replace(*index, children.len(), &entries);
-        above.raise_changed_at(changed_at);
-        Ok(())
+        let last = children[children.len() - 1].last;
+        let firsts = firsts(children, cuts);
+        let ends = firsts[1..].iter().map(|next| next - 1).chain([last]);
+        let images = firsts.iter().zip(ends).map(|(&first, end)| {
+            let plan = self.bucket_plan(PageId::NONE, changed_at, first, end);
+            build(adjacent.directory.bytes().len(), &plan, within(items, first, end))
+        });
+        images.map(|image| image.map_err(|nonsense| nonsense.on(pages[0].id()))).collect()
     }
 
     /// The header of a bucket without overflow pages.
@@ -241,6 +234,57 @@ impl HashIndex {
             seed: self.hasher.seed,
         }
     }
+}
+
+/// What is to be done about a full bucket.
+enum Division {
+    /// It and its neighbour are divided at these hashes.
+    Together(Vec<u64>),
+    /// It is divided there by itself.
+    Alone(u64),
+    /// Its directory page needs so long a prefix first.
+    Deepen(u32),
+}
+
+/// The first hashes of the buckets that there will be.
+fn firsts(children: &[Child], cuts: &[u64]) -> Vec<u64> {
+    std::iter::once(children[0].first).chain(cuts.iter().copied()).collect()
+}
+
+/// Those of sorted items whose hashes lie in a range.
+fn within<'i, 'p>(items: &'i [Item<'p>], first: u64, last: u64) -> &'i [Item<'p>] {
+    let from = items.partition_point(|item| item.hash < first);
+    let to = items.partition_point(|item| item.hash <= last);
+    &items[from..to]
+}
+
+/// Gives adjacent buckets the images that they become. One bucket more comes to be, if there is one cut more (SH2).
+fn install<'m>(
+    m: &'m Mutation<'_>,
+    adjacent: &mut Adjacent<'m>,
+    cuts: &[u64],
+    images: Vec<Vec<u8>>,
+) -> Attempt<()> {
+    let firsts = firsts(&adjacent.children, cuts);
+    let Adjacent { directory, index, children, pages } = adjacent;
+    directory.make_dirty()?;
+    for page in pages.iter_mut() {
+        page.make_dirty()?;
+    }
+    if images.len() > pages.len() {
+        pages.push(m.allocate()?);
+    }
+    let mut changed_at = 0;
+    for (page, mut image) in pages.iter_mut().zip(images) {
+        changed_at = changed_at.max(Bucket::new(image.as_slice()).changed_at());
+        BucketMut::new(&mut image).set_own_id(page.id());
+        page.bytes_mut().copy_from_slice(&image);
+    }
+    let entries: Vec<(u64, PageId)> = firsts.into_iter().zip(pages.iter().map(ExclusivePage::id)).collect();
+    let mut above = DirectoryMut::new(directory.bytes_mut());
+    above.replace(*index, children.len(), &entries);
+    above.raise_changed_at(changed_at);
+    Ok(())
 }
 
 impl<'m> Adjacent<'m> {
