@@ -105,7 +105,13 @@ fn read(db: &Database) -> aquifer::Result<Found> {
     db.tables()
         .into_iter()
         .map(|table| {
-            Ok((table.name.clone(), (table.logged, db.table(&table.name)?.iter().collect::<Result<_, _>>()?)))
+            let handle = db.any_table(&table.name)?;
+            let mut records = handle.records();
+            let mut rows = BTreeMap::new();
+            while let Some((key, value)) = records.next()? {
+                rows.insert(key.to_vec(), value.to_vec());
+            }
+            Ok((table.name.clone(), (table.logged, rows)))
         })
         .collect()
 }
