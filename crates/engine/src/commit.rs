@@ -19,12 +19,12 @@
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::index::Place;
 use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::TableCore;
 use aquifer_buffer::{Mutation, Pager, Retry};
-use aquifer_index::btree::Place;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
 

@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, Journal};
 use crate::checkpoint::Checkpoints;
 use crate::commit_batch::CommitMemory;
 use crate::database::{Database, Handle};
-use crate::engine::{Engine, Maintenance};
+use crate::engine::{Engine, HashSeeds, Maintenance};
 use crate::error::{Error, Result};
 use crate::housekeeping::{self, Signal};
 use crate::options::{Limits, Options, Presence};
@@ -19,6 +19,7 @@ use crate::stripes::Stripes;
 use aquifer_buffer::{BackupImage, CopyProgress, Pager, PagerOptions};
 use aquifer_io::{Disk, DiskLock, open_disk};
 use aquifer_pools::{Budget, Reservation};
+use aquifer_sync::atomic::AtomicU64;
 use aquifer_sync::{Arc, Mutex, Rank};
 use aquifer_wal::{Archive, History, Log, LogOptions, Lsn};
 use std::hash::{BuildHasher, RandomState};
@@ -247,6 +248,7 @@ impl Opening {
             checkpoints: Checkpoints::new(parts.flip_lsn),
             flusher: Signal::default(),
             checkpointer: Signal::default(),
+            hash_seeds: HashSeeds { fixed: options.hash_seed, drawn: AtomicU64::new(0) },
             maintenance: Mutex::new(
                 Rank::Maintenance,
                 Maintenance { disk_lock: parts.disk_lock.map(Arc::new), closed: false },

@@ -100,7 +100,7 @@ impl fmt::Debug for Scan<'_> {
 impl<'t> Scan<'t> {
     pub(crate) fn new(table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        Scan { table, cursor: table.tree.cursor(&table.pager, from, to) }
+        Scan { table, cursor: table.tree.sorted().cursor(&table.pager, from, to) }
     }
 
     /// The next record from the front, valid until the next call.

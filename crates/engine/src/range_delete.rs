@@ -60,7 +60,7 @@ pub(crate) fn commit_range_delete(
     };
     for key in [Some(&low), high.as_ref()].into_iter().flatten() {
         let _stripe = engine.stripes.lock(table.id, key); // CM4
-        table.tree.rebalance_path(&engine.pager, key);
+        table.tree.sorted().rebalance_path(&engine.pager, key);
     }
     engine.checkpointer.nudge();
     Ok(match outcome.lsn {

@@ -192,6 +192,9 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
+            Op::RangeDelete { .. } | Op::Attach { .. } if !table.tree.is_sorted() => {
+                return Err(malformed(lsn, Malformed("a hashed table has no ranges")));
+            }
             Op::RangeDelete { high } => {
                 let to = high.map_or(Bound::Unbounded, Bound::Excluded);
                 return self.catalog.replay_range_delete(&table, (Bound::Included(entry.key), to), lsn);

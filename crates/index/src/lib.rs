@@ -3,7 +3,13 @@
 //! | module | holds |
 //! |---|---|
 //! | [`btree`] | the sorted index: a B+tree |
+//! | [`hash`] | the hashed index: extendible hashing on pages |
+//! | `words` | reading bytes that may change underneath |
+//! | `fault` | what attempts come to |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod btree;
+mod fault;
+pub mod hash;
+mod words;

@@ -17,7 +17,7 @@ mod scan;
 
 use crate::action::{Action, CLIENTS, Change, Trouble, Wait};
 use crate::model::{Commit, Model};
-use aquifer::{CommitTicket, Database, Durability, Error, ErrorKind, Table, TableOptions, WriteBatch};
+use aquifer::{AnyTable, CommitTicket, Database, Durability, Error, ErrorKind, TableOptions, WriteBatch};
 use aquifer_sim::{Call, Fault, SimDisk};
 use std::collections::BTreeMap;
 
@@ -269,8 +269,11 @@ impl World {
         if self.model.state().contains_key(&name) {
             return Ok(());
         }
-        let options = if logged { TableOptions::default() } else { TableOptions::unlogged() };
-        let made = db.create_table(&name, options).map(drop);
+        let made = if table == HASHED_TABLE {
+            db.create_table(&name, TableOptions::hashed().logged(logged)).map(drop)
+        } else {
+            db.create_table(&name, TableOptions::default().logged(logged)).map(drop)
+        };
         let instance = self.model.new_instance();
         self.settle(Commit::Create { name, instance, logged }, made, Some(Durability::Power), "create_table")
     }
@@ -337,10 +340,10 @@ impl World {
     }
 
     /// A handle of a table that the model has.
-    fn table(&mut self, db: &Database, number: u8) -> Judged<Option<(Table, bool)>> {
+    fn table(&mut self, db: &Database, number: u8) -> Judged<Option<(AnyTable, bool)>> {
         let name = name(number);
         let Some(logged) = self.model.state().get(&name).map(|table| table.logged) else { return Ok(None) };
-        match db.table(&name) {
+        match db.any_table(&name) {
             Ok(table) => Ok(Some((table, logged))),
             Err(_) if self.uncertain => Ok(None),
             Err(error) => Err(format!("table {name}: {error}")),
@@ -510,6 +513,9 @@ fn brief(value: Option<&[u8]>) -> String {
         Some(value) => format!("{} bytes beginning with {:?}", value.len(), &value[..value.len().min(4)]),
     }
 }
+
+/// The table that is hashed; the others are sorted. It is seldom drawn last, so it has traffic.
+const HASHED_TABLE: u8 = 1;
 
 fn name(table: u8) -> String {
     format!("table{table}")

@@ -148,7 +148,7 @@ impl Catalog {
         journal: Journal<'_>,
         held: &mut [Held<'_>],
     ) -> std::result::Result<Outcome, Stop> {
-        let cut = table.tree.cut(m, &self.pager, from, to)?;
+        let cut = table.tree.sorted().cut(m, &self.pager, from, to)?;
         if cut.is_nothing() {
             // The absence was read, and may be another's delete that is not yet durable.
             return Ok(Outcome {
@@ -187,7 +187,7 @@ impl Catalog {
     ) -> std::result::Result<Outcome, Stop> {
         let outcome = {
             let m = self.pager.enter();
-            let swap = table.tree.swap(&m, loaded)?;
+            let swap = table.tree.sorted().swap(&m, loaded)?;
             let reserved = reserve(journal, record)?;
             let lsn = reserved.as_ref().map(Reserved::lsn);
             lsn.iter().for_each(|&lsn| held.iter_mut().for_each(|stripe| stripe.reserved(lsn))); // T4

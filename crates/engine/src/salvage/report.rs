@@ -67,7 +67,8 @@ pub struct SalvagedTable {
     pub records: u64,
     /// Leaves that they came from.
     pub leaves: u64,
-    /// Keys whose page is lost, in order: what the log did not change since the checkpoint is gone there.
+    /// Keys whose page is lost, in order: what the log did not change since the checkpoint is gone there. Of a hashed table these
+    /// are not keys but their hashes, eight bytes big-endian.
     pub lost: Vec<KeyGap>,
 }
 

@@ -25,6 +25,7 @@ mod damage;
 mod dumps;
 mod faults;
 mod files;
+mod hashed;
 mod lifecycle;
 mod log_reader;
 mod log_volume;

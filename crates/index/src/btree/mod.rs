@@ -3,7 +3,6 @@
 //! | module | its secret |
 //! |---|---|
 //! | `layout` | the bytes of a page |
-//! | `words` | reading bytes that may change underneath |
 //! | `node`, `search` | reading a page, finding a key on it |
 //! | `edit`, `build` | changing a page, making one |
 //! | `split` | where a page is cut |
@@ -34,7 +33,6 @@ mod cursor;
 mod descent;
 mod dismantle;
 mod edit;
-mod fault;
 mod grow;
 mod layout;
 mod leaf_copy;
@@ -47,7 +45,6 @@ mod rebalance;
 mod regroup;
 mod search;
 mod split;
-mod words;
 
 pub use bulk::{BulkError, BulkLoader, Swap};
 pub use check::CheckReport;
@@ -56,6 +53,7 @@ pub use loose::LoosePage;
 pub use place::Place;
 pub use range_delete::Cut;
 
+use crate::{fault, words};
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
 use fault::Attempt;
@@ -213,6 +211,6 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
 }
 
 #[cfg(all(test, not(loom)))]
-mod test_tree;
+pub(crate) mod test_tree;
 #[cfg(all(test, not(loom)))]
 mod tests;
