@@ -5,7 +5,7 @@
 
 use crate::archive;
 use crate::catalog::{Catalog, Journal};
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, listed_pages_max};
 use crate::commit_batch::CommitMemory;
 use crate::database::{Database, Handle};
 use crate::engine::{Engine, HashSeeds, Maintenance};
@@ -218,10 +218,13 @@ impl Opening {
         let pager = image.restore(Arc::clone(&disk), self.pager_options(), id, progress)?;
         let mut catalog = Catalog::load(&pager, true)?;
         let mut report = RecoveryReport { created: true, incarnation: 1, ..RecoveryReport::default() };
-        recovery::bring_forward(&pager, history, &mut catalog, &mut report)?;
+        pager.hold_back_name(true);
+        let listed_max = listed_pages_max(self.limits.memory_budget_bytes);
+        recovery::bring_forward(&pager, history, &mut catalog, &mut report, listed_max)?;
+        pager.hold_back_name(self.options.held_back);
         let end = history.position();
         report.log_bytes = end.0 - image.superblock().flip_lsn;
-        report.tables_dropped = finish_drops(&mut catalog, end);
+        report.tables_dropped += finish_drops(&mut catalog, end);
         let archive = archive::choose(&disk, &self.options, id)?;
         let log = self.start_log(&disk, id, 1, end, archive)?;
         let backend = disk.backend();
@@ -268,7 +271,7 @@ impl Opening {
 }
 
 /// Frees what dropped tables have left. Returns how many.
-fn finish_drops(catalog: &mut Catalog, end: Lsn) -> u64 {
+pub(crate) fn finish_drops(catalog: &mut Catalog, end: Lsn) -> u64 {
     let dropping = catalog.dropping().len();
     loop {
         match catalog.free_some(Journal::Replay(end)) {
@@ -313,6 +316,9 @@ pub(crate) fn lock(disk: &Arc<dyn Disk>) -> Result<Box<dyn DiskLock>> {
 fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> {
     check_ours(names)?;
     let has = |what: &str| names.iter().any(|name| name == what);
+    if has(archive::CHOICE) {
+        archive::forget(disk)?; // it was that of a database that did not come to be
+    }
     if !has(LOG_DIRECTORY) {
         disk.create_directory(LOG_DIRECTORY)?;
         disk.sync_directory("")?;

@@ -15,9 +15,12 @@
 //!   there, a PATCH beyond its value) is corruption, not something to skip.
 //! - **RC3** An older superblock is not a way back: if the log says that a newer checkpoint was durable, or is not there at
 //!   all, the opening is refused.
+//! - **RC4** What a history takes of space, page ids and memory is bounded by what its database took, not by its length:
+//!   dropped tables are freed, and checkpoints taken, on the way.
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
+use crate::opening::finish_drops;
 use crate::record::{Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
@@ -61,14 +64,15 @@ pub(crate) fn replay(
     }
     report.log_bytes = tail.end.0.saturating_sub(from.0);
     report.tail_cut_bytes = tail.cut_bytes;
-    let mut replayer =
-        Replayer { pager, catalog, generation: Some(superblock.generation), report, value: Vec::new() };
+    let generation = Some(superblock.generation);
+    let mut replayer = Replayer { pager, catalog, generation, report, value: Vec::new(), listed_max: None };
     replayer.run(&mut log)?;
     Ok(tail)
 }
 
 /// Applies the log from a backup's position on. Checkpoints that it tells of are those of the database that the backup was
-/// made of, and no matter here.
+/// made of, and no matter here. Takes a checkpoint whenever `listed_max` pages were written (RC4): the caller has seen to it
+/// that those leave the data file without its name.
 ///
 /// # Errors
 ///
@@ -78,8 +82,10 @@ pub(crate) fn bring_forward(
     history: &mut History,
     catalog: &mut Catalog,
     report: &mut RecoveryReport,
+    listed_max: u64,
 ) -> Result<()> {
-    Replayer { pager, catalog, generation: None, report, value: Vec::new() }.run(history)
+    let listed_max = Some(listed_max);
+    Replayer { pager, catalog, generation: None, report, value: Vec::new(), listed_max }.run(history)
 }
 
 struct Replayer<'r> {
@@ -89,6 +95,8 @@ struct Replayer<'r> {
     generation: Option<u64>,
     report: &'r mut RecoveryReport,
     value: Vec<u8>,
+    /// Pages written since the last checkpoint that may be listed. `None` where RC1 holds, and not RC4.
+    listed_max: Option<u64>,
 }
 
 /// Records read and not yet applied: each one's end, and where its bytes end in `bytes`.
@@ -120,6 +128,9 @@ impl Replayer<'_> {
                 for (lsn, record) in group.records() {
                     self.apply_record(lsn, record)?;
                 }
+                if let Some(&(lsn, _)) = group.ends.last().filter(|_| self.listed_max.is_some()) {
+                    self.tidy(lsn)?;
+                }
                 group.bytes.clear();
                 group.ends.clear();
             }
@@ -127,6 +138,21 @@ impl Replayer<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// RC4, where everything up to `lsn` is applied.
+    fn tidy(&mut self, lsn: Lsn) -> Result<()> {
+        self.report.tables_dropped += finish_drops(self.catalog, lsn);
+        if self.listed_max.is_none_or(|max| self.pager.stats().epoch_records < max) {
+            return Ok(());
+        }
+        let mut flip = self.pager.flip(|| lsn.0);
+        if let Err(error) = self.pager.write_checkpoint(&mut flip) {
+            self.pager.abandon(flip);
+            return Err(error.into());
+        }
+        self.pager.install(&mut flip, 0)?;
+        Ok(self.pager.release(flip)?)
     }
 
     /// Brings the leaves that a group changes into memory, many reads at a time. What is malformed is found later.

@@ -78,8 +78,11 @@ enum Source<'t> {
     Hashed(Records<'t>),
 }
 
+/// Key and value, lent.
+type Pair<'r> = (&'r [u8], &'r [u8]);
+
 impl Source<'_> {
-    fn next(&mut self, reverse: bool) -> Result<Option<(&[u8], &[u8])>, Failure> {
+    fn next(&mut self, reverse: bool) -> Result<Option<Pair<'_>>, Failure> {
         Ok(match self {
             Source::Sorted(scan) => match reverse {
                 true => scan.next_back()?,
