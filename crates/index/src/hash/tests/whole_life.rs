@@ -182,10 +182,9 @@ fn pages_of_another_table_or_seed_are_not_read() {
     let index = TestIndex::in_memory(4096);
     index.put(b"key", b"value");
     let seed = index.index.seed();
-    for (stranger, what) in [(HashIndex::at(index.index.root(), 8, seed), "root")] {
-        let error = stranger.contains(&index.pager, b"key").unwrap_err().to_string();
-        assert!(error.contains(what), "{error}");
-    }
+    let stranger = HashIndex::at(index.index.root(), 8, seed);
+    let error = stranger.contains(&index.pager, b"key").unwrap_err().to_string();
+    assert!(error.contains("root"), "{error}");
     assert!(HashIndex::at(PageId(77), TABLE, seed).contains(&index.pager, b"key").is_err());
     let other_seed = HashIndex::at(index.index.root(), TABLE, seed + 1);
     assert!(!other_seed.check(&index.pager, &mut |_| ()).unwrap().faults.is_empty());
