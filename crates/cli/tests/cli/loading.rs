@@ -247,10 +247,10 @@ fn sorted_input_is_loaded_in_bulk_or_not_at_all() {
     let lines: String = (0..3000).map(|n| format!("key{n:06}\t{n}\n")).collect();
     let out = place.run_with("load DB t --sorted", lines.as_bytes()).succeeded();
     assert!(out.starts_with("loaded 3,000 records, "), "{out}");
-    assert_eq!(place.run("scan DB t --prefix key00299").succeeded().lines().count(), 10);
-    assert_eq!(place.run("verify DB --json").json()[0]["records"], json!(3000));
     let log = place.run("log DB").succeeded();
     assert!(log.contains("t\tbulk load") && !log.contains("\tput\t"), "{log}");
+    assert_eq!(place.run("scan DB t --prefix key00299").succeeded().lines().count(), 10);
+    assert_eq!(place.run("verify DB --json").json()[0]["records"], json!(3000));
 
     let place = Place::new();
     let out = place.run_with("load DB t --sorted", b"b\t1\nc\t2\na\t3\n");
