@@ -3,7 +3,7 @@
 //! Splitting a full bucket in two leaves both half full, and buckets ln 2 = 69 % full on average. Here a full bucket first
 //! gives records to a neighbour, as long as that has an eighth of a page free; when both are full, two become three, each two
 //! thirds full. A lookup still reads one bucket: ranges move, records never lie outside of theirs.
-//! docs/decisions/0004-hashed-buckets-share.md has the figures.
+//! docs/decisions/0005-hashed-buckets-share.md has the figures.
 //!
 //! # Invariants
 //!

@@ -190,7 +190,7 @@ fn pages_of_another_table_or_seed_are_not_read() {
     assert!(!other_seed.check(&index.pager, &mut |_| ()).unwrap().faults.is_empty());
 }
 
-/// Prints the load of buckets while an index grows: docs/decisions/0004-hashed-buckets-share.md has the figures.
+/// Prints the load of buckets while an index grows: docs/decisions/0005-hashed-buckets-share.md has the figures.
 #[test]
 #[ignore = "prints figures"]
 fn load_curve() {
