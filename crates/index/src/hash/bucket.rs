@@ -251,5 +251,5 @@ impl<'b> Bucket<&'b [u8]> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

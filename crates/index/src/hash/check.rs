@@ -157,5 +157,5 @@ impl Walk<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -128,5 +128,5 @@ impl<'p> Cursor<'p> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -99,5 +99,5 @@ fn between(low: u64, high: u64) -> Option<u64> {
     Some(high >> bit << bit)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

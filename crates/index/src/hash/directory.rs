@@ -248,5 +248,5 @@ impl<'b> DirectoryMut<'b> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

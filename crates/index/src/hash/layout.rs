@@ -225,5 +225,5 @@ pub(crate) fn set_u64(bytes: &mut [u8], offset: usize, value: u64) {
     bytes[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -135,5 +135,5 @@ impl<'b> LoosePage<'b> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -260,7 +260,7 @@ impl Value<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod test_index;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
