@@ -25,7 +25,7 @@ use aquifer_wal::{Archive, History, Log, LogOptions, Lsn};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) const DATA: &str = "data";
 const DATA_NEW: &str = "data.new";
@@ -143,6 +143,9 @@ impl Opening {
         let log = Log::start(Arc::clone(disk), LOG_DIRECTORY, options, start)?;
         if let Some(archive) = archive {
             log.archive_to(archive)?; // before anything is retired
+        }
+        if !self.options.background {
+            log.set_patience(Duration::ZERO); // the one who would wait is the one who makes room
         }
         Ok(log)
     }

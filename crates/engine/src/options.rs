@@ -92,7 +92,7 @@ impl Options {
     }
 
     /// Background work on two threads of the engine's own (the default), or none: then
-    /// [`Database::step`] drives it on the caller's thread.
+    /// [`Database::step`] drives it on the caller's thread, and a full disk is an error at once.
     pub fn background(mut self, on: bool) -> Self {
         self.background = on;
         self
