@@ -4,7 +4,7 @@
 //!
 //! - **WO1** What is read is exactly what the model says, unless an earlier error left a commit unknown. A scan gives each key
 //!   once, in order, with a value that it had at some moment of the scan.
-//! - **WO2** Errors need an excuse: a fault that has struck, a full disk, a disk that lies.
+//! - **WO2** Errors need an excuse: a fault that has struck, a full disk, a disk that lies, a commit that is unknown.
 //! - **WO3** After [`Poisoned`](ErrorKind::Poisoned) no commit succeeds in the same life (P9).
 //! - **WO4** After a crash the state is one that the model allows, and verification finds nothing, unless the disk has lied.
 //! - **WO6** A backup is the state when it was begun, whatever others did meanwhile.
@@ -167,6 +167,7 @@ impl World {
             ErrorKind::Io => struck || self.silent,
             ErrorKind::DiskFull | ErrorKind::Pending => struck || self.tight,
             ErrorKind::Corrupt | ErrorKind::Format => self.silent,
+            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Usage => self.uncertain,
             _ => false,
         };
         if excused { Ok(()) } else { Err(format!("{doing}: an error without a cause: {error}")) }

@@ -39,9 +39,6 @@ impl World {
                 Ok(_) => Err("a table that is not empty was loaded in bulk".into()),
             };
         }
-        if loaded.as_ref().is_err_and(|error| error.kind() == aquifer::ErrorKind::Usage) && self.uncertain {
-            return Ok(()); // a change that may have happened has
-        }
         self.settle(commit, loaded.map(drop), logged.then_some(Durability::Power), "a bulk load")
     }
 }
