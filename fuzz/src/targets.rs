@@ -12,6 +12,7 @@ pub mod cli_import;
 pub mod cli_text;
 pub mod directory;
 pub mod dump;
+pub mod hash_page;
 pub mod key_codec;
 pub mod log_record;
 pub mod log_segments;
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     superblock::TARGET,
     page_map::TARGET,
     tree_page::TARGET,
+    hash_page::TARGET,
     log_segments::TARGET,
     log_record::TARGET,
     replay::TARGET,

@@ -38,6 +38,7 @@ targets! {
     superblock: 1500;
     page_map: 1500;
     tree_page: 1000;
+    hash_page: 1000;
     log_segments: 500;
     log_record: 20_000;
     replay: 500;

@@ -9,7 +9,7 @@
 //! Page n of the input is page n of the pager, page 1 is the root.
 
 use super::{Seeds, Target, pages};
-use crate::source::{Source, put_piece};
+use crate::source::Source;
 use aquifer_buffer::{PageId, Pager};
 use aquifer_index::btree::BTree;
 use std::collections::BTreeMap;
@@ -30,18 +30,7 @@ type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn run(input: &[u8]) {
     let mut source = Source::new(input);
-    let page_bytes = if source.u8() & 1 == 1 { 65536 } else { 4096 };
-    let pager = pages::in_memory(page_bytes);
-    for number in 0..1 + source.below(PAGES_MAX) {
-        let (head, tail) = (source.piece(), source.piece());
-        let mut page = vec![0; page_bytes];
-        let head = &head[..head.len().min(page_bytes)];
-        let tail = &tail[tail.len().saturating_sub(page_bytes)..];
-        page[..head.len()].copy_from_slice(head);
-        page[page_bytes - tail.len()..].copy_from_slice(tail);
-        let id = pages::add(&pager, &page).expect("the budget holds some pages");
-        assert_eq!(id, PageId(number as u32 + 1));
-    }
+    let pager = pages::from_input(&mut source, PAGES_MAX);
     let tree = BTree::at(PageId::FIRST, TABLE);
     let mut model = check(&tree, &pager);
     read(&tree, &pager, model.as_ref());
@@ -167,22 +156,7 @@ fn input(page_bytes: usize, records: &[(Vec<u8>, usize)]) -> Vec<u8> {
         })
         .expect("memory for some pages");
     }
-    let all = pager.pages();
-    let mut input = vec![u8::from(page_bytes > 4096), all.len() as u8 - 1];
-    for &page in &all {
-        let bytes = pages::read(&pager, page).expect("it exists");
-        // The longest stretch of zeros is what lies between slots and heap.
-        let (mut gap, mut at) = (bytes.len()..bytes.len(), 0);
-        while at < bytes.len() {
-            let zeros = bytes[at..].iter().take_while(|&&byte| byte == 0).count();
-            if zeros > gap.len() {
-                gap = at..at + zeros;
-            }
-            at += zeros + 1;
-        }
-        put_piece(&mut input, &bytes[..gap.start]);
-        put_piece(&mut input, &bytes[gap.end..]);
-    }
+    let mut input = pages::to_input(&pager);
     for (kind, key, len) in
         [(0, &b"key 3"[..], 0u16), (3, b"key 35", 40), (1, b"key 5", 0), (2, b"k", 0), (3, b"", 900)]
     {
