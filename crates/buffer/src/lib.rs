@@ -10,6 +10,8 @@
 //! | `frame` | frames, their headers and latches; the free list and the clock |
 //! | `load` | bringing a page into memory |
 //! | `evict` | giving frames away |
+//! | [`direct`](NewPages) | pages of large values, which pass by the pool |
+//! | `runs` | consecutive pages or slots |
 //! | `epoch` | what was written in which epoch, and copies for the checkpoint |
 //! | `checkpoint` | flip, write, install, release |
 //! | `map` | the durable page map |
@@ -21,6 +23,7 @@
 #![doc = include_str!("../README.md")]
 
 mod checkpoint;
+mod direct;
 mod epoch;
 mod error;
 mod evict;
@@ -32,6 +35,7 @@ mod map;
 mod mutation;
 mod page;
 mod pager;
+mod runs;
 mod space;
 mod stats;
 mod superblock;
@@ -41,11 +45,13 @@ mod words;
 mod wreck;
 
 pub use checkpoint::Flip;
+pub use direct::{NewPages, Pin, decode_manifest};
 pub use error::{Error, Result};
 pub use ids::PageId;
 pub use mutation::Mutation;
 pub use page::{ExclusivePage, Optimistic, Retry, SharedPage};
 pub use pager::{Pager, PagerOptions};
+pub use runs::{PageRun, RunSet};
 pub use stats::PagerStats;
 pub use superblock::Superblock;
 pub use words::PageWords;

@@ -214,7 +214,7 @@ impl Pager {
         condvar.notify_all();
     }
 
-    fn no_such_page(&self, page: PageId) -> Error {
+    pub(crate) fn no_such_page(&self, page: PageId) -> Error {
         self.corrupt(page, "something refers to it, but it does not exist")
     }
 

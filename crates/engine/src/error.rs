@@ -252,6 +252,7 @@ impl From<aquifer_buffer::Error> for Error {
             E::Corrupt { .. } => Error::Corrupt { what: error.to_string() },
             E::Format { .. } => Error::Format { what: error.to_string() },
             E::Poisoned { cause } => Error::Poisoned { cause },
+            E::Stopped => Error::Closed,
             E::Memory { .. } | E::Full { .. } => Error::Exhausted { what: error.to_string() },
         }
     }
