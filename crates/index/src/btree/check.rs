@@ -9,7 +9,8 @@
 
 use super::BTree;
 use super::fault::damaged;
-use super::layout::{FLAG_DISMANTLED, LEVEL_MAX};
+use super::layout::{FLAG_DISMANTLED, FLAG_LARGE, LEVEL_MAX};
+use super::leaf_value::LeafValue;
 use super::node::Node;
 use super::page_check::{Expected, check_page};
 use aquifer_buffer::{Error, PageId, Pager, Result};
@@ -30,6 +31,8 @@ pub struct CheckReport {
     pub leaf_bytes_used: u64,
     /// Leaves.
     pub leaves: u64,
+    /// Descriptors of large values, each with its leaf.
+    pub large: Vec<(PageId, Vec<u8>)>,
     /// What is wrong, with the page; empty if nothing. At most a few for each page.
     pub faults: Vec<(PageId, String)>,
 }
@@ -53,6 +56,8 @@ struct Walk<'p> {
     /// By level. Levels not visited yet have no entry.
     last: Vec<Option<Neighbour>>,
     dismantled: bool,
+    /// The root says that there may be large values.
+    large: bool,
 }
 
 impl BTree {
@@ -71,6 +76,7 @@ impl BTree {
             seen: HashSet::new(),
             last: vec![None; usize::from(LEVEL_MAX) + 1],
             dismantled: false,
+            large: false,
         };
         let mut page = Vec::new();
         let mut stack = vec![Visit { page: self.root(), level: None, lower: Vec::new(), upper: None }];
@@ -107,6 +113,7 @@ impl Walk<'_> {
         if visit.level.is_none() {
             self.report.depth = u32::from(level) + 1;
             self.dismantled = node.summary().flags() & FLAG_DISMANTLED != 0;
+            self.large = node.summary().flags() & FLAG_LARGE != 0;
         }
         if !self.tree.is_own(node.summary(), level, node.owner()) || !node.is_sane() {
             self.fault(id, "kind, level, owner or the sizes in its header make no sense".into());
@@ -124,6 +131,13 @@ impl Walk<'_> {
         self.check_neighbour(id, level, node.right());
         if level == 0 {
             self.report.records += node.count() as u64;
+            let values = (0..node.count()).filter_map(|index| node.value(node.slot(index)));
+            for value in values.filter(LeafValue::is_large) {
+                self.report.large.push((id, value.bytes.to_vec()));
+            }
+            if !self.report.large.is_empty() && !self.large {
+                self.fault(id, "it holds a large value, and the root does not say that there are any (LV2)".into());
+            }
             self.report.leaves += 1;
             self.report.leaf_bytes_used += (node.page_bytes() - node.free_bytes()) as u64;
         } else {

@@ -23,12 +23,13 @@ use super::BTree;
 use super::ahead::AHEAD_MAX;
 use super::descent::Goal;
 use super::leaf_copy::LeafCopy;
+use super::leaf_value::LeafValue;
 use super::node::Node;
 use aquifer_buffer::{PageId, Pager, Result};
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-/// A record: key and value.
+/// A record: key and value, or what lies in the leaf in its stead.
 pub type Record<'c> = (&'c [u8], &'c [u8]);
 
 /// Reads records in order, from either end. Holds no latch between calls; reads what is committed
@@ -89,6 +90,28 @@ impl<'p> Cursor<'p> {
             }
         }
         Ok(self.front.as_ref().map(|front| front.leaf.record()))
+    }
+
+    /// As [`next`](Self::next), and says whether the value is there or its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn next_value(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
+        let found = self.next()?.is_some();
+        Ok(self.front.as_ref().filter(|_| found).map(|front| front.leaf.value_record()))
+    }
+
+    /// As [`next_back`](Self::next_back), and says whether the value is there or its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn next_value_back(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
+        let found = self.next_back()?.is_some();
+        Ok(self.back.as_ref().filter(|_| found).map(|back| back.leaf.value_record()))
     }
 
     /// The next record from the back; valid until the next call.

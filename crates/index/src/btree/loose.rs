@@ -6,6 +6,7 @@
 //!   fences, order of keys, hints, heap. What passes can be read without a panic (ND1).
 
 use super::layout::FLAG_DISMANTLED;
+use super::leaf_value::LeafValue;
 use super::node::Node;
 use super::page_check::{Expected, check_page};
 use aquifer_buffer::PageId;
@@ -84,7 +85,7 @@ impl<'b> LoosePage<'b> {
     }
 
     /// Gives the records of a leaf to `visit`, in order of their keys. An inner page has none.
-    pub fn records(&self, mut visit: impl FnMut(&[u8], &[u8])) {
+    pub fn records(&self, mut visit: impl FnMut(&[u8], LeafValue<'_>)) {
         if self.level() > 0 {
             return;
         }

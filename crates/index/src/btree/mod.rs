@@ -11,6 +11,7 @@
 //! | `place`, `grow` | a leaf latched for a change; splits with their latches |
 //! | `cursor`, `leaf_copy` | records in order |
 //! | `ahead` | loading leaves before they are needed |
+//! | `leaf_value` | inline bytes or the descriptor of a large value |
 //! | `check`, `dismantle`, `estimate` | the whole tree |
 //! | `loose` | a page without its tree, for salvage |
 //!
@@ -34,6 +35,7 @@ mod fault;
 mod grow;
 mod layout;
 mod leaf_copy;
+mod leaf_value;
 mod loose;
 mod node;
 mod page_check;
@@ -44,6 +46,7 @@ mod words;
 
 pub use check::CheckReport;
 pub use cursor::{Cursor, Record};
+pub use leaf_value::{LeafValue, ValueKind};
 pub use loose::LoosePage;
 pub use place::Place;
 
@@ -103,10 +106,25 @@ impl BTree {
     /// What loading a page gives; a damaged page.
     #[inline]
     pub fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        self.read(pager, key, |value| match value {
-            Some(value) => value.copy_to(out),
+        Ok(self.get_value_into(pager, key, out)?.is_some())
+    }
+
+    /// As [`get_into`](BTree::get_into), and says whether it is the value or its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](BTree::get_into).
+    #[inline]
+    pub fn get_value_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Option<ValueKind>> {
+        let mut kind = ValueKind::Inline;
+        let found = self.read(pager, key, |value| match value {
+            Some(value) => {
+                kind = value.kind;
+                value.copy_to(out);
+            }
             None => out.clear(),
-        })
+        })?;
+        Ok(found.then_some(kind))
     }
 
     /// Is there a record?
@@ -169,6 +187,7 @@ struct Value<'p> {
     page: Optimistic<'p>,
     offset: usize,
     len: usize,
+    kind: ValueKind,
 }
 
 impl Value<'_> {
@@ -190,7 +209,7 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
         leaf.validate()?;
         return Err(Retry::Damaged(leaf.id(), "a value lies beyond the page"));
     };
-    take(Some(Value { page: leaf, offset, len }));
+    take(Some(Value { page: leaf, offset, len, kind: node.value_kind(slot) }));
     leaf.validate()?;
     Ok(true)
 }

@@ -9,6 +9,7 @@
 //!   page has slots, or allocate more than the page's size and a key.
 
 use super::layout::*;
+use super::leaf_value::{LeafValue, ValueKind};
 use super::words::Words;
 use aquifer_buffer::PageId;
 use std::cmp::Ordering;
@@ -236,7 +237,7 @@ impl<W: Words> Node<W> {
     pub(crate) fn entry_len(self, slot: Slot) -> Option<usize> {
         let mut len = entry_head_bytes(self.level()) + slot.rest_len();
         if self.level() == 0 {
-            len += self.words.u16_at(slot.offset());
+            len += self.words.u16_at(slot.offset()) & !LARGE_BIT;
         } else if len == 0 {
             return Some(0); // BT5
         }
@@ -246,9 +247,15 @@ impl<W: Words> Node<W> {
     /// Offset and length of the value of a leaf's slot, if they lie within the page.
     #[inline(always)]
     pub(crate) fn value_range(self, slot: Slot) -> Option<(usize, usize)> {
-        let len = self.words.u16_at(slot.offset());
+        let len = self.words.u16_at(slot.offset()) & !LARGE_BIT;
         let start = slot.offset() + 2 + slot.rest_len();
         (start + len <= self.page_bytes()).then_some((start, len))
+    }
+
+    /// What the bytes of a leaf's slot are.
+    #[inline(always)]
+    pub(crate) fn value_kind(self, slot: Slot) -> ValueKind {
+        ValueKind::of_stored(self.words.u16_at(slot.offset()))
     }
 
     /// Child `index` of an inner page (0: the leftmost).
@@ -303,9 +310,10 @@ impl<W: Words> Node<W> {
 impl<'b> Node<&'b [u8]> {
     /// The value of a leaf's slot, if it lies within the page.
     #[inline]
-    pub(crate) fn value(self, slot: Slot) -> Option<&'b [u8]> {
+    pub(crate) fn value(self, slot: Slot) -> Option<LeafValue<'b>> {
         let (start, len) = self.value_range(slot)?;
-        self.words.get(start..start + len)
+        let bytes = self.words.get(start..start + len)?;
+        Some(LeafValue { kind: self.value_kind(slot), bytes })
     }
 
     /// The rest of a slot's key, if it lies within the page.

@@ -345,9 +345,9 @@ fn build_half(
         let slot = node.slot(index);
         node.key_to(slot, &mut key);
         if node.level() == 0 {
-            builder.push(&key, node.value(slot).ok_or(BEYOND)?)?;
+            builder.push_record(&key, node.value(slot).ok_or(BEYOND)?)?;
         } else {
-            builder.push(&key, &node.child(index + 1).0.to_le_bytes())?;
+            builder.push_child(&key, node.child(index + 1))?;
         }
     }
     Ok(builder.finish())

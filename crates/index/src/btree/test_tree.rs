@@ -48,7 +48,7 @@ impl TestTree {
     pub(crate) fn remove(&self, key: &[u8]) -> Option<Vec<u8>> {
         change(&self.pager, |m| {
             let Some(place) = self.tree.place_existing(m, &self.pager, key)? else { return Ok(None) };
-            let old = place.old().map(<[u8]>::to_vec);
+            let old = place.old().map(|value| value.bytes.to_vec());
             place.remove(1);
             Ok(old)
         })

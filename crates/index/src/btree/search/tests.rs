@@ -1,6 +1,7 @@
 //! A search finds what a scan of the sorted keys finds, with and without hints, whatever the keys.
 
 use super::super::build::{Builder, Plan};
+use super::super::leaf_value::LeafValue;
 use super::super::test_tree::{LONE_PAGE, Scramble, hard_key};
 use super::super::words::tests::OnlyWords;
 use super::*;
@@ -19,7 +20,7 @@ fn leaf(
         (plan.lower, plan.upper) = (lower, Some(upper));
     }
     let mut builder = Builder::new(page_bytes, &plan).unwrap();
-    let fitting = keys.iter().take_while(|key| builder.push(key, b"").is_ok()).cloned().collect();
+    let fitting = keys.iter().take_while(|key| builder.push_record(key, LeafValue::inline(b"")).is_ok()).cloned().collect();
     (builder.finish(), fitting)
 }
 
