@@ -16,12 +16,14 @@
 //!   checkpoint has all or nothing of a table.
 //! - **C2** Table ids are never used again.
 //! - **C3** A table goes in steps. Its row turns to *dropping* together with the log record, under all stripes (ST2). When
-//!   no handle is left, its pages are freed in passages, each leaving a whole, smaller tree; the last frees the root and
+//!   no handle is left, its large values are removed one by one, where there are any, and then its pages are freed in
+//!   passages, each leaving a whole, smaller tree; the last frees the root and
 //!   takes the row. A crash between passages leaves a dropping row, which the next opening finishes: nothing leaks.
 //! - **C4** The log knows tables by id and never a root: replay makes its own, through this code.
 
 use crate::commit::Stop;
 use crate::error::{Error, Result};
+use crate::large::Known;
 use crate::record::{self, CommitWriter};
 use crate::stripes::Stripes;
 use crate::table_core::{TableCore, TableState};
@@ -39,6 +41,10 @@ pub(crate) const CATALOG_ID: u32 = 0;
 const NAME_BYTES_MAX: usize = 128;
 /// Longest name of a key or value type, in bytes.
 const TYPE_BYTES_MAX: usize = 256;
+
+/// Records that one step of freeing a dropped table looks at, and large values that it removes.
+const CLEARED_RECORDS_MAX: usize = 20_000;
+const CLEARED_VALUES_MAX: usize = 64;
 
 const NEXT_ID_KEY: &[u8] = &[0];
 const ROW_KIND: u8 = 1;
@@ -67,6 +73,8 @@ pub(crate) struct Catalog {
     by_name: BTreeMap<String, Arc<TableCore>>,
     by_id: BTreeMap<u32, Arc<TableCore>>,
     dropping: Vec<Arc<TableCore>>,
+    /// Of each of them up to which key no large value is left; nothing: none is left at all.
+    cleared: BTreeMap<u32, Option<Vec<u8>>>,
     closed: bool,
 }
 
@@ -118,6 +126,7 @@ impl Catalog {
             by_name: BTreeMap::new(),
             by_id: BTreeMap::new(),
             dropping: Vec::new(),
+            cleared: BTreeMap::new(),
             closed: false,
         }
     }
@@ -377,15 +386,67 @@ impl Catalog {
         let Some(at) = self.dropping.iter_mut().position(|table| Arc::get_mut(table).is_some()) else {
             return Ok(false);
         };
+        let table = Arc::clone(&self.dropping[at]);
+        if self.free_large(&table, journal)? {
+            return Ok(true);
+        }
         let table = &self.dropping[at];
         let freed = self.attempt_free(&self.pager.enter(), table, journal);
         match freed {
             Ok(true) => {
-                self.dropping.swap_remove(at);
+                let gone = self.dropping.swap_remove(at);
+                self.cleared.remove(&gone.id);
             }
             Ok(false) => {}
             Err(retry) => self.pager.resolve(retry)?,
         }
+        Ok(true)
+    }
+
+    /// Removes some large values of a dropped table; `false` if none is left.
+    fn free_large(&mut self, table: &TableCore, journal: Journal<'_>) -> Result<bool> {
+        let cleared = self.cleared.entry(table.id).or_insert(Some(Vec::new()));
+        let Some(from) = cleared.clone() else { return Ok(false) };
+        if !table.tree.may_hold_large(&self.pager)? {
+            *cleared = None;
+            return Ok(false);
+        }
+        let mut large: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut last = None;
+        let mut rows = table.tree.cursor(&self.pager, Bound::Included(&from), Bound::Unbounded);
+        let mut looked_at = 0;
+        while let Some((key, value)) = rows.next_value()? {
+            if looked_at == CLEARED_RECORDS_MAX || large.len() == CLEARED_VALUES_MAX {
+                last = Some(key.to_vec());
+                break;
+            }
+            looked_at += 1;
+            if value.is_large() {
+                large.push((key.to_vec(), value.bytes.to_vec()));
+            }
+        }
+        drop(rows);
+        for (key, descriptor) in large {
+            let known = Known::load(&self.pager, &descriptor)?;
+            loop {
+                let m = self.pager.enter();
+                let removed = match table.tree.place_existing(&m, &self.pager, &key) {
+                    Ok(Some(place)) => {
+                        place.remove(journal.now().0);
+                        m.detach(&known.value.pages()); // LV1 of `large`
+                        Ok(())
+                    }
+                    Ok(None) => Ok(()), // an attempt before this one failed further on
+                    Err(retry) => Err(retry),
+                };
+                drop(m);
+                match removed {
+                    Ok(()) => break,
+                    Err(retry) => self.pager.resolve(retry)?,
+                }
+            }
+        }
+        self.cleared.insert(table.id, last);
         Ok(true)
     }
 

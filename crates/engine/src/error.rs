@@ -132,6 +132,12 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A value has changed since what was to be changed of it was read. Nothing has happened: read it and try again.
+    #[error("the value in table {table} was changed by somebody else meanwhile; nothing was done: try again")]
+    ValueChanged {
+        /// Table.
+        table: String,
+    },
     /// A table holds other types than it was opened with.
     #[error("table {table} holds {stored}, not {asked}; open it with the types it was created with")]
     TypeMismatch {
@@ -190,6 +196,8 @@ pub enum ErrorKind {
     Format,
     /// Another process has the database.
     Locked,
+    /// Somebody else was faster: try again.
+    Conflict,
     /// The caller's mistake: too long a key, a wrong type, a wrong option.
     Usage,
     /// No such database or table.
@@ -215,6 +223,7 @@ impl Error {
             Error::NotFound { .. } | Error::TableNotFound { .. } | Error::TableDropped { .. } => {
                 ErrorKind::NotFound
             }
+            Error::ValueChanged { .. } => ErrorKind::Conflict,
             Error::AlreadyExists { .. } | Error::TableExists { .. } => ErrorKind::AlreadyExists,
             Error::KeyTooLarge { .. }
             | Error::ValueTooLarge { .. }
@@ -240,6 +249,21 @@ impl From<IoError> for Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull(error),
             _ => Error::Io(error),
         }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        let kind = match &error {
+            Error::Io(cause) | Error::DiskFull(cause) | Error::Pending(cause) => cause.kind,
+            Error::Corrupt { .. } | Error::Format { .. } => io::ErrorKind::InvalidData,
+            Error::BudgetExhausted(_) | Error::Exhausted { .. } => io::ErrorKind::OutOfMemory,
+            Error::ValueTooLarge { .. } | Error::KeyTooLarge { .. } | Error::Usage { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Reading records in order.
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::large;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
-use aquifer_index::btree::Cursor;
+use aquifer_index::btree::{Cursor, ValueKind};
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -85,10 +87,14 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
 }
 
 /// Reads records as encoded bytes, from either end, without allocating for each. Reads what is committed page by page, and
-/// holds nothing between calls.
+/// holds nothing between calls. A large value is read whole, as it is by then; one that goes in between is passed over.
 pub struct Scan<'t> {
+    engine: &'t Engine,
     table: &'t TableCore,
     cursor: Cursor<'t>,
+    /// A record with a large value.
+    key: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl fmt::Debug for Scan<'_> {
@@ -98,9 +104,42 @@ impl fmt::Debug for Scan<'_> {
 }
 
 impl<'t> Scan<'t> {
-    pub(crate) fn new(table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
+    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        Scan { table, cursor: table.tree.cursor(&table.pager, from, to) }
+        let cursor = table.tree.cursor(&table.pager, from, to);
+        Scan { engine, table, cursor, key: Vec::new(), value: Vec::new() }
+    }
+
+    /// The next record from the front, valid until the next call; nothing in place of a large value, which its reader reads.
+    pub(crate) fn next_small(&mut self) -> Result<Option<(&[u8], Option<&[u8]>)>> {
+        self.table.check_usable()?;
+        let record = self.table.reading(self.cursor.next_value())?;
+        Ok(record.map(|(key, value)| (key, (!value.is_large()).then_some(value.bytes))))
+    }
+
+    fn step(&mut self, back: bool) -> Result<Option<(&[u8], &[u8])>> {
+        loop {
+            self.table.check_usable()?; // each time: it may have been closed since the last
+            let cursor = &mut self.cursor;
+            let record = if back { cursor.next_value_back() } else { cursor.next_value() };
+            let kind = match self.table.reading(record)? {
+                None => return Ok(None),
+                Some((key, value)) => {
+                    if value.is_large() {
+                        self.key.clear();
+                        self.key.extend_from_slice(key);
+                    }
+                    value.kind
+                }
+            };
+            if kind == ValueKind::Inline {
+                break;
+            }
+            if large::read_whole(self.engine, self.table, &self.key, &mut self.value)? {
+                return Ok(Some((&self.key, &self.value)));
+            }
+        }
+        Ok(if back { self.cursor.last_back() } else { self.cursor.last() })
     }
 
     /// The next record from the front, valid until the next call.
@@ -110,8 +149,7 @@ impl<'t> Scan<'t> {
     /// A page that cannot be read; a table that is dropped or closed.
     #[expect(clippy::should_implement_trait, reason = "it lends what it returns")]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        self.table.check_usable()?; // each time: it may have been closed since the last
-        self.table.reading(self.cursor.next())
+        self.step(false)
     }
 
     /// The next record from the back, valid until the next call.
@@ -120,8 +158,7 @@ impl<'t> Scan<'t> {
     ///
     /// As [`next`](Self::next).
     pub fn next_back(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        self.table.check_usable()?;
-        self.table.reading(self.cursor.next_back())
+        self.step(true)
     }
 }
 
@@ -139,8 +176,8 @@ impl<K: ?Sized, V: ?Sized> fmt::Debug for Range<'_, K, V> {
 }
 
 impl<'t, K: Key + ?Sized, V: Value + ?Sized> Range<'t, K, V> {
-    pub(crate) fn new(table: &'t TableCore, bounds: Bounds) -> Self {
-        Range { scan: Scan::new(table, bounds), ended: false, types: PhantomData }
+    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, bounds: Bounds) -> Self {
+        Range { scan: Scan::new(engine, table, bounds), ended: false, types: PhantomData }
     }
 
     fn step(&mut self, back: bool) -> Option<Result<(K::Owned, V::Owned)>> {

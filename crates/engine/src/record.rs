@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! record:     kind u8 | body
-//! kind:       1 COMMIT | 2 CHECKPOINT | 3 ABORTED
-//! COMMIT:     varint entries | entry*
+//! kind:       1 COMMIT | 2 CHECKPOINT | 3 ABORTED | 4 ATTACHING COMMIT
+//! COMMIT:     varint entries | entry*                         4 if one of them is an ATTACH, else 1
 //! entry:      varint (table - table of the previous entry) << 3 | op
 //!             [varint bytes shared with the previous key]      absent while the previous key is empty
 //!             varint length of the rest of the key | rest of the key
@@ -15,6 +15,7 @@
 //!             2 DELETE
 //!             3 CREATE  the key is the table's name | table row as in the catalog, without its root, to the end
 //!             4 DROP    the key is empty
+//!             5 ATTACH  varint length, descriptor of a large value | varint length, manifest of its new pages
 //! CHECKPOINT: varint generation    the checkpoint of this generation is durable
 //! ABORTED:    zeros                a place that was reserved and not used
 //! ```
@@ -29,17 +30,22 @@
 //! - **R3** A PATCH applies to a value of the length that it had: replay begins at an exact state and applies every record
 //!   once, in order per key. One that does not fit is corruption.
 
+//! - **R4** A record says in its first byte whether it attaches pages: recovery reserves them before it replays anything, and
+//!   so looks at no more than that of the others.
+
 use aquifer_codec::varint;
 
 const COMMIT: u8 = 1;
 const CHECKPOINT: u8 = 2;
 const ABORTED: u8 = 3;
+const ATTACHING_COMMIT: u8 = 4;
 
 const PUT: u64 = 0;
 const PATCH: u64 = 1;
 const DELETE: u64 = 2;
 const CREATE: u64 = 3;
 const DROP: u64 = 4;
+const ATTACH: u64 = 5;
 const OP_BITS: u32 = 3;
 
 /// No key of any page size is longer.
@@ -49,6 +55,8 @@ const KEY_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct CommitWriter<'o, 'k> {
     out: &'o mut Vec<u8>,
+    /// Where the record begins.
+    start: usize,
     table: u32,
     previous: &'k [u8],
     left: usize,
@@ -57,9 +65,10 @@ pub(crate) struct CommitWriter<'o, 'k> {
 impl<'o, 'k> CommitWriter<'o, 'k> {
     /// Begins a commit of so many entries, appended to `out`.
     pub(crate) fn new(out: &'o mut Vec<u8>, entries: usize) -> Self {
+        let start = out.len();
         out.push(COMMIT);
         varint::put(out, entries as u64);
-        CommitWriter { out, table: 0, previous: &[], left: entries }
+        CommitWriter { out, start, table: 0, previous: &[], left: entries }
     }
 
     /// A key gets this value.
@@ -81,6 +90,16 @@ impl<'o, 'k> CommitWriter<'o, 'k> {
             varint::put(self.out, (range.end - range.start) as u64);
             self.out.extend_from_slice(&value[range.start..range.end]);
             end = range.end;
+        }
+    }
+
+    /// A key gets a large value.
+    pub(crate) fn attach(&mut self, table: u32, key: &'k [u8], descriptor: &[u8], manifest: &[u8]) {
+        self.head(ATTACH, table, key);
+        self.out[self.start] = ATTACHING_COMMIT; // R4
+        for bytes in [descriptor, manifest] {
+            varint::put(self.out, bytes.len() as u64);
+            self.out.extend_from_slice(bytes);
         }
     }
 
@@ -201,6 +220,11 @@ fn first_difference(old: &[u8], new: &[u8], from: usize) -> Option<usize> {
     (at..new.len()).find(|&at| old[at] != new[at])
 }
 
+/// Does this record attach pages (R4)?
+pub(crate) fn attaches(record: &[u8]) -> bool {
+    record.first() == Some(&ATTACHING_COMMIT)
+}
+
 /// A record, read.
 #[derive(Debug)]
 pub(crate) enum Record<'r> {
@@ -220,6 +244,7 @@ pub(crate) struct Entries<'r> {
     left: u64,
     table: u32,
     key: Vec<u8>,
+    attaching: bool,
 }
 
 /// One change.
@@ -236,7 +261,13 @@ pub(crate) enum Op<'e> {
     Put(&'e [u8]),
     Patch(Patch<'e>),
     Delete,
-    Create { row: &'e [u8] },
+    Attach {
+        descriptor: &'e [u8],
+        manifest: &'e [u8],
+    },
+    Create {
+        row: &'e [u8],
+    },
     Drop,
 }
 
@@ -252,9 +283,9 @@ impl Record<'_> {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         let (&kind, mut rest) = bytes.split_first().ok_or(Malformed("the record is empty"))?;
         match kind {
-            COMMIT => {
-                let left = number(&mut rest)?;
-                Ok(Record::Commit(Entries { rest, left, table: 0, key: Vec::new() }))
+            COMMIT | ATTACHING_COMMIT => {
+                let (left, attaching) = (number(&mut rest)?, kind == ATTACHING_COMMIT);
+                Ok(Record::Commit(Entries { rest, left, table: 0, key: Vec::new(), attaching }))
             }
             CHECKPOINT => Ok(Record::Checkpoint { generation: only_number(rest)? }),
             ABORTED => Ok(Record::Aborted),
@@ -295,6 +326,13 @@ impl Entries<'_> {
             CREATE if self.left == 0 => Op::Create { row: std::mem::take(&mut self.rest) },
             CREATE => return Err(Malformed("a table is made before the last entry")),
             DROP => Op::Drop,
+            ATTACH if !self.attaching => {
+                return Err(Malformed("pages are attached by a record that does not say so"));
+            }
+            ATTACH => Op::Attach {
+                descriptor: with_length(&mut self.rest)?,
+                manifest: with_length(&mut self.rest)?,
+            },
             _ => return Err(Malformed("an entry's operation is unknown")),
         };
         Ok(Some(Entry { table: self.table, key: &self.key, op }))

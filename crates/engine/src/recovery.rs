@@ -1,7 +1,8 @@
 //! Opening: from whatever a crash left to a database that serves.
 //!
 //! 1. The newest durable checkpoint (`Pager::open`) is a complete, consistent state: everything below its flip LSN.
-//! 2. The log of its incarnation is read from that LSN and applied, in order, through the ordinary index code. There is no
+//! 2. The log of its incarnation is read from that LSN: once to reserve the pages and slots of large values that it attaches,
+//!    before anything is given out, and once more to be applied, in order, through the ordinary index code. There is no
 //!    undo: no page ever held anything uncommitted.
 //! 3. A new incarnation begins: its own chain of log segments, durable before it is named; then a checkpoint that names it.
 //!    Old segments go. Nothing is ever appended to a log that a crash may have torn.
@@ -17,15 +18,19 @@
 //!   all, the opening is refused.
 
 use crate::catalog::Catalog;
+use crate::commit::exchange_pages;
 use crate::error::{Error, Result};
-use crate::record::{Entry, Malformed, Op, Patch, Record};
+use crate::large::{Known, Written};
+use crate::record::{self, Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
-use aquifer_buffer::{Pager, Superblock};
+use aquifer_buffer::{NewPages, Pager, Retry, Superblock};
+use aquifer_index::btree::{LeafValue, ValueKind};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
 use aquifer_wal::{Lsn, Replay, Tail};
+use std::collections::VecDeque;
 
 /// The directory of log segments.
 pub(crate) const LOG_DIRECTORY: &str = "log";
@@ -41,7 +46,7 @@ const GROUP_RECORDS: usize = 4096;
 /// `Corrupt` where the log is damaged or does not fit the checkpoint (RC2, RC3); those of disk and budget.
 pub(crate) fn replay(
     disk: &Arc<dyn Disk>,
-    pager: &Pager,
+    pager: &Arc<Pager>,
     superblock: &Superblock,
     catalog: &mut Catalog,
     report: &mut RecoveryReport,
@@ -60,18 +65,38 @@ pub(crate) fn replay(
     }
     report.log_bytes = tail.end.0.saturating_sub(from.0);
     report.tail_cut_bytes = tail.cut_bytes;
-    let mut replayer =
-        Replayer { pager, catalog, generation: superblock.generation, report, value: Vec::new() };
+    let attached = reserve_attached(pager, log.fork())?;
+    let generation = superblock.generation;
+    let mut replayer = Replayer { pager, catalog, generation, report, value: Vec::new(), attached };
     replayer.run(log)?;
     Ok(tail)
 }
 
+/// Reserves all pages and slots that large values of the log have (LV6 of `large`), in the order of the log.
+fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<VecDeque<(Lsn, NewPages)>> {
+    let mut attached = VecDeque::new();
+    while let Some((lsn, record)) = log.next()? {
+        if !record::attaches(record) {
+            continue;
+        }
+        let Ok(Record::Commit(mut entries)) = Record::decode(record) else { continue };
+        while let Some(entry) = entries.next().map_err(|what| malformed(lsn, what))? {
+            if let Op::Attach { manifest, .. } = entry.op {
+                attached.push_back((lsn, pager.reserve_attached(manifest)?));
+            }
+        }
+    }
+    Ok(attached)
+}
+
 struct Replayer<'r> {
-    pager: &'r Pager,
+    pager: &'r Arc<Pager>,
     catalog: &'r mut Catalog,
     generation: u64,
     report: &'r mut RecoveryReport,
     value: Vec<u8>,
+    /// Pages of large values that the log attaches from here on.
+    attached: VecDeque<(Lsn, NewPages)>,
 }
 
 /// Records read and not yet applied: each one's end, and where its bytes end in `bytes`.
@@ -164,7 +189,7 @@ impl Replayer<'_> {
         match &entry.op {
             Op::Create { row } => return self.catalog.replay_create(entry.table, entry.key, row, lsn),
             Op::Drop => return self.catalog.replay_drop(entry.table, lsn),
-            Op::Put(_) | Op::Patch(_) | Op::Delete => {}
+            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::Attach { .. } => {}
         }
         let table = self.catalog.get_id(entry.table).ok_or_else(|| {
             Error::corrupt(format!(
@@ -175,54 +200,97 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
+            Op::Attach { descriptor, .. } => *descriptor,
             _ => &[],
         };
         table
             .check_lengths(entry.key, value)
             .map_err(|_| malformed(lsn, Malformed("a record is too long")))?;
         match &entry.op {
-            Op::Put(value) => self.put(&table, lsn, entry.key, value),
-            Op::Delete => self.retrying(|pager| {
-                let place = table
-                    .tree
-                    .place_existing(&pager.enter(), pager, entry.key)?
-                    .map(|place| place.remove(lsn.0));
-                Ok(place.is_some())
-            }),
-            Op::Patch(patch) => return self.patch(&table, lsn, entry.key, patch),
+            Op::Put(value) => self.change(&table, lsn, entry.key, Some(LeafValue::inline(value)), None),
+            Op::Attach { descriptor, .. } => self.attach(&table, lsn, entry.key, descriptor),
+            Op::Delete => self.change(&table, lsn, entry.key, None, None),
+            Op::Patch(patch) => self.patch(&table, lsn, entry.key, patch),
             Op::Create { .. } | Op::Drop => unreachable!("returned above"),
-        }?;
-        Ok(())
+        }
     }
 
-    fn put(&self, table: &TableCore, lsn: Lsn, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.retrying(|pager| {
-            table.tree.place(&pager.enter(), pager, key, value.len())?.put(value, lsn.0);
-            Ok(true)
-        })
+    fn attach(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], descriptor: &[u8]) -> Result<()> {
+        while self.attached.front().is_some_and(|&(of, _)| of < lsn) {
+            self.attached.pop_front(); // of a record that was not applied
+        }
+        let (_, new) = self
+            .attached
+            .pop_front()
+            .ok_or_else(|| malformed(lsn, Malformed("it attaches pages that were not there when it was read before")))?;
+        let known = Known::load(self.pager, descriptor)?;
+        let written = Written::new(known.descriptor, Vec::new(), known.value.pages(), new);
+        self.change(table, lsn, key, Some(written.leaf_value()), Some(&written))
     }
 
     fn patch(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], patch: &Patch<'_>) -> Result<()> {
         let mut value = std::mem::take(&mut self.value);
-        let found = table.tree.get_into(self.pager, key, &mut value)?;
-        if !found || !patch.apply(&mut value) {
+        let found = table.tree.get_value_into(self.pager, key, &mut value)?;
+        if found != Some(ValueKind::Inline) || !patch.apply(&mut value) {
             return Err(malformed(lsn, Malformed("a PATCH does not fit the value that is there"))); // RC2
         }
-        self.put(table, lsn, key, &value)?;
+        self.change(table, lsn, key, Some(LeafValue::inline(&value)), None)?;
         self.value = value;
         Ok(())
     }
 
-    fn retrying(
+    /// A key gets a value, or goes; pages of large values come and go with it (LV1 of `large`).
+    fn change(
         &self,
-        mut attempt: impl FnMut(&Pager) -> std::result::Result<bool, aquifer_buffer::Retry>,
-    ) -> Result<bool> {
+        table: &TableCore,
+        lsn: Lsn,
+        key: &[u8],
+        value: Option<LeafValue<'_>>,
+        written: Option<&Written>,
+    ) -> Result<()> {
+        let mut known: Option<Known> = None;
         loop {
-            match attempt(self.pager) {
-                Ok(done) => return Ok(done),
+            match self.attempt(table, lsn, key, value, written, known.as_ref()) {
+                Ok(None) => return Ok(()),
+                Ok(Some(descriptor)) => known = Some(Known::load(self.pager, &descriptor)?),
                 Err(retry) => self.pager.resolve(retry)?,
             }
         }
+    }
+
+    /// One passage. Gives the descriptor of a large value that is there and not known yet; nothing has changed then.
+    fn attempt(
+        &self,
+        table: &TableCore,
+        lsn: Lsn,
+        key: &[u8],
+        value: Option<LeafValue<'_>>,
+        written: Option<&Written>,
+        known: Option<&Known>,
+    ) -> std::result::Result<Option<Vec<u8>>, Retry> {
+        let (pager, tree) = (self.pager, &table.tree);
+        let m = pager.enter();
+        if written.is_some() {
+            tree.note_large(&m)?;
+        }
+        let place = match value {
+            Some(value) => tree.place(&m, pager, key, value.bytes.len())?,
+            None => match tree.place_existing(&m, pager, key)? {
+                Some(place) => place,
+                None => return Ok(None),
+            },
+        };
+        if let Some(old) = place.old().filter(LeafValue::is_large)
+            && known.is_none_or(|known| known.descriptor != old.bytes)
+        {
+            return Ok(Some(old.bytes.to_vec()));
+        }
+        match value {
+            Some(value) => place.put_value(value, lsn.0),
+            None => place.remove(lsn.0),
+        }
+        exchange_pages(&m, known, written);
+        Ok(None)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A table's handle: BTreeMap's vocabulary over records on disk.
 
 use crate::commit::{Change, commit_one};
+use crate::large::{self, LargeReader, LargeWriter};
 use crate::database::{Database, Handle, TableInfo};
 use crate::durability::Commit;
 use crate::engine::Engine;
@@ -9,7 +10,9 @@ use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
 use crate::scratch;
 use crate::table_core::TableCore;
 use crate::{CommitTicket, Durability};
+use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
+use aquifer_index::btree::ValueKind;
 use aquifer_sync::Arc;
 use std::borrow::Borrow;
 use std::fmt;
@@ -21,7 +24,8 @@ const KEYS_AT_ONCE: usize = 256;
 
 /// A sorted table: keys of type `K`, values of type `V`, bytes unless told otherwise.
 ///
-/// Keys are at most an eighth of a page, values at most a quarter. Cloning gives another handle; handles keep the database
+/// Keys are at most an eighth of a page, values at most 4 GiB. Those beyond a quarter of a page lie in pages of their own: they can
+/// be written and read as streams ([`write_large`](Self::write_large), [`open_large`](Self::open_large)). Cloning gives another handle; handles keep the database
 /// open, and can be used from any number of threads.
 pub struct Table<K: ?Sized = [u8], V: ?Sized = [u8]> {
     handle: Arc<Handle>,
@@ -106,7 +110,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         self.core.check_usable()?;
         scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
-            self.core.reading(self.core.tree.get_into(&self.core.pager, encoded, out))
+            match self.core.reading(self.core.tree.get_value_into(&self.core.pager, encoded, out))? {
+                Some(ValueKind::Large) => large::read_whole(self.engine(), &self.core, encoded, out),
+                found => Ok(found.is_some()),
+            }
         })
     }
 
@@ -163,7 +170,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
                     core.reading(core.tree.load_leaves(&core.pager, chunk))?;
                 }
                 for key in chunk {
-                    let found = core.reading(core.tree.get_into(&core.pager, key, value))?;
+                    let found = match core.reading(core.tree.get_value_into(&core.pager, key, value))? {
+                        Some(ValueKind::Large) => large::read_whole(self.engine(), core, key, value)?,
+                        found => found.is_some(),
+                    };
                     values.push(found.then(|| self.decode_value(value)).transpose()?);
                 }
             }
@@ -201,10 +211,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// As [`put`](Self::put). If the old value is not of type `V`, the new one is there all the same. After
     /// [`Error::Pending`] the old value is gone.
     pub fn replace(&self, key: &K, value: &V) -> Result<Option<V::Owned>> {
+        let pin = self.core.pager.pin(); // the old value may be a large one
         let mut old = Vec::new();
         let (commit, present) = self.commit_put(key, value, Some(&mut old))?;
         self.engine().wait_for(commit, self.durability)?;
-        present.then(|| self.decode_value(&old)).transpose()
+        self.decode_old(pin, present, old)
     }
 
     /// As [`delete`](Self::delete), and gives the old value.
@@ -214,10 +225,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// As [`delete`](Self::delete). If the old value is not of type `V`, it is removed all the same. After
     /// [`Error::Pending`] the old value is gone.
     pub fn take(&self, key: &K) -> Result<Option<V::Owned>> {
+        let pin = self.core.pager.pin(); // the old value may be a large one
         let mut old = Vec::new();
         let (commit, present) = self.commit_delete(key, Some(&mut old))?;
         self.engine().wait_for(commit, self.durability)?;
-        present.then(|| self.decode_value(&old)).transpose()
+        self.decode_old(pin, present, old)
     }
 
     /// Sets the value of `key` without waiting: the ticket does.
@@ -238,6 +250,57 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     pub fn delete_with(&self, key: &K, durability: Durability) -> Result<CommitTicket> {
         let (commit, _) = self.commit_delete(key, None)?;
         Ok(self.ticket(commit, durability))
+    }
+
+    /// Writes the encoded value of `key` as a stream: it replaces the old one when it is
+    /// [finished](LargeWriter::finish), and nothing of it is there before. For values of any length up to 4 GiB, in little memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTooLarge`]; [`Error::BudgetExhausted`] if very many large values are being read and written; a table that is
+    /// dropped or closed.
+    pub fn write_large(&self, key: &K) -> Result<LargeWriter> {
+        LargeWriter::new(&self.handle, &self.core, encoded_key(key), self.durability)
+    }
+
+    /// Writes behind the encoded value of `key` as a stream; what was there is not written again. As
+    /// [`write_large`](Self::write_large), where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_large`](Self::write_large), and a page that cannot be read. [`LargeWriter::finish`] refuses with
+    /// [`Error::ValueChanged`] if somebody else has changed the value meanwhile.
+    pub fn append_large(&self, key: &K) -> Result<LargeWriter> {
+        LargeWriter::behind(&self.handle, &self.core, encoded_key(key), self.durability)
+    }
+
+    /// Appends bytes to the encoded value of `key`, or makes it of them. O(bytes), and a page.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn append(&self, key: &K, bytes: &[u8]) -> Result<()> {
+        let commit = large::append(&self.handle, &self.core, &encoded_key(key), bytes)?;
+        self.engine().wait_for(commit, self.durability)
+    }
+
+    /// Overwrites bytes of the encoded value of `key`, from `offset` on. Of a large value the pages touched are written anew.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if they do not lie within the value; else as [`put`](Self::put).
+    pub fn patch(&self, key: &K, offset: u64, bytes: &[u8]) -> Result<()> {
+        let commit = large::patch(&self.handle, &self.core, &encoded_key(key), offset, bytes)?;
+        self.engine().wait_for(commit, self.durability)
+    }
+
+    /// A reader of the encoded value of `key`, as it is now, by ranges; nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); [`Error::BudgetExhausted`] if very many large values are being read and written.
+    pub fn open_large(&self, key: &K) -> Result<Option<LargeReader>> {
+        large::open(&self.handle, &self.core, &encoded_key(key))
     }
 
     /// The first record.
@@ -284,12 +347,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
 
     /// The records whose keys lie in `range`, in order; `.rev()` reads backwards.
     pub fn range(&self, range: impl KeyRange<K>) -> Range<'_, K, V> {
-        Range::new(&self.core, encoded(&range))
+        Range::new(self.engine(), &self.core, encoded(&range))
     }
 
     /// As [`range`](Self::range), as encoded bytes, lent one by one.
     pub fn scan(&self, range: impl KeyRange<K>) -> Scan<'_> {
-        Scan::new(&self.core, encoded(&range))
+        Scan::new(self.engine(), &self.core, encoded(&range))
     }
 
     /// The records whose keys begin with these bytes, in order.
@@ -297,7 +360,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     where
         K: ByteOrdered,
     {
-        Range::new(&self.core, prefix_bounds(prefix.as_ref()))
+        Range::new(self.engine(), &self.core, prefix_bounds(prefix.as_ref()))
     }
 
     /// As [`prefix`](Self::prefix), as encoded bytes, lent one by one.
@@ -305,22 +368,33 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     where
         K: ByteOrdered,
     {
-        Scan::new(&self.core, prefix_bounds(prefix.as_ref()))
+        Scan::new(self.engine(), &self.core, prefix_bounds(prefix.as_ref()))
     }
 
-    fn commit_put(&self, key: &K, value: &V, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+    fn commit_put(
+        &self,
+        key: &K,
+        value: &V,
+        old: Option<&mut Vec<u8>>,
+    ) -> Result<(Commit, Option<ValueKind>)> {
         scratch::with(&scratch::KEY, |encoded_key| {
             scratch::with(&scratch::VALUE, |encoded_value| {
                 key.encode(encoded_key);
                 value
                     .encode(encoded_value)
                     .map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
+                if encoded_value.len() > self.core.value_len_max {
+                    self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
+                    self.core.check_usable()?;
+                    let written = large::write_whole(self.engine(), encoded_value, self.core.writes_log)?;
+                    return commit_one(self.engine(), &self.core, encoded_key, Change::PutLarge(&written), old);
+                }
                 commit_one(self.engine(), &self.core, encoded_key, Change::Put(encoded_value), old)
             })
         })
     }
 
-    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, Option<ValueKind>)> {
         scratch::with(&scratch::KEY, |encoded_key| {
             key.encode(encoded_key);
             commit_one(self.engine(), &self.core, encoded_key, Change::Delete, old)
@@ -333,9 +407,24 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         CommitTicket::new(self.engine(), commit, durability)
     }
 
+    /// The value that a commit found, under a pin from before it.
+    fn decode_old(&self, pin: Pin, present: Option<ValueKind>, mut old: Vec<u8>) -> Result<Option<V::Owned>> {
+        if present == Some(ValueKind::Large) {
+            let descriptor = std::mem::take(&mut old);
+            large::copy_whole(self.engine(), &self.core, pin, &descriptor, &mut old)?;
+        }
+        present.map(|_| self.decode_value(&old)).transpose()
+    }
+
     fn decode_value(&self, bytes: &[u8]) -> Result<V::Owned> {
         V::decode(bytes).map_err(|error| Error::Decode { table: self.core.name.clone(), error })
     }
+}
+
+fn encoded_key<K: Key + ?Sized>(key: &K) -> Vec<u8> {
+    let mut out = Vec::new();
+    key.encode(&mut out);
+    out
 }
 
 fn encoded<K: Key + ?Sized>(range: &impl KeyRange<K>) -> Bounds {

@@ -73,6 +73,15 @@ impl Descriptor {
         out
     }
 
+    /// The length that a descriptor states, of whatever page size.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn len_of(bytes: &[u8]) -> Result<u64, &'static str> {
+        number(&mut bytes.get(1..).ok_or("a large value's descriptor is empty")?)
+    }
+
     /// Reads what a leaf holds (LB4).
     ///
     /// # Errors

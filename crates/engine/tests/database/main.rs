@@ -5,6 +5,7 @@
 //! | `api`, `reads`, `writes`, `typed`, `batches` | what each call does |
 //! | `lifecycle`, `files` | opening, closing, tables that come and go, a second opener |
 //! | `memory` | databases in memory, small budgets, data larger than memory |
+//! | `large`, `large_crash` | values with pages of their own: what they do, and what a crash leaves of them |
 //! | `threads` | many threads at once, also while power is lost |
 //! | `crash`, `power_loss` | random work with crashes, against a model |
 //! | `faults` | failing and full disks |
@@ -22,6 +23,8 @@ mod damage;
 mod dumps;
 mod faults;
 mod files;
+mod large;
+mod large_crash;
 mod lifecycle;
 mod log_reader;
 mod log_volume;

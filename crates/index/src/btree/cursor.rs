@@ -114,6 +114,18 @@ impl<'p> Cursor<'p> {
         Ok(self.back.as_ref().filter(|_| found).map(|back| back.leaf.value_record()))
     }
 
+    /// The record that [`next`](Self::next) has returned last.
+    #[inline]
+    pub fn last(&self) -> Option<Record<'_>> {
+        self.front.as_ref().filter(|front| front.returned).map(|front| front.leaf.record())
+    }
+
+    /// The record that [`next_back`](Self::next_back) has returned last.
+    #[inline]
+    pub fn last_back(&self) -> Option<Record<'_>> {
+        self.back.as_ref().filter(|back| back.returned).map(|back| back.leaf.record())
+    }
+
     /// The next record from the back; valid until the next call.
     ///
     /// # Errors

@@ -9,12 +9,13 @@
 //! - **LV1** Every descriptor is flagged and nothing else is, so no inline bytes are ever taken for a descriptor.
 //! - **LV2** The root of a tree that has a flagged record has [`FLAG_LARGE`] (it may have it without): it is set in the passage
 //!   that puts the record, and stays when the root is split. So a tree without it needs no search for large values when it is
-//!   dropped, and its overwrites need no look at the old value.
+//!   dropped, and its overwrites need no look at the old value. Whoever removes records without looking at each (dismantling,
+//!   deleting a range, clearing) removes the flagged ones first, and frees their pages.
 
 use super::BTree;
 use super::edit::NodeMut;
 use super::fault::Attempt;
-use super::layout::{FLAG_LARGE, LARGE_BIT};
+use super::layout::{FLAG_DISMANTLED, FLAG_LARGE, LARGE_BIT};
 use super::node::Node;
 use aquifer_buffer::{Mutation, Pager, Result, Retry};
 
@@ -68,7 +69,7 @@ impl ValueKind {
 }
 
 impl BTree {
-    /// May there be large values in this tree? O(1).
+    /// May there be large values in this tree? There is none any more in one that is being dismantled. O(1).
     ///
     /// # Errors
     ///
@@ -78,7 +79,7 @@ impl BTree {
             let attempt: Attempt<bool> = pager.read(self.root()).and_then(|root| {
                 let flags = Node::new(root.words()).summary().flags();
                 root.validate()?;
-                Ok(flags & FLAG_LARGE != 0)
+                Ok(flags & (FLAG_LARGE | FLAG_DISMANTLED) == FLAG_LARGE)
             });
             match attempt {
                 Ok(flagged) => return Ok(flagged),
