@@ -27,6 +27,33 @@ impl PageRun {
         (self.first.0..self.end()).map(PageId)
     }
 
+    /// The pages of one list that are not in another, ascending. Each page is in a list once. O(n log n).
+    pub fn difference(mut pages: Vec<PageRun>, mut without: Vec<PageRun>) -> Vec<PageRun> {
+        pages.sort_unstable();
+        without.sort_unstable();
+        let mut rest = Vec::new();
+        let mut without = without.into_iter().peekable();
+        for run in pages {
+            let mut from = run.first.0;
+            while from < run.end() {
+                let gap_end = match without.peek() {
+                    Some(hole) if hole.end() <= from => {
+                        without.next();
+                        continue;
+                    }
+                    Some(hole) => hole.first.0.clamp(from, run.end()),
+                    None => run.end(),
+                };
+                PageRun::push(&mut rest, PageRun { first: PageId(from), pages: gap_end - from });
+                from = match without.peek() {
+                    Some(hole) if gap_end < run.end() => hole.end(),
+                    _ => gap_end,
+                };
+            }
+        }
+        rest
+    }
+
     /// Appends a run to a list; it becomes longer instead where the run goes on.
     ///
     /// ```

@@ -24,7 +24,7 @@ use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::{Found, TableCore};
-use aquifer_buffer::{Mutation, PageRun, Pager, Retry, RunSet};
+use aquifer_buffer::{Mutation, PageRun, Pager, Retry};
 use aquifer_index::btree::{LeafValue, ValueKind};
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
@@ -267,16 +267,14 @@ impl Attempt<'_> {
 
 /// Attaches the pages of a value that is put, and detaches those that the value before has and this one does not (LV1).
 pub(crate) fn exchange_pages(m: &Mutation<'_>, old: Option<&Known>, new: Option<&Written>) {
-    let mut gone = RunSet::new();
-    old.into_iter().for_each(|known| gone.extend(&RunSet::of(&known.value.pages())));
+    let mut gone: Vec<PageRun> = old.map_or(Vec::new(), |known| known.value.pages());
     if let Some(written) = new {
         let pages = written.take_new();
         // Pages that were written again before the commit are in no value: they come and go at once.
-        gone.extend(&RunSet::of(pages.runs()));
-        gone.subtract(&RunSet::of(&written.pages));
+        gone.extend_from_slice(pages.runs());
+        gone = PageRun::difference(gone, written.pages.clone());
         m.attach(pages);
     }
-    let gone: Vec<PageRun> = gone.pages();
     if !gone.is_empty() {
         m.detach(&gone);
     }

@@ -74,9 +74,8 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
 /// What a batch puts into log and leaves. The record and the old values are about as long; order and locks come in addition.
 fn small_bytes(batch: &WriteBatch) -> usize {
     let large = batch.entries.iter().filter(|entry| batch.is_large(entry));
-    let (count, bytes) = large.fold((0, 0), |(count, bytes), entry| {
-        (count + 1, bytes + batch.value(entry).map_or(0, <[u8]>::len))
-    });
+    let (count, bytes) = large
+        .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + batch.value(entry).map_or(0, <[u8]>::len)));
     batch.bytes() - bytes + count * LARGE_ENTRY_BYTES
 }
 

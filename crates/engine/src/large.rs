@@ -101,7 +101,8 @@ impl Known {
                 let ids = list.ids(0, list.page_count() as usize);
                 let mut buffers: Vec<Buffer> = ids.iter().map(|_| Buffer::zeroed(page_bytes)).collect();
                 pager.read_direct(&ids, &mut buffers)?;
-                let mut list_bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+                let mut list_bytes: Vec<u8> =
+                    buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
                 list_bytes.truncate(bytes as usize);
                 let extents = decode_extents(&list_bytes, len, page_bytes).map_err(corrupt)?;
                 LargeValue::new(len, extents, pages)

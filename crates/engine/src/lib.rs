@@ -69,7 +69,8 @@ pub use log_reader::{LogChange, LogOperation, LogReader, LogRecord, LogRecordKin
 pub use options::Options;
 pub use range::{ByteOrdered, KeyRange, Range, Scan};
 pub use salvage::{
-    KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog, SalvagedTable,
+    KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog,
+    SalvagedTable,
 };
 pub use stats::{MemoryAccount, RecoveryReport, Stats};
 pub use table::Table;

@@ -86,6 +86,9 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
     (Bound::Included(prefix.to_vec()), to)
 }
 
+/// A key, and its value if that is no large one.
+pub(crate) type SmallRecord<'s> = (&'s [u8], Option<&'s [u8]>);
+
 /// Reads records as encoded bytes, from either end, without allocating for each. Reads what is committed page by page, and
 /// holds nothing between calls. A large value is read whole, as it is by then; one that goes in between is passed over.
 pub struct Scan<'t> {
@@ -111,7 +114,7 @@ impl<'t> Scan<'t> {
     }
 
     /// The next record from the front, valid until the next call; nothing in place of a large value, which its reader reads.
-    pub(crate) fn next_small(&mut self) -> Result<Option<(&[u8], Option<&[u8]>)>> {
+    pub(crate) fn next_small(&mut self) -> Result<Option<SmallRecord<'_>>> {
         self.table.check_usable()?;
         let record = self.table.reading(self.cursor.next_value())?;
         Ok(record.map(|(key, value)| (key, (!value.is_large()).then_some(value.bytes))))

@@ -261,13 +261,8 @@ pub(crate) enum Op<'e> {
     Put(&'e [u8]),
     Patch(Patch<'e>),
     Delete,
-    Attach {
-        descriptor: &'e [u8],
-        manifest: &'e [u8],
-    },
-    Create {
-        row: &'e [u8],
-    },
+    Attach { descriptor: &'e [u8], manifest: &'e [u8] },
+    Create { row: &'e [u8] },
     Drop,
 }
 

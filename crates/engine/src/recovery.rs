@@ -219,10 +219,9 @@ impl Replayer<'_> {
         while self.attached.front().is_some_and(|&(of, _)| of < lsn) {
             self.attached.pop_front(); // of a record that was not applied
         }
-        let (_, new) = self
-            .attached
-            .pop_front()
-            .ok_or_else(|| malformed(lsn, Malformed("it attaches pages that were not there when it was read before")))?;
+        let (_, new) = self.attached.pop_front().ok_or_else(|| {
+            malformed(lsn, Malformed("it attaches pages that were not there when it was read before"))
+        })?;
         let known = Known::load(self.pager, descriptor)?;
         let written = Written::new(known.descriptor, Vec::new(), known.value.pages(), new);
         self.change(table, lsn, key, Some(written.leaf_value()), Some(&written))

@@ -20,7 +20,8 @@ mod survivors;
 mod values;
 
 pub use report::{
-    KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog, SalvagedTable,
+    KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog,
+    SalvagedTable,
 };
 
 use crate::catalog::{CATALOG_ID, Row};
@@ -176,7 +177,8 @@ fn describe_lost(
     };
     let no_tree_page = "it is no page of any tree, and in no large value";
     let unclaimed = survivors.data.iter().filter(|&(&page, _)| !survivors.claimed.contains(page.0));
-    let unclaimed: Vec<_> = unclaimed.map(|(&page, placed)| (page, (placed.slot, no_tree_page.to_owned()))).collect();
+    let unclaimed: Vec<_> =
+        unclaimed.map(|(&page, placed)| (page, (placed.slot, no_tree_page.to_owned()))).collect();
     let lost = survivors.lost.iter().map(|(&page, lost)| (page, lost));
     for (page, (slot, what)) in lost.chain(unclaimed.iter().map(|(page, lost)| (*page, lost))) {
         let root_of = catalog.iter().find(|(_, table)| table.root == page).map(|(&id, _)| id);

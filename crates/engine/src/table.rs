@@ -1,11 +1,11 @@
 //! A table's handle: BTreeMap's vocabulary over records on disk.
 
 use crate::commit::{Change, commit_one};
-use crate::large::{self, LargeReader, LargeWriter};
 use crate::database::{Database, Handle, TableInfo};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::large::{self, LargeReader, LargeWriter};
 use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
 use crate::scratch;
 use crate::table_core::TableCore;
@@ -387,7 +387,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
                     self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
                     self.core.check_usable()?;
                     let written = large::write_whole(self.engine(), encoded_value, self.core.writes_log)?;
-                    return commit_one(self.engine(), &self.core, encoded_key, Change::PutLarge(&written), old);
+                    return commit_one(
+                        self.engine(),
+                        &self.core,
+                        encoded_key,
+                        Change::PutLarge(&written),
+                        old,
+                    );
                 }
                 commit_one(self.engine(), &self.core, encoded_key, Change::Put(encoded_value), old)
             })

@@ -193,7 +193,8 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
         let before = self.large.range(..run.end()).next_back();
         let twice = before.is_some_and(|(_, &(end, _))| run.first.0 < end);
         if twice || run.ids().any(|page| self.owners.contains_key(&page)) {
-            let what = format!("pages from {} of a large value in it belong to something else as well", run.first);
+            let what =
+                format!("pages from {} of a large value in it belong to something else as well", run.first);
             self.fault(leaf, Some(name.into()), what);
         }
         self.large.insert(run.first.0, (run.end(), name.into()));
@@ -221,7 +222,11 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
         }
         for run in missing.pages() {
             let owner = self.owner_of_large(run.first).cloned();
-            self.fault(run.first, owner, format!("{} pages of a large value from it on do not exist", run.pages));
+            self.fault(
+                run.first,
+                owner,
+                format!("{} pages of a large value from it on do not exist", run.pages),
+            );
         }
     }
 

@@ -20,7 +20,7 @@
 //!   [`EXTENTS_MAX`]: before there are more, neighbours are written anew as one ([`LargeValue::crowd`]).
 //! - **LB4** Decoding is total: any bytes give a descriptor that obeys LB1, or an error.
 
-use aquifer_buffer::{PageId, PageRun, RunSet};
+use aquifer_buffer::{PageId, PageRun};
 use aquifer_codec::varint;
 
 /// Longest value: 4 GiB.
@@ -134,7 +134,8 @@ pub fn decode_extents(mut bytes: &[u8], len: u64, page_bytes: usize) -> Result<V
         if id == 0 || count == 0 || id.checked_add(count).is_none() {
             return Err("an extent of a large value is beyond all pages");
         }
-        pages_left = pages_left.checked_sub(pages).ok_or("a large value has more pages than its length takes")?;
+        pages_left =
+            pages_left.checked_sub(pages).ok_or("a large value has more pages than its length takes")?;
         runs.push(PageRun { first: PageId(id), pages: count });
     }
     if pages_left > 0 {
@@ -252,9 +253,7 @@ impl LargeValue {
 
     /// The pages of this value that another one does not have: those to be freed when that one takes its place.
     pub fn pages_not_in(&self, other: &[PageRun]) -> Vec<PageRun> {
-        let mut pages = RunSet::of(&self.pages());
-        pages.subtract(&RunSet::of(other));
-        pages.pages()
+        PageRun::difference(self.pages(), other.to_vec())
     }
 }
 

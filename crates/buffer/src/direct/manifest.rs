@@ -73,7 +73,9 @@ impl NewPages {
         for page in self.written.iter().flat_map(|run| run.ids()) {
             let slot = self.pager.table.location(page).slot;
             match segments.last_mut() {
-                Some((first, start, pages)) if first.0 + *pages == page.0 && *start + *pages == slot => *pages += 1,
+                Some((first, start, pages)) if first.0 + *pages == page.0 && *start + *pages == slot => {
+                    *pages += 1
+                }
                 _ => segments.push((page, slot, 1)),
             }
         }

@@ -51,8 +51,11 @@ impl Pager {
         if let Some(&page) = pages.iter().find(|&&page| self.table.location(page).slot == 0) {
             return Err(self.no_such_page(page));
         }
-        let requests =
-            pages.iter().zip(buffers.drain(..)).map(|(&page, b)| (self.table.location(page).slot, b)).collect();
+        let requests = pages
+            .iter()
+            .zip(buffers.drain(..))
+            .map(|(&page, b)| (self.table.location(page).slot, b))
+            .collect();
         let mut outcome = Ok(());
         for (&page, (buffer, result)) in pages.iter().zip(file.read(requests)) {
             let at = self.table.location(page);

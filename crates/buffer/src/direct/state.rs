@@ -283,7 +283,8 @@ impl Pager {
             }
         }
         let caught = std::mem::take(&mut state.caught);
-        let (still, gone) = caught.into_iter().partition::<Vec<u32>, _>(|&slot| state.held_slots.contains(slot));
+        let (still, gone) =
+            caught.into_iter().partition::<Vec<u32>, _>(|&slot| state.held_slots.contains(slot));
         state.caught = still;
         drop(state);
         self.free_slots(&gone);

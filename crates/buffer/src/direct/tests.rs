@@ -110,12 +110,15 @@ fn dropped_pages_leave_nothing() {
 #[test]
 fn a_pinned_value_outlives_its_end() {
     let directory = tempfile::tempdir().unwrap();
-    for pager in [
-        Pager::create(disk(&directory), options(), [1; 16]).unwrap(),
-        Pager::in_memory(options()).unwrap(),
-    ] {
+    for pager in
+        [Pager::create(disk(&directory), options(), [1; 16]).unwrap(), Pager::in_memory(options()).unwrap()]
+    {
         let on_disk = pager.file.is_some();
-        let settle = || if on_disk { checkpoint(&pager).unwrap() };
+        let settle = || {
+            if on_disk {
+                checkpoint(&pager).unwrap()
+            }
+        };
         let runs = attached(&pager, 3, 20);
         let other = attached(&pager, 4, 20);
         settle();

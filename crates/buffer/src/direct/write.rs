@@ -196,8 +196,11 @@ impl Pager {
                 .zip(&*buffers)
                 .map(|(&slot, bytes)| Location { slot, checksum: checksum(bytes) })
                 .collect();
-            let requests =
-                slots.iter().zip(buffers.drain(..)).map(|(&slot, bytes)| (file.offset(slot), bytes)).collect();
+            let requests = slots
+                .iter()
+                .zip(buffers.drain(..))
+                .map(|(&slot, bytes)| (file.offset(slot), bytes))
+                .collect();
             let mut failure = None;
             let mut good = Vec::new();
             for (&slot, (buffer, result)) in slots.iter().zip(file.write(requests)) {
@@ -225,7 +228,8 @@ impl Pager {
     /// In memory a direct page lies in a frame.
     fn fill_frame(&self, page: PageId, bytes: &[u8]) -> Result<()> {
         loop {
-            let attempt = self.enter().allocate_as(page).map(|mut new| new.bytes_mut().copy_from_slice(bytes));
+            let attempt =
+                self.enter().allocate_as(page).map(|mut new| new.bytes_mut().copy_from_slice(bytes));
             match attempt {
                 Ok(()) => return Ok(()),
                 Err(retry) => self.resolve(retry)?,

@@ -34,6 +34,9 @@ proptest! {
         }
         let mut second = RunSet::new();
         other.iter().for_each(|&(start, len)| second.insert(start, start + len));
+        let difference = PageRun::difference(set.pages(), second.pages());
+        let rest: Vec<u32> = difference.iter().flat_map(PageRun::ids).map(|page| page.0).collect();
+        prop_assert_eq!(rest, model.difference(&numbers(&second)).copied().collect::<Vec<_>>());
         let both: BTreeSet<u32> = model.intersection(&numbers(&second)).copied().collect();
         prop_assert_eq!(numbers(&set.intersection(&second)), both);
     }

@@ -117,7 +117,11 @@ impl<R: Read> Restoring<R> {
                     _ => return Err(dump.damaged("it comes where a part of a large value should be")),
                 }
             }
-            if writer.len() == len { Ok(()) } else { Err(dump.damaged("a large value is longer than it says")) }
+            if writer.len() == len {
+                Ok(())
+            } else {
+                Err(dump.damaged("a large value is longer than it says"))
+            }
         })??;
         let bytes = key.len() as u64 + len;
         current.last_key = Some(key);

@@ -13,7 +13,12 @@ use aquifer_io::Buffer;
 use aquifer_sync::Arc;
 
 /// Appends bytes to the value of a key, or makes it. Repeated until nobody else has changed it meanwhile (LV4).
-pub(crate) fn append(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8], bytes: &[u8]) -> Result<Commit> {
+pub(crate) fn append(
+    handle: &Arc<Handle>,
+    core: &Arc<TableCore>,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<Commit> {
     loop {
         let mut writer = LargeWriter::behind(handle, core, key.to_vec(), Durability::default())?;
         writer.push(bytes)?;
@@ -55,7 +60,8 @@ fn patch_once(
     let Some(old) = &found else { return Err(beyond(core, offset, bytes, None)) };
     if !old.is_large() {
         let mut value = old.bytes.clone();
-        let range = usize::try_from(offset).ok().and_then(|from| value.get_mut(from..from.checked_add(bytes.len())?));
+        let range =
+            usize::try_from(offset).ok().and_then(|from| value.get_mut(from..from.checked_add(bytes.len())?));
         let Some(range) = range else {
             return Err(beyond(core, offset, bytes, Some(old.bytes.len() as u64)));
         };
@@ -73,12 +79,12 @@ fn patch_once(
     let (first, behind) = (offset / page_bytes, end.div_ceil(page_bytes));
     let mut buffer = vec![Buffer::zeroed(page_bytes as usize)];
     let mut pages = PageWriter::new(engine)?;
-    if offset % page_bytes > 0 {
+    if !offset.is_multiple_of(page_bytes) {
         engine.pager.read_direct(&value.ids(first, 1), &mut buffer)?;
         pages.push(&buffer[0][..(offset % page_bytes) as usize])?;
     }
     pages.push(bytes)?;
-    if end % page_bytes > 0 {
+    if !end.is_multiple_of(page_bytes) {
         engine.pager.read_direct(&value.ids(behind - 1, 1), &mut buffer)?;
         pages.push(&buffer[0][(end % page_bytes) as usize..])?;
     }

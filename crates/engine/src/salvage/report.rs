@@ -143,7 +143,10 @@ impl SalvageReport {
             && self.doubts.is_empty()
             && self.log.damage.is_none()
             && self.log.lost_entries == 0
-            && self.tables.iter().all(|table| table.lost.is_empty() && table.lost_values.is_empty() && table.named)
+            && self
+                .tables
+                .iter()
+                .all(|table| table.lost.is_empty() && table.lost_values.is_empty() && table.named)
     }
 
     /// How many of the lost pages are of this kind.

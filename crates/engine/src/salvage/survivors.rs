@@ -14,9 +14,9 @@
 
 use super::coverage::{Leaf, order_of_ends};
 use super::report::KeyGap;
+use super::values;
 use crate::catalog::CATALOG_ID;
 use crate::error::Result;
-use super::values;
 use aquifer_buffer::{MapRemains, PageId, PlacedPage, RunSet, Superblock, Wreck};
 use aquifer_codec::checksum::crc32c;
 use aquifer_index::btree::LoosePage;

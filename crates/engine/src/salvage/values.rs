@@ -80,7 +80,12 @@ impl Places {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub(super) fn copy(&self, wreck: &Wreck, descriptor: &[u8], writer: &mut LargeWriter) -> Result<(), String> {
+    pub(super) fn copy(
+        &self,
+        wreck: &Wreck,
+        descriptor: &[u8],
+        writer: &mut LargeWriter,
+    ) -> Result<(), String> {
         copy(wreck, &|page| self.find(page), descriptor, writer)
     }
 

@@ -2,7 +2,10 @@
 
 use crate::model::random_bytes;
 use crate::{assert_clean, contents, open, small, table};
-use aquifer::{Database, Durability, Error, ErrorKind, LogOperation, LogReader, LogRecordKind, Table, TableOptions, WriteBatch};
+use aquifer::{
+    Database, Durability, Error, ErrorKind, LogOperation, LogReader, LogRecordKind, Table, TableOptions,
+    WriteBatch,
+};
 use aquifer_sim::Random;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -217,7 +220,9 @@ fn a_dropped_table_frees_its_large_values() {
         kept.put(b"kept", &bytes(1, 30_000)).unwrap();
         let gone = db.create_table("gone", TableOptions::default().logged(logged)).unwrap();
         for n in 0..300u32 {
-            gone.put_with(&n.to_be_bytes(), &bytes(n.into(), 2000 + n as usize * 10), Durability::Eventual).unwrap().lsn();
+            gone.put_with(&n.to_be_bytes(), &bytes(n.into(), 2000 + n as usize * 10), Durability::Eventual)
+                .unwrap()
+                .lsn();
             gone.put_with(&[7, n as u8], &[1; 900], Durability::Eventual).unwrap().lsn();
         }
         db.checkpoint().unwrap();
@@ -250,7 +255,11 @@ fn random_work_is_that_of_a_map_and_leaks_nothing() {
         for _ in 0..300 {
             let table = table(&db).with_durability(Durability::Eventual);
             let key = format!("key {}", random.below(40)).into_bytes();
-            let value = if random.chance(50) { random_bytes(&mut random, 1500) } else { random_bytes(&mut random, 80_000) };
+            let value = if random.chance(50) {
+                random_bytes(&mut random, 1500)
+            } else {
+                random_bytes(&mut random, 80_000)
+            };
             match random.below(12) {
                 0..=3 => {
                     table.put(&key, &value).unwrap();
@@ -475,7 +484,8 @@ fn dumps_carry_large_values() {
 #[test]
 #[ignore = "writes and reads 3 GiB"]
 fn a_gibibyte_passes_through_sixteen_mebibytes() {
-    let dir = tempfile::tempdir_in(std::env::var("AQUIFER_LARGE_DIR").unwrap_or_else(|_| "/tmp".into())).unwrap();
+    let dir =
+        tempfile::tempdir_in(std::env::var("AQUIFER_LARGE_DIR").unwrap_or_else(|_| "/tmp".into())).unwrap();
     let options = || Database::options().memory_budget(16 << 20);
     let db = options().open_or_create(dir.path()).unwrap();
     let table = table(&db);

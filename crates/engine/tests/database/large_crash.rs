@@ -56,7 +56,9 @@ fn steps() -> Vec<(&'static str, Box<dyn Fn(&Database, &Table) -> Result<()>>, B
         (
             "patch",
             Box::new(|_, table| table.patch(b"b", 100_000, &bytes(6, 30_000))),
-            Box::new(|rows| rows.get_mut(&b"b"[..]).unwrap()[100_000..130_000].copy_from_slice(&bytes(6, 30_000))),
+            Box::new(|rows| {
+                rows.get_mut(&b"b"[..]).unwrap()[100_000..130_000].copy_from_slice(&bytes(6, 30_000))
+            }),
         ),
         (
             "batch",
@@ -73,11 +75,7 @@ fn steps() -> Vec<(&'static str, Box<dyn Fn(&Database, &Table) -> Result<()>>, B
                 rows.insert(b"e".to_vec(), b"small".to_vec());
             }),
         ),
-        (
-            "delete",
-            Box::new(|_, table| table.delete(b"b")),
-            Box::new(|rows| drop(rows.remove(&b"b"[..]))),
-        ),
+        ("delete", Box::new(|_, table| table.delete(b"b")), Box::new(|rows| drop(rows.remove(&b"b"[..])))),
         (
             "put where it was",
             Box::new(|_, table| table.put(b"f", &bytes(8, 300_000))),
@@ -105,7 +103,11 @@ fn check(mut disk: SimDisk, allowed: &[&Rows], random: &mut Random, context: &st
     }
     let db = on(&disk).open("").unwrap_or_else(|error| panic!("{context}: {error}"));
     let found = rows(&db);
-    assert!(allowed.contains(&&found), "{context}: found {:?}", found.iter().map(|(k, v)| (k, v.len())).collect::<Vec<_>>());
+    assert!(
+        allowed.contains(&&found),
+        "{context}: found {:?}",
+        found.iter().map(|(k, v)| (k, v.len())).collect::<Vec<_>>()
+    );
     assert_clean(&db);
     db.checkpoint().unwrap();
     db.checkpoint().unwrap();
@@ -114,7 +116,11 @@ fn check(mut disk: SimDisk, allowed: &[&Rows], random: &mut Random, context: &st
     drop(db);
     let db = on(&closed).open("").unwrap();
     assert_eq!((db.stats().pager.used_bytes, db.stats().pager.pages), (used, pages), "{context}: slots leak");
-    let values: u64 = found.values().filter(|value| value.len() > 1024).map(|value| value.len().div_ceil(4096) as u64).sum();
+    let values: u64 = found
+        .values()
+        .filter(|value| value.len() > 1024)
+        .map(|value| value.len().div_ceil(4096) as u64)
+        .sum();
     assert_eq!(pages, 2 + values, "{context}: the catalog, a leaf, and the values");
 }
 
@@ -163,7 +169,9 @@ fn whatever_call_fails_nothing_is_lost_or_leaks() {
         let mut doubtful = None;
         for (name, act, change) in &steps {
             let mut next = state.clone();
-            if ["append", "patch"].contains(name) && !next.contains_key(if *name == "append" { &b"a"[..] } else { b"b" }) {
+            if ["append", "patch"].contains(name)
+                && !next.contains_key(if *name == "append" { &b"a"[..] } else { b"b" })
+            {
                 continue;
             }
             change(&mut next);
@@ -231,7 +239,8 @@ fn an_unlogged_table_keeps_the_large_values_of_the_last_checkpoint() {
     t.put(b"goes", &bytes(4, 200_000)).unwrap();
     let after = disk.after_power_loss(3);
     drop((t, db));
-    let expected = Rows::from([(b"stays".to_vec(), bytes(1, 100_000)), (b"comes back".to_vec(), bytes(2, 100_000))]);
+    let expected =
+        Rows::from([(b"stays".to_vec(), bytes(1, 100_000)), (b"comes back".to_vec(), bytes(2, 100_000))]);
     check(after, &[&expected], &mut Random(1), "unlogged");
 }
 

@@ -136,7 +136,10 @@ impl Walk<'_> {
                 self.report.large.push((id, value.bytes.to_vec()));
             }
             if !self.report.large.is_empty() && !self.large {
-                self.fault(id, "it holds a large value, and the root does not say that there are any (LV2)".into());
+                self.fault(
+                    id,
+                    "it holds a large value, and the root does not say that there are any (LV2)".into(),
+                );
             }
             self.report.leaves += 1;
             self.report.leaf_bytes_used += (node.page_bytes() - node.free_bytes()) as u64;

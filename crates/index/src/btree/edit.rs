@@ -59,7 +59,13 @@ impl<'b> NodeMut<'b> {
     }
 
     /// Inserts a record whose key's rest was stashed.
-    pub(crate) fn insert_stashed(&mut self, index: usize, head: u32, suffix_len: usize, value: LeafValue<'_>) {
+    pub(crate) fn insert_stashed(
+        &mut self,
+        index: usize,
+        head: u32,
+        suffix_len: usize,
+        value: LeafValue<'_>,
+    ) {
         let rest_len = suffix_len.saturating_sub(HEAD_BYTES);
         let stash = self.stash_start();
         let offset = self.open_entry(2 + rest_len + value.bytes.len());

@@ -131,9 +131,7 @@ impl BTree {
         };
         let page_bytes = root.bytes().len();
         let mut builder = Builder::new(page_bytes, &plan).expect("a root without entries fits");
-        builder
-            .push_child(&halves.separator, right_id)
-            .expect("SP2: one separator of at most 1/8 page fits");
+        builder.push_child(&halves.separator, right_id).expect("SP2: one separator of at most 1/8 page fits");
         install(halves.left, &mut left, Some(left_id), Some(right_id));
         install(halves.right, &mut right, Some(right_id), None);
         root.bytes_mut().copy_from_slice(&builder.finish());

@@ -20,7 +20,11 @@ fn leaf(
         (plan.lower, plan.upper) = (lower, Some(upper));
     }
     let mut builder = Builder::new(page_bytes, &plan).unwrap();
-    let fitting = keys.iter().take_while(|key| builder.push_record(key, LeafValue::inline(b"")).is_ok()).cloned().collect();
+    let fitting = keys
+        .iter()
+        .take_while(|key| builder.push_record(key, LeafValue::inline(b"")).is_ok())
+        .cloned()
+        .collect();
     (builder.finish(), fitting)
 }
 
