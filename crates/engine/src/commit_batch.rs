@@ -24,7 +24,7 @@ use crate::commit::{Stop, exchange_pages};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::large::{Known, Written, write_whole};
+use crate::large::{Known, Logging, Written, write_whole};
 use crate::record::{self, CommitWriter};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
@@ -89,7 +89,8 @@ fn write_large(engine: &Arc<Engine>, batch: &WriteBatch, order: &[u32]) -> Resul
             let table = batch.table_of(entry);
             table.check_usable()?;
             sync |= table.writes_log;
-            written.insert(index, write_whole(engine, value, false)?);
+            let logging = if table.writes_log { Logging::Later } else { Logging::None };
+            written.insert(index, write_whole(engine, value, logging)?);
         }
     }
     if sync {

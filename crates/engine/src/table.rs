@@ -386,7 +386,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
                 if encoded_value.len() > self.core.value_len_max {
                     self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
                     self.core.check_usable()?;
-                    let written = large::write_whole(self.engine(), encoded_value, self.core.writes_log)?;
+                    let written =
+                        large::write_whole(self.engine(), encoded_value, large::Logging::of(&self.core))?;
                     return commit_one(
                         self.engine(),
                         &self.core,

@@ -1,6 +1,6 @@
 //! Changing part of a value: new pages for those touched, the others stay.
 
-use super::{Known, LargeWriter, PageWriter, Written};
+use super::{Known, LargeWriter, Logging, PageWriter, Written};
 use crate::Durability;
 use crate::commit::{Change, commit_one_if};
 use crate::database::Handle;
@@ -89,7 +89,7 @@ fn patch_once(
         pages.push(&buffer[0][(end % page_bytes) as usize..])?;
     }
     let new = pages.end_page(0)?;
-    let written = complete(pages, value.len(), value.spliced(first, behind, &new), core.writes_log)?;
+    let written = complete(pages, value.len(), value.spliced(first, behind, &new), Logging::of(core))?;
     Ok(commit_one_if(engine, core, key, Change::PutLarge(&written), Some(&found), None)?.0)
 }
 
@@ -107,14 +107,14 @@ pub(crate) fn complete(
     mut pages: PageWriter,
     len: u64,
     mut extents: Vec<PageRun>,
-    logged: bool,
+    logging: Logging,
 ) -> Result<Written> {
     let pager = pages.pager();
     let page_bytes = pager.page_bytes();
     loop {
         let value = LargeValue::new(len, extents, Vec::new());
         let Some(crowd) = value.crowd() else {
-            return pages.complete(len, value.extents().to_vec(), logged);
+            return pages.complete(len, value.extents().to_vec(), logging);
         };
         let from = pages.pages_written();
         let mut buffer = vec![Buffer::zeroed(page_bytes)];

@@ -97,8 +97,8 @@ impl PageWriter {
     }
 
     /// Completes a value of `len` bytes that lies in these extents, new pages and old ones: writes its list, if it needs one, and
-    /// the manifest, and syncs if a log record will name them (LV2). All pages have been ended.
-    pub(crate) fn complete(mut self, len: u64, extents: Vec<PageRun>, logged: bool) -> Result<Written> {
+    /// the manifest, and syncs, as the log demands it (LV2). All pages have been ended.
+    pub(crate) fn complete(mut self, len: u64, extents: Vec<PageRun>, logging: Logging) -> Result<Written> {
         let from = self.new.len();
         let mut descriptor = Descriptor { len, extents: Extents::Inline(extents.clone()) }.encode();
         let mut pages = extents;
@@ -110,20 +110,39 @@ impl PageWriter {
             let extents = Extents::Listed { bytes: list.len() as u64, pages: list_pages };
             descriptor = Descriptor { len, extents }.encode();
         }
-        let manifest = self.new.manifest()?;
-        if logged {
+        self.new.trim();
+        let manifest = if logging == Logging::None { Vec::new() } else { self.new.manifest()? };
+        if logging == Logging::Now {
             self.engine.sync_large()?;
         }
         Ok(Written::new(descriptor, manifest, pages, self.new))
     }
 }
 
+/// What the log needs of a value (LV2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logging {
+    /// Nothing: the table has no log.
+    None,
+    /// A manifest; the caller syncs.
+    Later,
+    /// A manifest, and that everything is synced.
+    Now,
+}
+
+impl Logging {
+    /// For a commit to this table alone.
+    pub(crate) fn of(table: &TableCore) -> Logging {
+        if table.writes_log { Logging::Now } else { Logging::None }
+    }
+}
+
 /// Writes a whole value, given as bytes.
-pub(crate) fn write_whole(engine: &Arc<Engine>, value: &[u8], logged: bool) -> Result<Written> {
+pub(crate) fn write_whole(engine: &Arc<Engine>, value: &[u8], logging: Logging) -> Result<Written> {
     let mut pages = PageWriter::new(engine)?;
     pages.push(value)?;
     let extents = pages.end_page(0)?;
-    pages.complete(value.len() as u64, extents, logged)
+    pages.complete(value.len() as u64, extents, logging)
 }
 
 /// Writes a value of any length as a stream ([`Table::write_large`](crate::Table::write_large),
@@ -270,7 +289,7 @@ impl LargeWriter {
         }
         let mut extents = whole_pages.to_vec();
         pages.end_page(0)?.into_iter().for_each(|run| PageRun::push(&mut extents, run));
-        let written = super::change::complete(pages, len, extents, core.writes_log)?;
+        let written = super::change::complete(pages, len, extents, Logging::of(&core))?;
         Ok(commit_one_if(engine, &core, &key, Change::PutLarge(&written), expected, None)?.0)
         // `beginning` goes last: its pin makes LV4 hold.
     }

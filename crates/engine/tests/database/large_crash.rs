@@ -16,8 +16,11 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// A name, what is done, and what it changes.
+type Step = (&'static str, Box<dyn Fn(&Database, &Table) -> Result<()>>, Box<dyn Fn(&mut Rows)>);
+
 /// The steps of a life with large values: each a change of the rows, and how it is done.
-fn steps() -> Vec<(&'static str, Box<dyn Fn(&Database, &Table) -> Result<()>>, Box<dyn Fn(&mut Rows)>)> {
+fn steps() -> Vec<Step> {
     let nothing = || Box::new(|_: &mut Rows| ()) as Box<dyn Fn(&mut Rows)>;
     vec![
         (
