@@ -23,7 +23,7 @@
 
 use crate::commit::Stop;
 use crate::error::{Error, Result};
-use crate::large::Known;
+use crate::large;
 use crate::record::{self, CommitWriter};
 use crate::stripes::Stripes;
 use crate::table_core::{TableCore, TableState};
@@ -41,10 +41,6 @@ pub(crate) const CATALOG_ID: u32 = 0;
 const NAME_BYTES_MAX: usize = 128;
 /// Longest name of a key or value type, in bytes.
 const TYPE_BYTES_MAX: usize = 256;
-
-/// Records that one step of freeing a dropped table looks at, and large values that it removes.
-const CLEARED_RECORDS_MAX: usize = 20_000;
-const CLEARED_VALUES_MAX: usize = 64;
 
 const NEXT_ID_KEY: &[u8] = &[0];
 const ROW_KIND: u8 = 1;
@@ -406,47 +402,8 @@ impl Catalog {
     /// Removes some large values of a dropped table; `false` if none is left.
     fn free_large(&mut self, table: &TableCore, journal: Journal<'_>) -> Result<bool> {
         let cleared = self.cleared.entry(table.id).or_insert(Some(Vec::new()));
-        let Some(from) = cleared.clone() else { return Ok(false) };
-        if !table.tree.may_hold_large(&self.pager)? {
-            *cleared = None;
-            return Ok(false);
-        }
-        let mut large: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut last = None;
-        let mut rows = table.tree.cursor(&self.pager, Bound::Included(&from), Bound::Unbounded);
-        let mut looked_at = 0;
-        while let Some((key, value)) = rows.next_value()? {
-            if looked_at == CLEARED_RECORDS_MAX || large.len() == CLEARED_VALUES_MAX {
-                last = Some(key.to_vec());
-                break;
-            }
-            looked_at += 1;
-            if value.is_large() {
-                large.push((key.to_vec(), value.bytes.to_vec()));
-            }
-        }
-        drop(rows);
-        for (key, descriptor) in large {
-            let known = Known::load(&self.pager, &descriptor)?;
-            loop {
-                let m = self.pager.enter();
-                let removed = match table.tree.place_existing(&m, &self.pager, &key) {
-                    Ok(Some(place)) => {
-                        place.remove(journal.now().0);
-                        m.detach(&known.value.pages()); // LV1 of `large`
-                        Ok(())
-                    }
-                    Ok(None) => Ok(()), // an attempt before this one failed further on
-                    Err(retry) => Err(retry),
-                };
-                drop(m);
-                match removed {
-                    Ok(()) => break,
-                    Err(retry) => self.pager.resolve(retry)?,
-                }
-            }
-        }
-        self.cleared.insert(table.id, last);
+        let Some(from) = cleared else { return Ok(false) };
+        *cleared = large::clear_some(&self.pager, table.tree, from, journal.now())?;
         Ok(true)
     }
 

@@ -14,6 +14,8 @@ pub enum Change<'e> {
     Put(&'e [u8]),
     /// Parts of its value change.
     Patch(Parts<'e>),
+    /// It gets a large value, of this descriptor and manifest.
+    Attach(&'e [u8], &'e [u8]),
     /// It goes.
     Delete,
     /// A table is made; the key is its name.
@@ -52,6 +54,7 @@ pub fn read_record(
         let change = match entry.op {
             Op::Put(value) => Change::Put(value),
             Op::Patch(patch) => Change::Patch(Parts(patch)),
+            Op::Attach { descriptor, manifest } => Change::Attach(descriptor, manifest),
             Op::Delete => Change::Delete,
             Op::Create { row } => Change::Create(row),
             Op::Drop => Change::Drop,

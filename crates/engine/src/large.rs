@@ -10,6 +10,7 @@
 //! | `writer` | bytes into new pages; [`LargeWriter`] |
 //! | `reader` | pages into bytes; [`LargeReader`] |
 //! | `change` | appending, and patching ranges |
+//! | `clear` | removing those of a dropped table |
 //! | `memory` | the buffers of all of them |
 //!
 //! Which pages belong to whom is `aquifer_buffer`'s (DP1 to DP7), what a descriptor says `aquifer_index::blob`'s (LB1 to LB4).
@@ -30,11 +31,13 @@
 //! - **LV7** A value that a leaf takes is never large, so every value has one form.
 
 mod change;
+mod clear;
 mod memory;
 mod reader;
 mod writer;
 
 pub(crate) use change::{append, patch};
+pub(crate) use clear::clear_some;
 pub(crate) use memory::{LargeMemory, LargeShare};
 pub use reader::LargeReader;
 pub(crate) use reader::{copy_whole, open, read_whole};
@@ -69,6 +72,15 @@ impl Written {
     /// What goes into the leaf.
     pub(crate) fn leaf_value(&self) -> LeafValue<'_> {
         LeafValue::large(&self.descriptor)
+    }
+
+    /// Are all its pages new, or those of the value before?
+    pub(crate) fn is_made_of(&self, old: Option<&Known>) -> bool {
+        let Some(new) = self.new.take() else { return false };
+        let mut pages = new.runs().to_vec();
+        self.new.set(Some(new));
+        old.into_iter().for_each(|known| pages.extend(known.value.pages()));
+        PageRun::difference(self.pages.clone(), pages).is_empty()
     }
 
     /// Takes the new pages, to attach them; once.

@@ -82,7 +82,14 @@ fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<VecDeque<(Lsn
         let Ok(Record::Commit(mut entries)) = Record::decode(record) else { continue };
         while let Some(entry) = entries.next().map_err(|what| malformed(lsn, what))? {
             if let Op::Attach { manifest, .. } = entry.op {
-                attached.push_back((lsn, pager.reserve_attached(manifest)?));
+                let new = pager.reserve_attached(manifest).map_err(|error| match error {
+                    aquifer_buffer::Error::Format { .. } => Error::corrupt(format!(
+                        "{error} (the log's record that ends at {}); restore a backup or use salvage",
+                        lsn.0
+                    )),
+                    other => other.into(),
+                })?;
+                attached.push_back((lsn, new));
             }
         }
     }
@@ -247,49 +254,67 @@ impl Replayer<'_> {
         value: Option<LeafValue<'_>>,
         written: Option<&Written>,
     ) -> Result<()> {
+        let change = Change { table, lsn, key, value, written };
         let mut known: Option<Known> = None;
         loop {
-            match self.attempt(table, lsn, key, value, written, known.as_ref()) {
-                Ok(None) => return Ok(()),
-                Ok(Some(descriptor)) => known = Some(Known::load(self.pager, &descriptor)?),
+            match change.attempt(self.pager, known.as_ref()) {
+                Ok(Step::Done) => return Ok(()),
+                Ok(Step::Large(descriptor)) => known = Some(Known::load(self.pager, &descriptor)?),
+                Ok(Step::Foreign) => {
+                    return Err(malformed(lsn, Malformed("a large value has pages that are not its own"))); // RC2
+                }
                 Err(retry) => self.pager.resolve(retry)?,
             }
         }
     }
+}
 
-    /// One passage. Gives the descriptor of a large value that is there and not known yet; nothing has changed then.
-    fn attempt(
-        &self,
-        table: &TableCore,
-        lsn: Lsn,
-        key: &[u8],
-        value: Option<LeafValue<'_>>,
-        written: Option<&Written>,
-        known: Option<&Known>,
-    ) -> std::result::Result<Option<Vec<u8>>, Retry> {
-        let (pager, tree) = (self.pager, &table.tree);
+/// A change of one key.
+struct Change<'c> {
+    table: &'c TableCore,
+    lsn: Lsn,
+    key: &'c [u8],
+    value: Option<LeafValue<'c>>,
+    written: Option<&'c Written>,
+}
+
+/// How a passage ended.
+enum Step {
+    Done,
+    /// There is a large value that is not known yet: its descriptor. Nothing has changed.
+    Large(Vec<u8>),
+    /// The new value has pages that are neither new nor the old one's. Nothing has changed.
+    Foreign,
+}
+
+impl Change<'_> {
+    fn attempt(&self, pager: &Pager, known: Option<&Known>) -> std::result::Result<Step, Retry> {
+        let tree = &self.table.tree;
         let m = pager.enter();
-        if written.is_some() {
+        if self.written.is_some() {
             tree.note_large(&m)?;
         }
-        let place = match value {
-            Some(value) => tree.place(&m, pager, key, value.bytes.len())?,
-            None => match tree.place_existing(&m, pager, key)? {
+        let place = match self.value {
+            Some(value) => tree.place(&m, pager, self.key, value.bytes.len())?,
+            None => match tree.place_existing(&m, pager, self.key)? {
                 Some(place) => place,
-                None => return Ok(None),
+                None => return Ok(Step::Done),
             },
         };
         if let Some(old) = place.old().filter(LeafValue::is_large)
             && known.is_none_or(|known| known.descriptor != old.bytes)
         {
-            return Ok(Some(old.bytes.to_vec()));
+            return Ok(Step::Large(old.bytes.to_vec()));
         }
-        match value {
-            Some(value) => place.put_value(value, lsn.0),
-            None => place.remove(lsn.0),
+        if !self.written.is_none_or(|written| written.is_made_of(known)) {
+            return Ok(Step::Foreign);
         }
-        exchange_pages(&m, known, written);
-        Ok(None)
+        match self.value {
+            Some(value) => place.put_value(value, self.lsn.0),
+            None => place.remove(self.lsn.0),
+        }
+        exchange_pages(&m, known, self.written);
+        Ok(Step::Done)
     }
 }
 

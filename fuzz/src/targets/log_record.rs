@@ -25,7 +25,7 @@ fn run(input: &[u8]) {
                 check_patch(&parts, input.len());
                 None
             }
-            Change::Create(_) | Change::Drop => None,
+            Change::Create(_) | Change::Drop | Change::Attach(..) => None,
         };
         match (value, &mut plain) {
             (Some(value), Some(plain)) => plain.push((table, key.to_vec(), value)),

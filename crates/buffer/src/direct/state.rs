@@ -65,14 +65,13 @@ impl Changes {
 impl State {
     /// The pages of a set that readers have pinned.
     fn pinned(&self, pages: &RunSet) -> RunSet {
-        let mut pinned = RunSet::new();
+        let mut free = pages.pages();
         for reads in self.pins.values() {
-            match reads {
-                None => return pages.clone(),
-                Some(runs) => pinned.extend(&RunSet::of(runs)),
-            }
+            let Some(runs) = reads else { return pages.clone() };
+            let met = runs.iter().filter(|run| pages.intersects(run.first.0, run.end()));
+            free = PageRun::difference(free, met.copied().collect());
         }
-        pinned.intersection(pages)
+        RunSet::of(&PageRun::difference(pages.pages(), free))
     }
 }
 
