@@ -57,7 +57,7 @@ fn with(mut actions: Vec<Action>, more: Vec<Action>) -> Vec<Action> {
     actions
 }
 
-/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, growth
+/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, large values, growth
 /// and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![

@@ -63,3 +63,8 @@ fn tables() {
 fn shrinking() {
     sweep("shrinking");
 }
+
+#[test]
+fn large_values() {
+    sweep("large values");
+}
