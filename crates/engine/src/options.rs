@@ -172,7 +172,7 @@ pub(crate) struct Limits {
     pub(crate) ring_bytes: usize,
     /// Set aside for batches being committed: an eighth of the budget, at most 16 MiB.
     pub(crate) commit_bytes: usize,
-    /// Buffers of large values being read and written: a sixteenth of the budget, at most 8 MiB.
+    /// Buffers of large values being read and written: a sixteenth of the budget, at most 64 MiB.
     pub(crate) large_bytes: usize,
     pub(crate) stripes: usize,
     pub(crate) log_bytes_max: u64,
@@ -202,7 +202,7 @@ impl Limits {
             memory_budget_bytes: budget,
             ring_bytes: (1 << (budget / 32).ilog2()).clamp(64 << 10, 8 << 20).max(2 * page),
             commit_bytes: (budget / 8).min(16 << 20),
-            large_bytes: (budget / 16).min(8 << 20),
+            large_bytes: (budget / 16).min(64 << 20),
             stripes: if budget < 8 << 20 { 256 } else { 1024 },
             log_bytes_max,
             segment_bytes_max: options

@@ -35,15 +35,14 @@ impl LargeMemory {
         Arc::new(LargeMemory { bytes, page_bytes, free_pages })
     }
 
-    /// A share: a quarter of what there is, or half of what is left.
+    /// A share: a quarter of what is left.
     ///
     /// # Errors
     ///
     /// `BudgetExhausted` if none is left.
     pub(crate) fn take(self: &Arc<Self>) -> Result<LargeShare> {
         let mut free = self.free_pages.lock();
-        let most = (self.bytes / 4).min(SHARE_BYTES_MAX) / self.page_bytes;
-        let pages = most.min(*free / 2).max(PAGES_MIN);
+        let pages = (*free / 4).min(SHARE_BYTES_MAX / self.page_bytes).max(PAGES_MIN);
         if pages > *free {
             return Err(Error::BudgetExhausted(BudgetExhausted {
                 account: "large values being read and written",
