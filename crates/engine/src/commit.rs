@@ -183,23 +183,12 @@ impl Attempt<'_> {
             Some(value) => tree.place(m, pager, self.key, value.bytes.len())?,
             None => match tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
-                // The absence was read, and may be another's delete that is not yet durable: waiting waits for that.
-                None if self.table.writes_log => {
-                    return Ok((Commit::Logged(self.engine.log.reserved()), None));
-                }
-                None => return Ok((Commit::Unlogged { epoch: m.epoch() }, None)),
+                None => return Ok((self.nothing_to_delete(m), None)),
             },
         };
         let present = place.old().map(|old| old.kind);
         self.check_expected(place.old())?;
-        let known = match place.old().filter(LeafValue::is_large) {
-            None => None,
-            Some(old) => Some(
-                known
-                    .filter(|known| known.descriptor == old.bytes)
-                    .ok_or_else(|| Halt::Large(old.bytes.to_vec()))?,
-            ),
-        };
+        let known = known_of(place.old(), known)?;
         if let (Some(copy), Some(old)) = (old, place.old()) {
             copy.clear();
             copy.extend_from_slice(old.bytes);
@@ -246,6 +235,14 @@ impl Attempt<'_> {
         })
     }
 
+    /// The absence was read, and may be another's delete that is not yet durable: waiting waits for that.
+    fn nothing_to_delete(&self, m: &Mutation<'_>) -> Commit {
+        match self.table.writes_log {
+            true => Commit::Logged(self.engine.log.reserved()),
+            false => Commit::Unlogged { epoch: m.epoch() },
+        }
+    }
+
     fn check_expected(&self, old: Option<LeafValue<'_>>) -> std::result::Result<(), Halt> {
         let holds = match (self.expected, old) {
             (None, _) | (Some(None), None) => true,
@@ -262,6 +259,18 @@ impl Attempt<'_> {
             _ => None,
         };
         exchange_pages(m, known, written);
+    }
+}
+
+/// What is known of the old value, if it is large (LV3).
+fn known_of<'k>(
+    old: Option<LeafValue<'_>>,
+    known: Option<&'k Known>,
+) -> std::result::Result<Option<&'k Known>, Halt> {
+    let Some(old) = old.filter(LeafValue::is_large) else { return Ok(None) };
+    match known.filter(|known| known.descriptor == old.bytes) {
+        Some(known) => Ok(Some(known)),
+        None => Err(Halt::Large(old.bytes.to_vec())),
     }
 }
 

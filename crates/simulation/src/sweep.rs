@@ -57,8 +57,8 @@ fn with(mut actions: Vec<Action>, more: Vec<Action>) -> Vec<Action> {
     actions
 }
 
-/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, large values, growth
-/// and shrinking of the file.
+/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, large values,
+/// growth and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario { name: "create", before: vec![], swept: with(small(), vec![]) },
@@ -118,35 +118,40 @@ pub fn scenarios() -> Vec<Scenario> {
                 Action::Checkpoint,
             ],
         },
-        Scenario {
-            name: "large values",
-            before: with(
-                small(),
-                vec![
-                    put(0, 0..3, 9000, Durability::Power),
-                    put(1, 0..2, 9000, Durability::Power),
-                    Action::Checkpoint,
-                ],
-            ),
-            swept: vec![
-                put(0, 2..5, 30_000, Durability::Power),
-                Action::Append { table: 0, key: 0, len: 5000, durability: Durability::Power },
-                Action::Patch { table: 0, key: 1, at: 3, durability: Durability::Eventual },
-                Action::Abandon { table: 0, key: 0, len: 60_000 },
-                Action::Checkpoint,
-                put(0, 1..2, 10, Durability::Power),
-                put(1, 0..3, 20_000, Durability::Power),
-                Action::Drop { table: 0 },
-                Action::Step { times: 9 },
-                Action::Verify,
-            ],
-        },
+        large_values(),
         Scenario {
             name: "shrinking",
             before: with(large(), vec![Action::Checkpoint]),
             swept: vec![Action::Drop { table: 0 }, Action::Step { times: 200 }, Action::Checkpoint, close()],
         },
     ]
+}
+
+/// Values with pages of their own come, change and go.
+fn large_values() -> Scenario {
+    Scenario {
+        name: "large values",
+        before: with(
+            small(),
+            vec![
+                put(0, 0..3, 9000, Durability::Power),
+                put(1, 0..2, 9000, Durability::Power),
+                Action::Checkpoint,
+            ],
+        ),
+        swept: vec![
+            put(0, 2..5, 30_000, Durability::Power),
+            Action::Append { table: 0, key: 0, len: 5000, durability: Durability::Power },
+            Action::Patch { table: 0, key: 1, at: 3, durability: Durability::Eventual },
+            Action::Abandon { table: 0, key: 0, len: 60_000 },
+            Action::Checkpoint,
+            put(0, 1..2, 10, Durability::Power),
+            put(1, 0..3, 20_000, Durability::Power),
+            Action::Drop { table: 0 },
+            Action::Step { times: 9 },
+            Action::Verify,
+        ],
+    }
 }
 
 impl Scenario {
