@@ -6,10 +6,12 @@
 //! - bounded memory: inputs are short, databases have a budget of a few MiB, and a campaign looks at the process's peak;
 //! - what comes back as data is right, or it is an error: each target says how it knows.
 
+pub mod backup;
 pub mod catalog_row;
 pub mod cli_import;
 pub mod cli_text;
 pub mod directory;
+pub mod dump;
 pub mod key_codec;
 pub mod log_record;
 pub mod log_segments;
@@ -51,6 +53,8 @@ pub const TARGETS: &[Target] = &[
     cli_import::TARGET,
     cli_text::TARGET,
     directory::TARGET,
+    dump::TARGET,
+    backup::TARGET,
 ];
 
 /// The target of that name.

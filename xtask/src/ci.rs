@@ -2,7 +2,7 @@
 //!
 //! The order is from what fails fast to what takes long. The first failure ends it.
 
-use crate::{loom, smoke, steps, tidy};
+use crate::{fuzz, loom, smoke, steps, tidy};
 use anyhow::Result;
 use std::path::Path;
 
@@ -11,6 +11,9 @@ const CRASH_ROUNDS: &str = "20";
 
 /// Time for fresh seeds of the simulation; fixed ones are among the tests.
 const SIM_SECONDS: &str = "120";
+
+/// Time for fresh inputs over all fuzz targets; fixed ones are among the tests.
+const FUZZ_SECONDS: u64 = 60;
 
 /// Runs all steps.
 ///
@@ -33,6 +36,7 @@ pub fn run(root: &Path) -> Result<()> {
     steps.step("sim", || {
         cargo(&["run", "--quiet", "--package", "xtask", "--", "sim", "--seconds", SIM_SECONDS])
     })?;
+    steps.step("fuzz", || fuzz::run(root, &fuzz::Arguments::all(FUZZ_SECONDS)))?;
     steps.summary();
     Ok(())
 }

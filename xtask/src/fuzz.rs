@@ -24,6 +24,13 @@ pub struct Arguments {
     pub seed: Option<u64>,
 }
 
+impl Arguments {
+    /// Fresh inputs over all targets.
+    pub fn all(seconds: u64) -> Arguments {
+        Arguments { seconds, target: None, input: None, seed: None }
+    }
+}
+
 /// Builds the targets and runs them.
 ///
 /// # Errors

@@ -7,6 +7,8 @@
 //! | [`crash`] | the kill loop |
 //! | [`fuzz`] | arbitrary bytes for every reader of bytes |
 //! | [`loom`] | model checks of the protocols between threads |
+//! | [`sanitize`] | the tests under the address and the thread sanitizer |
+//! | [`sim`] | the engine on a simulated disk |
 //! | [`smoke`] | a part of `ci`: the README's main job on a small input |
 //! | [`steps`] | running programs, with times |
 //! | [`tidy`] | the rules of the project that a machine can check |
@@ -19,6 +21,7 @@ pub mod ci;
 pub mod crash;
 pub mod fuzz;
 pub mod loom;
+pub mod sanitize;
 pub mod sim;
 pub mod smoke;
 pub mod steps;

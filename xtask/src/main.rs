@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xtask::crash::{self, Plan};
-use xtask::{bench, ci, fuzz, loom, sim, smoke, tidy, tree};
+use xtask::{bench, ci, fuzz, loom, sanitize, sim, smoke, tidy, tree};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of the Aquifer workspace")]
@@ -17,7 +17,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that a change must pass: format, tidy, clippy, tests, loom, smoke, crash, sim.
+    /// Everything that a change must pass: format, tidy, clippy, tests, loom, smoke, crash, sim, fuzz.
     Ci,
     /// Checks the rules of the project: layers, heads, lengths, words, threads, unsafe, dependencies.
     Tidy,
@@ -51,6 +51,8 @@ enum Command {
     Sim(sim::Arguments),
     /// Runs random inputs over the readers of bytes.
     Fuzz(fuzz::Arguments),
+    /// Runs the tests under the address and the thread sanitizer.
+    Sanitize(sanitize::Arguments),
     /// Runs the README's main job on a small input.
     Smoke,
     /// The process that `crash` kills.
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            sanitize::exit_code(&error)
         }
     }
 }
@@ -84,6 +86,7 @@ fn run() -> Result<()> {
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Bench(arguments) => bench::run(&root, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&root, &arguments),
+        Command::Sanitize(arguments) => sanitize::run(&root, &arguments),
         Command::Smoke => smoke::run(&root),
         Command::CrashChild(arguments) => crash::child::run(&arguments),
     }

@@ -335,7 +335,7 @@ impl Pager {
         Ok(next.generation)
     }
 
-    /// Frees what only older checkpoints referred to (E3), and shortens the file if its tail is free.
+    /// Frees what only older checkpoints referred to, and no kept one does (E3, KC2), and shortens the file if its tail is free.
     ///
     /// # Errors
     ///
@@ -346,8 +346,8 @@ impl Pager {
     /// If the flip is not installed.
     pub fn release(&self, flip: Flip) -> Result<()> {
         let State::Durable { superseded } = flip.state else { panic!("release comes after install") };
-        self.release_direct();
-        self.free_slots(&superseded);
+        self.release_direct(); // before slots that its readers still need are freed (DS4)
+        self.free_superseded(&superseded);
         let file = self.file.as_ref().expect("a database in memory takes no checkpoints");
         self.lock_space().shorten(file)?;
         Ok(())

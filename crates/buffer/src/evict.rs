@@ -66,16 +66,24 @@ impl Pager {
         }
     }
 
-    /// Makes sure that a structural change finds its frames and page ids.
-    pub(crate) fn prepare_frames(&self) -> Result<()> {
+    /// Makes sure, as far as others leave them, that a structural change finds so many frames and page ids. The caller holds no
+    /// latch and is outside the gate.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Budget`] if there is no memory for so many; what writing a page gave.
+    pub(crate) fn prepare_pages(&self, pages: usize) -> Result<()> {
         self.grow_page_table()?;
-        let patience = Duration::from_secs(10);
-        let mut frames = vec![self.take_frame(patience)?];
-        // The split of a root needs two at once.
-        let second = self.take_frame(patience);
-        frames.extend(second.iter().copied());
+        let mut frames = Vec::with_capacity(pages);
+        let mut failed = None;
+        while frames.len() < pages && failed.is_none() {
+            match self.take_frame(Duration::from_secs(10)) {
+                Ok(frame) => frames.push(frame),
+                Err(error) => failed = Some(error),
+            }
+        }
         self.frames.put(&frames);
-        second.map(drop)
+        failed.map_or(Ok(()), Err)
     }
 
     /// Work for a background thread: keeps some frames free ahead of need. Whether anything was done.

@@ -1,7 +1,7 @@
 //! Page-sized transfers to and from the data file.
 
 use crate::translation::Location;
-use crate::{Error, PageId, Result};
+use crate::{Error, PageId, Result, Superblock};
 use aquifer_codec::checksum::crc32c;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_io::{BLOCK_BYTES, Buffer, Disk, File, IoError, OpenMode, Operation, Request};
@@ -63,6 +63,19 @@ impl DataFile {
             held_back: AtomicBool::new(false),
             written_bytes: AtomicU64::new(0),
         })
+    }
+
+    /// Opens the file, with its newest valid superblock, which is durable then.
+    pub(crate) fn open_newest(disk: Arc<dyn Disk>) -> Result<(Self, Superblock)> {
+        let mut file = Self::open(disk)?;
+        // Whoever wrote the newest superblock may have died before it was durable. Nothing that the one before it refers
+        // to may be overwritten until this one is.
+        file.sync()?;
+        // Nor must one be believed whose write has failed, and which only the system remembers.
+        file.forget_cached()?;
+        let superblock = Superblock::read(&file)?;
+        file.set_page_bytes(superblock.page_bytes as usize);
+        Ok((file, superblock))
     }
 
     pub(crate) fn set_page_bytes(&mut self, page_bytes: usize) {

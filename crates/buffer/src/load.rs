@@ -6,7 +6,7 @@
 //! - **W3** A failed load makes the page absent again and wakes those who wait for it.
 //! - **LD1** A page is `Present` only after its bytes have matched the checksum in its location.
 
-use crate::page::Retry;
+use crate::page::{NO_SUCH_PAGE, Retry};
 use crate::pager::Pager;
 use crate::translation::{FrameId, Location, Residence};
 use crate::{Error, PageId, Result};
@@ -56,7 +56,7 @@ impl Pager {
                 Ok(())
             }
             Retry::Missing(page) => self.load(page),
-            Retry::Frames => self.prepare_frames(),
+            Retry::Frames => self.prepare_pages(2), // the split of a root needs two at once
             Retry::Copies => {
                 self.epochs.wait_for_copy_room(COPY_WAIT);
                 Ok(())
@@ -92,10 +92,8 @@ impl Pager {
         match self.begin_load(page, frame) {
             Some(loading) => self.finish_loads(vec![loading]).remove(0),
             None => {
+                // Another thread was faster, or the page has been freed: looking it up again tells.
                 self.frames.put(&[frame]);
-                if self.table.location(page).slot == 0 && entry.get() == Residence::Absent {
-                    return Err(self.no_such_page(page));
-                }
                 Ok(())
             }
         }
@@ -215,7 +213,7 @@ impl Pager {
     }
 
     pub(crate) fn no_such_page(&self, page: PageId) -> Error {
-        self.corrupt(page, "something refers to it, but it does not exist")
+        self.corrupt(page, NO_SUCH_PAGE)
     }
 
     fn corrupt(&self, page: PageId, what: &str) -> Error {

@@ -35,7 +35,7 @@ pub(crate) fn entry(node: &[u8], index: usize) -> Location {
     Location::from_bits(u64::from_le_bytes(node[index * 8..index * 8 + 8].try_into().expect("eight bytes")))
 }
 
-fn set_entry(node: &mut [u8], index: usize, location: Location) {
+pub(crate) fn set_entry(node: &mut [u8], index: usize, location: Location) {
     node[index * 8..index * 8 + 8].copy_from_slice(&location.to_bits().to_le_bytes());
 }
 
@@ -58,11 +58,12 @@ fn read_nodes(file: &DataFile, nodes: &[Location]) -> Result<Vec<Buffer>> {
     Ok(read)
 }
 
-/// Reads the whole map: `found` gets every page and its location. Slots are claimed in `space` (MP4). O(pages).
+/// Reads the whole map: `found` gets every page and its location, ascending. Slots are claimed in `space` (MP4); without it, it
+/// was read before. O(pages).
 pub(crate) fn read_map(
     file: &DataFile,
     root: MapRoot,
-    space: &mut Space,
+    mut space: Option<&mut Space>,
     found: &mut dyn FnMut(PageId, Location) -> Result<()>,
 ) -> Result<()> {
     let entries = file.page_bytes() / 8;
@@ -75,7 +76,7 @@ pub(crate) fn read_map(
         for chunk in level.chunks((BATCH_BYTES / file.page_bytes()).max(1)) {
             let nodes: Vec<Location> = chunk.iter().map(|&(node, _)| node).collect();
             for node in &nodes {
-                claim(file, space, PageId::NONE, *node)?;
+                claim(file, space.as_deref_mut(), PageId::NONE, *node)?;
             }
             for (&(node, base), buffer) in chunk.iter().zip(read_nodes(file, &nodes)?) {
                 for index in 0..entries {
@@ -94,7 +95,7 @@ pub(crate) fn read_map(
                     }
                     if height == 1 {
                         let page = PageId(first as u32);
-                        claim(file, space, page, location)?;
+                        claim(file, space.as_deref_mut(), page, location)?;
                         found(page, location)?;
                     } else {
                         below.push((location, first));
@@ -107,8 +108,8 @@ pub(crate) fn read_map(
     Ok(())
 }
 
-fn claim(file: &DataFile, space: &mut Space, page: PageId, location: Location) -> Result<()> {
-    if space.claim(location.slot) {
+fn claim(file: &DataFile, space: Option<&mut Space>, page: PageId, location: Location) -> Result<()> {
+    if space.is_none_or(|space| space.claim(location.slot)) {
         return Ok(());
     }
     let what = "the page map refers to this slot twice, or it lies outside the file (was the file cut?)";

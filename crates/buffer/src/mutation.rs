@@ -53,7 +53,8 @@ impl<'p> Mutation<'p> {
     ///
     /// # Errors
     ///
-    /// [`Retry::Missing`] if it is not in memory; [`Retry::Changed`] if it has just left it.
+    /// [`Retry::Missing`] if it is not in memory; [`Retry::Changed`] if it has just left it; [`Retry::Damaged`] if there is no
+    /// such page.
     pub fn exclusive(&self, page: PageId) -> Result<ExclusivePage<'_>, Retry> {
         let frame = self.pager.lock_exclusive(page)?;
         Ok(ExclusivePage::latched(self, frame, page))
@@ -68,6 +69,12 @@ impl<'p> Mutation<'p> {
     pub fn upgrade(&self, page: Optimistic<'p>) -> Result<ExclusivePage<'_>, Retry> {
         let frame = self.pager.upgrade(page)?;
         Ok(ExclusivePage::latched(self, frame, page.id()))
+    }
+
+    /// Says that pages are being detached without being changed ([`Pager::detachments`]). To be called while what named
+    /// them is latched exclusively.
+    pub fn note_detachment(&self) {
+        self.pager.note_detachment();
     }
 
     /// A new page: latched, dirty, all zeros.

@@ -19,6 +19,9 @@ use std::fmt;
 
 use crate::frame::{FrameHeader, TAKEN};
 
+/// What is wrong when a page is looked up that does not exist.
+pub(crate) const NO_SUCH_PAGE: &str = "something refers to it, but it does not exist";
+
 /// Why an attempt inside the gate, or without a latch, did not succeed. It has changed nothing (or made a complete
 /// structural change): let go of everything, [`Pager::resolve`] it, and try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,7 +253,8 @@ impl Pager {
     ///
     /// # Errors
     ///
-    /// [`Retry::Missing`] if it is not in memory, [`Retry::Changed`] if it is being changed.
+    /// [`Retry::Missing`] if it is not in memory, [`Retry::Changed`] if it is being changed, [`Retry::Damaged`] if there is no
+    /// such page: then what named it has changed, or is damaged.
     #[inline(always)]
     pub fn read(&self, page: PageId) -> Result<Optimistic<'_>, Retry> {
         let frame = self.frame_of(page)?;
@@ -293,8 +297,20 @@ impl Pager {
     fn frame_of(&self, page: PageId) -> Result<FrameId, Retry> {
         match self.table.entry(page).map(|entry| entry.get()) {
             Some(Residence::Present(frame)) => Ok(frame),
-            _ => Err(Retry::Missing(page)),
+            _ => Err(self.not_present(page)),
         }
+    }
+
+    /// Why a page has no frame: it must be loaded, or there is no such page. A page that is freed while somebody is on the way
+    /// to it is the latter: who looks it up finds out whether what named it has changed.
+    #[cold]
+    fn not_present(&self, page: PageId) -> Retry {
+        // Either the page is absent, and its location was stored before it became so (TR2); or it is on its way.
+        let exists = self
+            .table
+            .entry(page)
+            .is_some_and(|entry| entry.get() != Residence::Absent || self.table.location(page).slot != 0);
+        if exists { Retry::Missing(page) } else { Retry::Damaged(page, NO_SUCH_PAGE) }
     }
 
     /// Latches a page exclusively, waiting for its holders.

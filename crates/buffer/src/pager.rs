@@ -5,8 +5,10 @@ use crate::epoch::Epochs;
 use crate::file::{DATA, DataFile};
 use crate::frame::Frames;
 use crate::ids::PageIds;
+use crate::kept::Holders;
 use crate::load::LoadWaiters;
 use crate::map::{MapRoot, read_map};
+use crate::shrink::Shrinking;
 use crate::space::Space;
 use crate::stats::Counters;
 use crate::translation::{PAGE_TABLE_BYTES_PER_PAGE, PageTable};
@@ -53,16 +55,19 @@ pub struct Pager {
     pub(crate) space: Mutex<Space>,
     /// Slots that are free, and that `space` has not heard of yet.
     returned: Mutex<Vec<u32>>,
+    pub(crate) shrinking: Mutex<Shrinking>,
     pub(crate) stopped: AtomicBool,
     pub(crate) direct: DirectPages,
     pub(crate) epochs: Epochs,
     pub(crate) superblock: Mutex<Superblock>,
+    pub(crate) kept: Mutex<Holders>,
     pub(crate) poisoned: Mutex<Option<String>>,
     /// Buffers of the eviction under way.
     pub(crate) eviction: Mutex<Vec<Buffer>>,
     /// Buffers of the checkpoint under way.
     pub(crate) checkpoint: Mutex<Vec<Buffer>>,
     growing: Mutex<()>,
+    detachments: AtomicU64,
     pub(crate) waiters: LoadWaiters,
 
     pub(crate) stats: Counters,
@@ -111,18 +116,20 @@ impl Pager {
     /// [`Error::Format`] for another program's file or a newer version, [`Error::Corrupt`] for a damaged map, the disk's,
     /// or a budget too small for the map.
     pub fn open(disk: Arc<dyn Disk>, options: PagerOptions) -> Result<(Arc<Pager>, Superblock)> {
-        let mut file = DataFile::open(disk)?;
-        // Whoever wrote the newest superblock may have died before it was durable. Nothing that the one before it refers
-        // to may be overwritten until this one is.
-        file.sync()?;
-        // Nor must one be believed whose write has failed, and which only the system remembers.
-        file.forget_cached()?;
-        let superblock = Superblock::read(&file)?;
+        let (file, superblock) = DataFile::open_newest(disk)?;
+        if superblock.is_backup {
+            let what = "it is a backup, which is not opened; restore it into another directory".into();
+            return Err(Error::Format { file: DATA.into(), what });
+        }
+        Ok((Self::over(file, options, superblock)?, superblock))
+    }
+
+    /// Over a file with this checkpoint in it.
+    pub(crate) fn over(file: DataFile, options: PagerOptions, superblock: Superblock) -> Result<Arc<Pager>> {
         let page_bytes = superblock.page_bytes as usize;
-        file.set_page_bytes(page_bytes);
         let pager = Self::new(PagerOptions { page_bytes, ..options }, Some(file), superblock)?;
         pager.read_page_map(superblock.map)?;
-        Ok((pager, superblock))
+        Ok(pager)
     }
 
     fn new(options: PagerOptions, file: Option<DataFile>, superblock: Superblock) -> Result<Arc<Pager>> {
@@ -156,14 +163,17 @@ impl Pager {
             ids: Mutex::new(Rank::Epoch, PageIds::new(1, Vec::new())),
             space: Mutex::new(Rank::Space, space),
             returned: Mutex::new(Rank::Leaf, Vec::new()),
+            shrinking: Mutex::new(Rank::Leaf, Shrinking::default()),
             stopped: AtomicBool::new(false),
             direct: DirectPages::new(),
             epochs: Epochs::new(copies_max),
             superblock: Mutex::new(Rank::Epoch, superblock),
+            kept: Mutex::new(Rank::Leaf, Holders::default()),
             poisoned: Mutex::new(Rank::Leaf, None),
             eviction: Mutex::new(Rank::PageWrites, Vec::new()),
             checkpoint: Mutex::new(Rank::PageWrites, Vec::new()),
             growing: Mutex::new(Rank::PageWrites, ()),
+            detachments: AtomicU64::new(0),
             waiters: LoadWaiters::new(),
             stats: Counters::default(),
         };
@@ -177,7 +187,7 @@ impl Pager {
         let mut space = self.space.lock();
         let mut free = Vec::new();
         let mut next = 1;
-        read_map(file, map, &mut space, &mut |page, location| {
+        read_map(file, map, Some(&mut space), &mut |page, location| {
             free.extend(next..page.0);
             next = page.0 + 1;
             self.table.set_location(page, location);
@@ -228,6 +238,27 @@ impl Pager {
             self.surrender_frames(bytes, &self.table_account)?; // the table comes before cached pages
         }
         self.table.commit(pages)
+    }
+
+    /// Memory for something else than pages, from frames if the budget has no other left.
+    pub(crate) fn reserve_from_frames(&self, account: &'static str, bytes: usize) -> Result<Reservation> {
+        let account = self.budget.account(account);
+        if account.take(bytes).is_err() {
+            self.surrender_frames(bytes, &account)?;
+        }
+        Ok(account.guard(bytes))
+    }
+
+    /// How often pages were detached from what named them without being changed. Whoever goes on to a page that it remembers,
+    /// from another that it read, looks whether this has risen meanwhile: then neither needs to be what it was.
+    #[inline]
+    pub fn detachments(&self) -> u64 {
+        self.detachments.load(Ordering::Acquire) // pairs with the Release in `note_detachment`
+    }
+
+    /// Counts one.
+    pub(crate) fn note_detachment(&self) {
+        self.detachments.fetch_add(1, Ordering::Release); // pairs with the Acquire in `detachments`
     }
 
     /// Page size in bytes.

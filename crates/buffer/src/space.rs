@@ -34,6 +34,8 @@ pub(crate) struct Space {
     /// Where slots are being given out: the rest of a region.
     hand: Range<u32>,
     reserved: u32,
+    /// Slots beyond it are given out only if there is none below.
+    ceiling: Option<u32>,
 }
 
 /// Slots of a region: four words of bits.
@@ -47,8 +49,15 @@ const GROWTH_BYTES: u64 = 1 << 20;
 impl Space {
     /// A file whose first `reserved` slots are taken, and that is `slots` slots long.
     pub(crate) fn new(reserved: u32, slots: u32) -> Self {
-        let mut space =
-            Self { used: Vec::new(), free_in: Vec::new(), slots: 0, used_count: 0, hand: 0..0, reserved };
+        let mut space = Self {
+            used: Vec::new(),
+            free_in: Vec::new(),
+            slots: 0,
+            used_count: 0,
+            hand: 0..0,
+            reserved,
+            ceiling: None,
+        };
         space.set_slots(slots.max(reserved));
         for slot in 0..reserved {
             space.mark(slot);
@@ -115,7 +124,8 @@ impl Space {
         if let Some(run) = self.next_run(most) {
             return Ok(run);
         }
-        let grown = if self.emptiest().1 < WORTHWHILE { self.grow(most, file) } else { Ok(()) };
+        let least = if self.ceiling.is_some() { 1 } else { WORTHWHILE };
+        let grown = if self.emptiest().1 < least { self.grow(most, file) } else { Ok(()) };
         let (region, free) = self.emptiest();
         if free == 0 {
             return Err(grown.expect_err("SP4: a file that has grown has free slots"));
@@ -124,11 +134,27 @@ impl Space {
         Ok(self.next_run(most).expect("SP4: the region has free slots"))
     }
 
-    /// The region with the most free slots, the first of equals.
+    /// Gives out slots below the ceiling as long as there are any, and does not let the file grow before; nothing lifts it.
+    pub(crate) fn set_ceiling(&mut self, ceiling: Option<u32>) {
+        self.ceiling = ceiling;
+        if ceiling.is_some_and(|ceiling| self.hand.end > ceiling) {
+            self.hand = 0..0;
+        }
+    }
+
+    /// The region with the most free slots, the first of equals; one that begins below the ceiling if any of these has some.
     fn emptiest(&self) -> (u32, u16) {
-        let most = self.free_in.iter().copied().max().unwrap_or(0);
-        let region = self.free_in.iter().position(|&free| free == most).unwrap_or(0);
-        (region as u32, most)
+        let below = self.ceiling.map_or(self.free_in.len(), |ceiling| ceiling.div_ceil(REGION) as usize);
+        let most_of = |regions: &[u16]| {
+            let most = regions.iter().copied().max().unwrap_or(0);
+            (regions.iter().position(|&free| free == most).unwrap_or(0) as u32, most)
+        };
+        let found = most_of(&self.free_in[..below.min(self.free_in.len())]);
+        match self.free_in.iter().position(|&free| free > 0) {
+            // None below: as near to the ceiling as can be.
+            Some(first) if found.1 == 0 => (first as u32, self.free_in[first]),
+            _ => found,
+        }
     }
 
     /// Takes the next run under the hand.
@@ -169,14 +195,20 @@ impl Space {
             end -= 1;
         }
         let tail = self.slots - end;
-        if (u64::from(tail) * file.page_bytes() as u64)
-            < GROWTH_BYTES.max(u64::from(end) / 8 * file.page_bytes() as u64)
-        {
+        // A file that is being shortened, or else it would grow again soon.
+        let worthwhile =
+            if self.ceiling.is_some() { 0 } else { u64::from(end) / 8 * file.page_bytes() as u64 };
+        if u64::from(tail) * (file.page_bytes() as u64) < GROWTH_BYTES.max(worthwhile) {
             return Ok(0);
         }
         file.truncate(u64::from(end) * file.page_bytes() as u64)?;
         self.set_slots(end);
         Ok(tail)
+    }
+
+    /// A bit for every slot, set when it is in use.
+    pub(crate) fn used_bits(&self) -> Vec<u64> {
+        self.used.clone()
     }
 
     /// Length of the file in slots.

@@ -18,7 +18,8 @@
 //! | 60 | 4 | page map: root's CRC32C |
 //! | 64 | 4 | page map: height, 1 if the root is a leaf |
 //! | 68 | 4 | pages: ids below it may be in the map |
-//! | 72 | 4020 | zeros |
+//! | 72 | 4 | flags: bit 0, the file is a backup: it has no log, and opens as nothing but that; others zero |
+//! | 76 | 4016 | zeros |
 //! | 4092 | 4 | CRC32C of bytes 0 to 4091 |
 
 use crate::file::{DATA, DataFile};
@@ -34,6 +35,8 @@ const MAGIC: &[u8; 8] = b"AQUIFER\0";
 const VERSION: u32 = 1;
 const CRC_AT: usize = BLOCK_BYTES - 4;
 const SECOND: u64 = 64 << 10;
+/// Incarnations, generations and log positions are at most this, so that the next one is a number too. FROZEN.
+const COUNT_MAX: u64 = 1 << 62;
 
 /// What the newest durable superblock says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +51,8 @@ pub struct Superblock {
     pub page_bytes: u32,
     /// The checkpoint holds exactly the commits below this log position.
     pub flip_lsn: u64,
+    /// The file is a backup, which has no log: it is restored into another directory, and never opened itself.
+    pub is_backup: bool,
     /// The page map.
     pub(crate) map: MapRoot,
 }
@@ -81,6 +86,7 @@ impl Superblock {
         put(60, &self.map.root.checksum.to_le_bytes());
         put(64, &self.map.height.to_le_bytes());
         put(68, &self.map.pages.to_le_bytes());
+        put(72, &u32::from(self.is_backup).to_le_bytes());
         let crc = crc32c(0, &block[..CRC_AT]);
         block[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         block
@@ -109,6 +115,7 @@ impl Superblock {
             incarnation: u64_at(32),
             generation: u64_at(40),
             flip_lsn: u64_at(48),
+            is_backup: u32_at(72) == 1,
             map: MapRoot {
                 root: Location { slot: u32_at(56), checksum: u32_at(60) },
                 height: u32_at(64),
@@ -117,6 +124,17 @@ impl Superblock {
         };
         if !(superblock.page_bytes.is_power_of_two() && (4096..=65536).contains(&superblock.page_bytes)) {
             return Err(Invalid::Damaged(format!("page size {} is not possible", superblock.page_bytes)));
+        }
+        if u32_at(72) > 1 {
+            return Err(Invalid::Damaged(format!("flags {:x} are not possible", u32_at(72))));
+        }
+        let Self { incarnation, generation, flip_lsn, .. } = superblock;
+        for (what, count) in
+            [("incarnation", incarnation), ("generation", generation), ("flip LSN", flip_lsn)]
+        {
+            if count > COUNT_MAX {
+                return Err(Invalid::Damaged(format!("{what} {count} is not possible")));
+            }
         }
         if superblock.map.height > 4 || (superblock.map.root.slot == 0) != (superblock.map.height == 0) {
             return Err(Invalid::Damaged(format!("map height {} is not possible", superblock.map.height)));

@@ -8,6 +8,7 @@ use crate::output::Output;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
+pub mod backup;
 pub mod bench;
 pub mod dump;
 pub mod inspect;
@@ -65,7 +66,10 @@ pub enum Command {
     /// Write all tables with their records to a file, portable and checksummed
     #[command(after_help = dump::DUMP_HELP)]
     Dump(dump::DumpArgs),
-    /// Make a database of a dump
+    /// Copy the database to another directory while it is in use, or bring the copy there up to date
+    #[command(after_help = backup::HELP)]
+    Backup(backup::BackupArgs),
+    /// Make a database of a dump or of a backup
     #[command(after_help = dump::RESTORE_HELP)]
     Restore(dump::RestoreArgs),
     /// Bring everything that is still readable in a damaged database into a new one; exit code 5 if anything is lost
@@ -108,6 +112,7 @@ impl Cli {
             Command::Stats(args) => inspect::stats(&args, opening, out),
             Command::Verify(args) => verify::run(&args, opening, out),
             Command::Checkpoint(args) => inspect::checkpoint(&args, opening, out),
+            Command::Backup(args) => backup::run(&args, opening, out),
             Command::Dump(args) => dump::dump(&args, opening, out),
             Command::Restore(args) => dump::restore(&args, opening, out),
             Command::Salvage(args) => salvage::run(&args, opening, out),

@@ -9,7 +9,7 @@ use crate::exit::Failure;
 use crate::text::Form;
 use crate::typed::{Role, Type};
 use aquifer::{Backend, Database, DecodeError, Options, Table, TableOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -20,6 +20,12 @@ pub struct OpeningArgs {
     /// The way to the kernel: io_uring, plain system calls, or io_uring where the kernel allows it
     #[arg(long, global = true, help_heading = "Opening", value_name = "NAME", value_enum, default_value_t = BackendArg::Auto)]
     pub backend: BackendArg,
+    /// Keep the log for good in this folder, from now on: the database remembers it
+    #[arg(long, global = true, help_heading = "Opening", value_name = "FOLDER")]
+    pub archive: Option<PathBuf>,
+    /// Keep the log no longer than needed, from now on
+    #[arg(long, global = true, help_heading = "Opening", conflicts_with = "archive")]
+    pub no_archive: bool,
 }
 
 /// The names of the backends; what they are is said in the option's help.
@@ -49,7 +55,12 @@ impl OpeningArgs {
             BackendArg::Uring => Backend::Uring,
             BackendArg::Posix => Backend::Posix,
         };
-        let options = Database::options().backend(backend);
+        let mut options = Database::options().backend(backend);
+        if let Some(folder) = &self.archive {
+            options = options.archive(folder);
+        } else if self.no_archive {
+            options = options.no_archive();
+        }
         match self.budget {
             Some(mib) => options.memory_budget(usize::try_from(mib << 20).unwrap_or(usize::MAX)),
             None => options,

@@ -7,6 +7,7 @@
 //! key 01, id u32 (big-endian)
 //!   value: version u8 = 1 | state u8: 0 live, 1 dropping | root page u32 (little-endian)
 //!        | varint length, name | options
+//! key 02 …                 a tree beside the tables': see `detached`
 //! options: flags u8: bit 0 logged | varint length, name of the key type | name of the value type, to the end
 //! ```
 //!
@@ -19,7 +20,10 @@
 //!   no handle is left, its large values are removed one by one, where there are any, and then its pages are freed in
 //!   passages, each leaving a whole, smaller tree; the last frees the root and
 //!   takes the row. A crash between passages leaves a dropping row, which the next opening finishes: nothing leaks.
-//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code.
+//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code. ADOPT alone names one, of
+//!   a tree that the checkpoint has (CD3).
+
+mod detached;
 
 use crate::commit::Stop;
 use crate::error::{Error, Result};
@@ -34,6 +38,8 @@ use aquifer_sync::Arc;
 use aquifer_wal::{Log, Lsn};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+
+pub(crate) use detached::{DoomedRange, KeyBounds};
 
 /// The catalog's own table id.
 pub(crate) const CATALOG_ID: u32 = 0;
@@ -71,6 +77,9 @@ pub(crate) struct Catalog {
     dropping: Vec<Arc<TableCore>>,
     /// Of each of them up to which key no large value is left; nothing: none is left at all.
     cleared: BTreeMap<u32, Option<Vec<u8>>>,
+    /// Trees to be freed, and trees that are being loaded: `catalog/detached.rs`.
+    detached: Vec<BTree>,
+    loading: Vec<BTree>,
     closed: bool,
 }
 
@@ -123,6 +132,8 @@ impl Catalog {
             by_id: BTreeMap::new(),
             dropping: Vec::new(),
             cleared: BTreeMap::new(),
+            detached: Vec::new(),
+            loading: Vec::new(),
             closed: false,
         }
     }
@@ -150,6 +161,10 @@ impl Catalog {
         let (id, live, root, description) = match Row::read(key, value)? {
             Row::NextId(id) => {
                 self.next_id = id;
+                return Ok(());
+            }
+            Row::Detached { root, table } => {
+                self.load_detached(root, table);
                 return Ok(());
             }
             Row::Table { id, live, root, description } => (id, live, root, description),
@@ -376,11 +391,11 @@ impl Catalog {
         self.dropping.push(Arc::clone(table));
     }
 
-    /// Frees some pages of a dropped table that nobody has a handle of. Whether anything was done.
+    /// Frees some pages of a dropped table that nobody has a handle of, or of a detached tree. Whether anything was done.
     pub(crate) fn free_some(&mut self, journal: Journal<'_>) -> Result<bool> {
         // No new handle of a dropped table can be made, so one that is unique stays so.
         let Some(at) = self.dropping.iter_mut().position(|table| Arc::get_mut(table).is_some()) else {
-            return Ok(false);
+            return self.free_detached(journal);
         };
         let table = Arc::clone(&self.dropping[at]);
         if self.free_large(&table, journal)? {
@@ -397,6 +412,20 @@ impl Catalog {
             Err(retry) => self.pager.resolve(retry)?,
         }
         Ok(true)
+    }
+
+    /// May any tree hold large values?
+    ///
+    /// # Errors
+    ///
+    /// What loading a root gives.
+    pub(crate) fn may_hold_large(&self) -> Result<bool> {
+        for tree in self.by_name.values().chain(&self.dropping).map(|table| table.tree) {
+            if tree.may_hold_large(&self.pager)? {
+                return Ok(true);
+            }
+        }
+        Ok(false) // no detached tree does (CD5)
     }
 
     /// Removes some large values of a dropped table; `false` if none is left.
@@ -459,6 +488,7 @@ impl Description {
 pub(crate) enum Row {
     NextId(u32),
     Table { id: u32, live: bool, root: PageId, description: Description },
+    Detached { root: PageId, table: u32 },
 }
 
 impl Row {
@@ -471,6 +501,10 @@ impl Row {
         if key == NEXT_ID_KEY {
             let id = value.try_into().map_err(|_| "the next table id is not four bytes")?;
             return Ok(Row::NextId(u32::from_le_bytes(id)));
+        }
+        if let Some((&detached::DETACHED_KIND, root)) = key.split_first() {
+            let (root, table) = detached::read(root, value)?;
+            return Ok(Row::Detached { root, table });
         }
         let Some((&ROW_KIND, id)) = key.split_first() else { return Err("a row's key is of no known kind") };
         let id = u32::from_be_bytes(id.try_into().map_err(|_| "a table id is not four bytes")?);

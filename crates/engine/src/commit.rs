@@ -13,7 +13,9 @@
 //! - **CM2** After the log reservation nothing can fail: the leaf is latched, dirty and has room (`Place`).
 //! - **CM3** Reservation and change happen under one leaf latch, so the log order of single-key commits is their order on
 //!   every page, and T4 follows.
-//! - **CM4** Large values obey LV1 to LV4 (`large`): their pages are attached and detached after the leaf is changed, in the
+//! - **CM4** A leaf that a delete leaves loose is merged afterwards, in passages of its own, and still under the stripe: who
+//!   holds all stripes finds no tree being changed.
+//! - **CM5** Large values obey LV1 to LV4 (`large`): their pages are attached and detached after the leaf is changed, in the
 //!   same passage.
 
 use crate::durability::Commit;
@@ -25,7 +27,7 @@ use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::{Found, TableCore};
 use aquifer_buffer::{Mutation, PageRun, Pager, Retry};
-use aquifer_index::btree::{LeafValue, ValueKind};
+use aquifer_index::btree::{LeafValue, Place, ValueKind};
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
 
@@ -138,6 +140,15 @@ pub(crate) fn commit_one_if(
     })
 }
 
+/// What a passage did.
+struct Done {
+    commit: Commit,
+    /// What the old value was, if there was one.
+    present: Option<ValueKind>,
+    /// The leaf has become loose (CM4).
+    loose: bool,
+}
+
 struct Attempt<'a> {
     engine: &'a Engine,
     table: &'a TableCore,
@@ -158,7 +169,12 @@ impl Attempt<'_> {
         loop {
             let attempt = self.inside(&pager.enter(), &mut stripe, old.as_deref_mut(), known.as_ref());
             match attempt {
-                Ok(done) => return Ok(done),
+                Ok(Done { commit, present, loose }) => {
+                    if loose {
+                        self.table.tree.rebalance(pager, self.key);
+                    }
+                    return Ok((commit, present));
+                }
                 Err(Halt::Stop(stop)) => stop.resolve(pager, Some(log))?,
                 Err(Halt::Large(descriptor)) => known = Some(Known::load(pager, &descriptor)?), // LV3
                 Err(Halt::Changed) => return Err(Error::ValueChanged { table: self.table.name.clone() }),
@@ -172,7 +188,7 @@ impl Attempt<'_> {
         stripe: &mut StripeState,
         old: Option<&mut Vec<u8>>,
         known: Option<&Known>,
-    ) -> std::result::Result<(Commit, Option<ValueKind>), Halt> {
+    ) -> std::result::Result<Done, Halt> {
         let pager = &self.engine.pager;
         let tree = &self.table.tree;
         if let Change::PutLarge(_) = self.change {
@@ -183,7 +199,9 @@ impl Attempt<'_> {
             Some(value) => tree.place(m, pager, self.key, value.bytes.len())?,
             None => match tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
-                None => return Ok((self.nothing_to_delete(m), None)),
+                None => {
+                    return Ok(Done { commit: self.nothing_to_delete(m), present: None, loose: false });
+                }
             },
         };
         let present = place.old().map(|old| old.kind);
@@ -195,13 +213,9 @@ impl Attempt<'_> {
         }
         if self.record.is_empty() {
             let now = self.engine.log.reserved().0;
-            match value {
-                Some(value) => place.put_value(value, now),
-                None => place.remove(now),
-            }
-            self.exchange_pages(m, known);
+            let loose = self.apply(m, place, known, now);
             stripe.committed();
-            return Ok((Commit::Unlogged { epoch: m.epoch() }, present));
+            return Ok(Done { commit: Commit::Unlogged { epoch: m.epoch() }, present, loose });
         }
         // An update in place is logged as what it changes, if that is less.
         let patch = match (self.change, place.old()) {
@@ -220,18 +234,14 @@ impl Attempt<'_> {
             let reserved = self.engine.log.reserve(record.len()).map_err(full)?;
             let lsn = reserved.lsn();
             stripe.reserved(lsn); // T4
-            match value {
-                Some(value) => place.put_value(value, lsn.0), // lets the latch go
-                None => place.remove(lsn.0),
-            }
-            self.exchange_pages(m, known);
+            let loose = self.apply(m, place, known, lsn.0); // lets the latch go
             if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
                 reserved.fill(&record::aborted(record.len()));
             } else {
                 reserved.fill(record);
             }
             stripe.committed();
-            Ok((Commit::Logged(lsn), present))
+            Ok(Done { commit: Commit::Logged(lsn), present, loose })
         })
     }
 
@@ -252,13 +262,21 @@ impl Attempt<'_> {
         if holds { Ok(()) } else { Err(Halt::Changed) }
     }
 
-    /// CM4.
-    fn exchange_pages(&self, m: &Mutation<'_>, known: Option<&Known>) {
+    /// Changes the leaf, then the pages of large values (CM5). Whether the leaf has become loose.
+    fn apply(&self, m: &Mutation<'_>, place: Place<'_>, known: Option<&Known>, lsn: u64) -> bool {
+        let loose = match self.change.leaf_value() {
+            Some(value) => {
+                place.put_value(value, lsn);
+                false
+            }
+            None => place.remove(lsn),
+        };
         let written = match self.change {
             Change::PutLarge(written) => Some(written),
             _ => None,
         };
         exchange_pages(m, known, written);
+        loose
     }
 }
 

@@ -5,6 +5,7 @@
 //! 3. Bring the leaves into memory, outside the gate (G1). Find out which old values are large (LV3).
 //! 4. Encode the log record. Old values cannot change any more, so it may say what changes in them.
 //! 5. Enter the gate, reserve the record, apply all entries, exchange the pages of large values, fill the record, leave.
+//! 6. Merge leaves that deletes have left loose, still under the stripes (CM4).
 //!
 //! # Invariants
 //!
@@ -31,6 +32,7 @@ use crate::table_core::TableCore;
 use aquifer_buffer::Mutation;
 use aquifer_index::btree::{LeafValue, ValueKind};
 use aquifer_sync::{Arc, Condvar, Mutex, Rank};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Keys whose leaves are brought into memory at a time.
@@ -64,7 +66,8 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
     let _memory = engine.commit_memory.take(small_bytes * 2 + batch.len() * 16)?;
     let order = batch.in_order();
     let written = write_large(engine, batch, &order)?;
-    let mut run = Batch { engine, batch, order: &order, small_bytes, written, known: BTreeMap::new() };
+    let known = BTreeMap::new();
+    let mut run = Batch { engine, batch, order: &order, small_bytes, written, known, loose: Cell::default() };
     let commit = run.run()?;
     drop(run);
     batch.clear();
@@ -108,6 +111,8 @@ struct Batch<'a> {
     written: BTreeMap<u32, Written>,
     /// Large values that were there, by entry.
     known: BTreeMap<u32, Known>,
+    /// A delete has left a leaf loose.
+    loose: Cell<bool>,
 }
 
 impl Batch<'_> {
@@ -139,10 +144,23 @@ impl Batch<'_> {
         loop {
             let m = pager.enter();
             match self.inside(m, &record, &mut held) {
-                Ok(commit) => return Ok(commit),
+                Ok(commit) => {
+                    self.rebalance();
+                    return Ok(commit);
+                }
                 Err(Failure::Stop(stop)) => stop.resolve(pager, Some(log))?,
                 Err(Failure::Undone(error)) => return Err(error),
             }
+        }
+    }
+
+    /// Merges what deletes have left loose.
+    fn rebalance(&self) {
+        if !self.loose.get() {
+            return;
+        }
+        for entry in self.entries().filter(|entry| self.batch.value(entry).is_none()) {
+            self.batch.table_of(entry).tree.rebalance(&self.engine.pager, self.batch.key(entry));
         }
     }
 
@@ -324,7 +342,7 @@ impl Batch<'_> {
         }
         match (place, value) {
             (Some(place), Some(value)) => place.put_value(value, lsn),
-            (Some(place), None) => place.remove(lsn),
+            (Some(place), None) => self.loose.set(place.remove(lsn) || self.loose.get()),
             (None, _) => {}
         }
         Ok(())

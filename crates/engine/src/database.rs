@@ -363,7 +363,7 @@ impl Engine {
         closed
     }
 
-    fn lock_catalog_to_change(&self) -> Result<MutexGuard<'_, Catalog>> {
+    pub(crate) fn lock_catalog_to_change(&self) -> Result<MutexGuard<'_, Catalog>> {
         let catalog = self.catalog.lock();
         catalog.check_open()?;
         self.check_healthy()?;
@@ -371,7 +371,7 @@ impl Engine {
     }
 
     /// In memory no thread frees the pages of dropped tables, and there is nowhere else to put new ones.
-    fn reclaim_in_memory(&self, catalog: &mut Catalog) -> Result<()> {
+    pub(crate) fn reclaim_in_memory(&self, catalog: &mut Catalog) -> Result<()> {
         while !self.on_disk && catalog.free_some(Journal::Log(&self.log))? {}
         Ok(())
     }

@@ -57,7 +57,7 @@ pub(crate) struct Engine {
 /// What the maintenance lock protects.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
-    pub(crate) disk_lock: Option<Box<dyn DiskLock>>,
+    pub(crate) disk_lock: Option<Arc<Box<dyn DiskLock>>>,
     pub(crate) closed: bool,
 }
 

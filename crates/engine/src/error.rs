@@ -289,7 +289,7 @@ impl From<aquifer_wal::Error> for Error {
             E::Io(error) => error.into(),
             E::Poisoned { cause } => Error::Poisoned { cause },
             E::Corrupt { .. } => Error::Corrupt { what: error.to_string() },
-            E::Format { .. } => Error::Format { what: error.to_string() },
+            E::Format { .. } | E::Incomplete { .. } => Error::Format { what: error.to_string() },
             E::TooLarge { len, max } => Error::TransactionTooLarge { bytes: len, bytes_max: max },
         }
     }

@@ -83,6 +83,11 @@ impl Filler {
         self.commit_if_full()
     }
 
+    /// What was given is in the tables when this returns.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.commit()
+    }
+
     /// The value of a key, after all that was given.
     pub(crate) fn get(&mut self, table: &Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.commit()?;

@@ -22,6 +22,10 @@ pub enum Change<'e> {
     Create(&'e [u8]),
     /// A table goes.
     Drop,
+    /// The keys from this one on go, and below the other if there is one.
+    RangeDelete(Option<&'e [u8]>),
+    /// A tree of loaded records becomes the table's: its root page.
+    Adopt(u32),
 }
 
 /// The changed parts of a value.
@@ -58,6 +62,8 @@ pub fn read_record(
             Op::Delete => Change::Delete,
             Op::Create { row } => Change::Create(row),
             Op::Drop => Change::Drop,
+            Op::RangeDelete { high } => Change::RangeDelete(high),
+            Op::Adopt { root } => Change::Adopt(root),
         };
         visit(entry.table, entry.key, change);
     }

@@ -3,7 +3,7 @@
 //! | who | does |
 //! |---|---|
 //! | flusher | makes `Eventual` commits durable, makes log segments ahead of need, sets the writers' pace |
-//! | checkpointer | takes checkpoints that are due, frees pages of dropped tables, keeps frames free |
+//! | checkpointer | takes checkpoints that are due, frees pages of dropped tables, keeps frames free, shortens the file |
 //!
 //! # Invariants
 //!
@@ -17,6 +17,7 @@
 use crate::catalog::Journal;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use aquifer_buffer::Shrink;
 use aquifer_sync::atomic::{AtomicBool, Ordering, fence};
 use aquifer_sync::thread::{Builder, JoinHandle};
 use aquifer_sync::{Arc, Condvar, Mutex, Rank};
@@ -212,7 +213,35 @@ impl Engine {
             return Ok(true);
         }
         let evicted = self.pager.evict_ahead()?;
-        Ok(self.free_dropped()? || evicted)
+        Ok(self.free_dropped()? || self.shrink_file()? || evicted || self.archive_segment()?)
+    }
+
+    /// Copies a log segment to the archive. Whether there was one.
+    fn archive_segment(&self) -> Result<bool> {
+        Ok(self.log.poisoned().is_none() && self.log.archive_one()?)
+    }
+
+    /// Moves some pages to the front of a file much of which lies idle. Whether there were any.
+    fn shrink_file(&self) -> Result<bool> {
+        if !self.on_disk || self.log.poisoned().is_some() {
+            return Ok(false);
+        }
+        let Some(maintenance) = self.maintenance.try_lock() else { return Ok(false) };
+        if maintenance.closed {
+            return Ok(false);
+        }
+        let may_load = || Ok(!self.catalog.lock().may_hold_large()?);
+        let step = self.pager.shrink_some::<Error>(may_load)?;
+        drop(maintenance);
+        match step {
+            Shrink::Nothing => return Ok(false),
+            Shrink::Moving => {}
+            Shrink::Moved => {
+                self.checkpoint()?;
+                self.pager.end_shrinking();
+            }
+        }
+        Ok(true)
     }
 
     /// Frees some pages of dropped tables. Whether there were any.

@@ -10,7 +10,7 @@
 //! | `writer` | bytes into new pages; [`LargeWriter`] |
 //! | `reader` | pages into bytes; [`LargeReader`] |
 //! | `change` | appending, and patching ranges |
-//! | `clear` | removing those of a dropped table |
+//! | `clear` | those of a dropped table, and of a deleted range |
 //! | `memory` | the buffers of all of them |
 //!
 //! Which pages belong to whom is `aquifer_buffer`'s (DP1 to DP7), what a descriptor says `aquifer_index::blob`'s (LB1 to LB4).
@@ -18,7 +18,7 @@
 //! # Invariants
 //!
 //! - **LV1** The passage that puts a descriptor attaches its new pages; the one that replaces or removes a descriptor detaches
-//!   those of its pages that the new one does not have. Every commit, replay and the freeing of dropped tables obey this, so
+//!   those of its pages that the new one does not have. Every commit, the deletion of a range, replay and the freeing of dropped tables obey this, so
 //!   that in every checkpoint a page belongs to exactly one tree or value, or does not exist.
 //! - **LV2** Before the log reserves the record of an ATTACH, all pages that it names are written and synced, the list and the
 //!   manifest included. Whatever fails before leaves nothing: the pages are reserved in memory alone (DP2).
@@ -37,7 +37,7 @@ mod reader;
 mod writer;
 
 pub(crate) use change::{append, patch};
-pub(crate) use clear::clear_some;
+pub(crate) use clear::{clear_some, pages_of_range};
 pub(crate) use memory::{LargeMemory, LargeShare};
 pub use reader::LargeReader;
 pub(crate) use reader::{copy_whole, open, read_whole};

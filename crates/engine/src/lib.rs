@@ -20,7 +20,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod archive;
+mod backup;
 mod batch;
+mod bulk_load;
 mod catalog;
 mod checkpoint;
 mod commit;
@@ -42,6 +45,7 @@ mod opening;
 mod options;
 mod pace;
 mod range;
+mod range_delete;
 mod record;
 mod recovery;
 mod salvage;
@@ -52,12 +56,13 @@ mod table;
 mod table_core;
 mod verify;
 
-pub use aquifer_buffer::{PageId, PagerStats};
+pub use aquifer_buffer::{BackupReport, CopyProgress, PageId, PagerStats};
 #[cfg(feature = "postcard")]
 pub use aquifer_codec::Serde;
 pub use aquifer_codec::{DecodeError, EncodeError, Key, Value};
 pub use aquifer_io::Backend;
 pub use aquifer_wal::{LogEnd, LogStats, Lsn};
+pub use backup::{Backup, BackupInfo, RestoreReport};
 pub use batch::WriteBatch;
 pub use database::{Database, TableInfo, TableOptions};
 pub use definition::TableDef;

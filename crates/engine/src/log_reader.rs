@@ -116,6 +116,13 @@ pub enum LogOperation {
     },
     /// The table goes.
     DropTable,
+    /// The keys from this one on go: those below the end, or all if there is none.
+    RangeDelete {
+        /// Encoded key: the first that stays.
+        end: Option<Vec<u8>>,
+    },
+    /// Records that were loaded in bulk, and are in the checkpoints and not in the log, become the table's.
+    BulkLoad,
 }
 
 impl LogReader {
@@ -232,6 +239,8 @@ fn change(entry: &Entry<'_>, names: &mut BTreeMap<u32, String>) -> std::result::
             LogOperation::CreateTable { logged, key_type, value_type }
         }
         Op::Drop => LogOperation::DropTable,
+        Op::RangeDelete { high } => LogOperation::RangeDelete { end: high.map(<[u8]>::to_vec) },
+        Op::Adopt { .. } => LogOperation::BulkLoad,
     };
     let table_name = names.get(&entry.table).cloned();
     Ok(LogChange { table: entry.table, table_name, key: entry.key.to_vec(), operation })

@@ -3,6 +3,7 @@
 //! Making one: data file under a temporary name, log, first checkpoint, which gives the file its name. So a crash while
 //! making leaves no data file, and what it left behind is told from other programs' files by that temporary name.
 
+use crate::archive;
 use crate::catalog::{Catalog, Journal};
 use crate::checkpoint::Checkpoints;
 use crate::commit_batch::CommitMemory;
@@ -16,11 +17,11 @@ use crate::pace::Pace;
 use crate::recovery::{self, LOG_DIRECTORY};
 use crate::stats::RecoveryReport;
 use crate::stripes::Stripes;
-use aquifer_buffer::{Pager, PagerOptions};
+use aquifer_buffer::{BackupImage, CopyProgress, Pager, PagerOptions};
 use aquifer_io::{Disk, DiskLock, open_disk};
 use aquifer_pools::{Budget, Reservation};
 use aquifer_sync::{Arc, Mutex, Rank};
-use aquifer_wal::{Log, LogOptions, Lsn};
+use aquifer_wal::{Archive, History, Log, LogOptions, Lsn};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -28,7 +29,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) const DATA: &str = "data";
 const DATA_NEW: &str = "data.new";
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 /// What the log adds to a record.
 const RECORD_FRAME_BYTES_MAX: usize = 10;
 
@@ -77,6 +78,22 @@ impl Database {
         }
     }
 
+    /// Makes a database of a backup in `dir`, where there is none.
+    pub(crate) fn restore_with(
+        options: Options,
+        dir: &Path,
+        image: &BackupImage,
+        history: &mut History,
+        progress: impl FnMut(CopyProgress),
+    ) -> Result<Database> {
+        let opening = Opening::new(options)?;
+        let disk = disk_of(&opening.options, dir, true)?;
+        check_ours(&disk.list("")?)?; // before anything is made there
+        let disk_lock = lock(&disk)?;
+        check_ours(&disk.list("")?)?;
+        opening.restore(disk, disk_lock, image, history, progress)
+    }
+
     pub(crate) fn in_memory_with(options: Options) -> Result<Database> {
         let opening = Opening::new(options)?;
         let pager = Pager::in_memory(opening.pager_options())?;
@@ -116,6 +133,7 @@ impl Opening {
         id: [u8; 16],
         incarnation: u64,
         start: Lsn,
+        archive: Option<Archive>,
     ) -> Result<Arc<Log>> {
         let options = LogOptions {
             segment_bytes_max: self.limits.segment_bytes_max,
@@ -123,7 +141,11 @@ impl Opening {
             database_id: id,
             incarnation,
         };
-        Ok(Log::start(Arc::clone(disk), LOG_DIRECTORY, options, start)?)
+        let log = Log::start(Arc::clone(disk), LOG_DIRECTORY, options, start)?;
+        if let Some(archive) = archive {
+            log.archive_to(archive)?; // before anything is retired
+        }
+        Ok(log)
     }
 
     /// The log's memory is set aside before the pager takes what is left.
@@ -150,7 +172,8 @@ impl Opening {
         let pager = Pager::create(Arc::clone(&disk), self.pager_options(), id)?;
         pager.hold_back_name(self.options.held_back);
         let catalog = Catalog::create(&pager, true)?;
-        let log = self.start_log(&disk, id, 1, Lsn(0))?;
+        let archive = archive::choose(&disk, &self.options, id)?;
+        let log = self.start_log(&disk, id, 1, Lsn(0), archive)?;
         let report =
             RecoveryReport { created: true, clean: true, incarnation: 1, ..RecoveryReport::default() };
         let backend = disk.backend();
@@ -171,25 +194,39 @@ impl Opening {
         let mut catalog = Catalog::load(&pager, true)?;
         let mut report = RecoveryReport { generation: superblock.generation, ..RecoveryReport::default() };
         let tail = recovery::replay(&disk, &pager, &superblock, &mut catalog, &mut report)?;
-        let dropping = catalog.dropping().len();
-        loop {
-            match catalog.free_some(Journal::Replay(tail.end)) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    // Nobody needs these tables: they are tried again in the background.
-                    tracing::warn!(%error, "a dropped table could not be freed");
-                    break;
-                }
-            }
-        }
-        report.tables_dropped = (dropping - catalog.dropping().len()) as u64;
+        report.tables_dropped = finish_drops(&mut catalog, tail.end);
         report.clean = report.records == 0 && report.tail_cut_bytes == 0;
         report.incarnation = superblock.incarnation.max(tail.incarnation_max) + 1;
-        let log = self.start_log(&disk, superblock.database_id, report.incarnation, tail.end)?;
+        let archive = archive::choose(&disk, &self.options, superblock.database_id)?;
+        let log = self.start_log(&disk, superblock.database_id, report.incarnation, tail.end, archive)?;
         let backend = disk.backend();
         let flip_lsn = Lsn(superblock.flip_lsn);
         self.serve(Parts { pager, log, catalog, backend, disk_lock: Some(disk_lock), report, flip_lsn })
+    }
+
+    /// Makes a database of a backup, brought forward to the end of `history`. It has an identity of its own.
+    fn restore(
+        mut self,
+        disk: Arc<dyn Disk>,
+        disk_lock: Box<dyn DiskLock>,
+        image: &BackupImage,
+        history: &mut History,
+        progress: impl FnMut(CopyProgress),
+    ) -> Result<Database> {
+        clear_crashed_creation(&disk, &disk.list("")?)?;
+        self.reserve_log()?;
+        let id = new_database_id();
+        let pager = image.restore(Arc::clone(&disk), self.pager_options(), id, progress)?;
+        let mut catalog = Catalog::load(&pager, true)?;
+        let mut report = RecoveryReport { created: true, incarnation: 1, ..RecoveryReport::default() };
+        recovery::bring_forward(&pager, history, &mut catalog, &mut report)?;
+        let end = history.position();
+        report.log_bytes = end.0 - image.superblock().flip_lsn;
+        report.tables_dropped = finish_drops(&mut catalog, end);
+        let archive = archive::choose(&disk, &self.options, id)?;
+        let log = self.start_log(&disk, id, 1, end, archive)?;
+        let backend = disk.backend();
+        self.serve(Parts { pager, log, catalog, backend, disk_lock: Some(disk_lock), report, flip_lsn: end })
     }
 
     fn serve(self, parts: Parts) -> Result<Database> {
@@ -216,7 +253,7 @@ impl Opening {
             checkpointer: Signal::default(),
             maintenance: Mutex::new(
                 Rank::Maintenance,
-                Maintenance { disk_lock: parts.disk_lock, closed: false },
+                Maintenance { disk_lock: parts.disk_lock.map(Arc::new), closed: false },
             ),
             catalog: Mutex::new(Rank::Catalog, parts.catalog),
         };
@@ -230,6 +267,23 @@ impl Opening {
         let threads = if background { housekeeping::start(&engine)? } else { Vec::new() };
         Ok(Database::of(Handle::new(engine, Mutex::new(Rank::Leaf, threads))))
     }
+}
+
+/// Frees what dropped tables have left. Returns how many.
+fn finish_drops(catalog: &mut Catalog, end: Lsn) -> u64 {
+    let dropping = catalog.dropping().len();
+    loop {
+        match catalog.free_some(Journal::Replay(end)) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                // Nobody needs these tables: they are tried again in the background.
+                tracing::warn!(%error, "a dropped table could not be freed");
+                break;
+            }
+        }
+    }
+    (dropping - catalog.dropping().len()) as u64
 }
 
 /// The disk that the options say, over the directory `dir`; `NotFound` if that is absent and not to be made.
@@ -282,7 +336,9 @@ fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> 
 
 /// Is there nothing in the directory but what a creation that crashed leaves behind?
 fn check_ours(names: &[String]) -> Result<()> {
-    match names.iter().find(|name| ![LOCK, DATA_NEW, LOG_DIRECTORY].contains(&name.as_str())) {
+    match names.iter().find(|name| {
+        ![LOCK, DATA_NEW, LOG_DIRECTORY, archive::CHOICE, archive::CHOICE_NEW].contains(&name.as_str())
+    }) {
         None => Ok(()),
         Some(other) => Err(Error::usage(format!(
             "the directory is not empty (it holds {other:?}) and no Aquifer database; choose another"

@@ -1,11 +1,12 @@
 //! How a database is opened, and what follows from it.
 
+use crate::archive::ArchiveChoice;
 use crate::database::Database;
 use crate::error::{Error, Result};
 use aquifer_io::{Backend, Disk};
 use aquifer_pools::machine_memory_bytes;
 use aquifer_sync::Arc;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Page size of a new database unless told otherwise, in bytes.
@@ -38,6 +39,7 @@ pub struct Options {
     pub(crate) disk: Option<Arc<dyn Disk>>,
     /// A new database stays without its name until it is complete.
     pub(crate) held_back: bool,
+    pub(crate) archive: ArchiveChoice,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             segment_bytes_max: None,
             disk: None,
             held_back: false,
+            archive: ArchiveChoice::AsBefore,
         }
     }
 }
@@ -108,6 +111,29 @@ impl Options {
     /// Largest log segment file, in bytes. Default: an eighth of the log, from 1 MiB to 64 MiB.
     pub fn segment_bytes_max(mut self, bytes: u64) -> Self {
         self.segment_bytes_max = Some(bytes);
+        self
+    }
+
+    /// Keeps the log for good: segments are copied to this folder before they are used again, so that a
+    /// [backup](Database::backup) can be [brought forward](crate::Backup::restore) to any moment since. The folder may be on another file
+    /// system, and may be shared by several databases. The choice is remembered in the database's directory, until it is
+    /// changed.
+    ///
+    /// While the folder cannot be written, the log stays where it is and grows.
+    pub fn archive(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.archive = ArchiveChoice::Folder(folder.into());
+        self
+    }
+
+    /// As [`archive`](Self::archive), on this disk, and not remembered: for simulation and tests.
+    pub fn archive_on(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.archive = ArchiveChoice::Disk(disk);
+        self
+    }
+
+    /// Keeps the log no longer than needed, whatever was chosen before.
+    pub fn no_archive(mut self) -> Self {
+        self.archive = ArchiveChoice::Nowhere;
         self
     }
 

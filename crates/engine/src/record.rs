@@ -16,6 +16,8 @@
 //!             3 CREATE  the key is the table's name | table row as in the catalog, without its root, to the end
 //!             4 DROP    the key is empty
 //!             5 ATTACH  varint length, descriptor of a large value | varint length, manifest of its new pages
+//!             6 RANGE DELETE  the key is the first to go | varint 0: no end, else 1 + length of the end | end: the first to stay
+//!             7 ADOPT   the key is empty | varint root page of the tree of records that were loaded
 //! CHECKPOINT: varint generation    the checkpoint of this generation is durable
 //! ABORTED:    zeros                a place that was reserved and not used
 //! ```
@@ -29,7 +31,6 @@
 //! - **R2** No field that a reader can derive is stored.
 //! - **R3** A PATCH applies to a value of the length that it had: replay begins at an exact state and applies every record
 //!   once, in order per key. One that does not fit is corruption.
-
 //! - **R4** A record says in its first byte whether it attaches pages: recovery reserves them before it replays anything, and
 //!   so looks at no more than that of the others.
 
@@ -46,6 +47,8 @@ const DELETE: u64 = 2;
 const CREATE: u64 = 3;
 const DROP: u64 = 4;
 const ATTACH: u64 = 5;
+const RANGE_DELETE: u64 = 6;
+const ADOPT: u64 = 7;
 const OP_BITS: u32 = 3;
 
 /// No key of any page size is longer.
@@ -118,6 +121,19 @@ impl<'o, 'k> CommitWriter<'o, 'k> {
     /// A table goes.
     pub(crate) fn drop_table(mut self, table: u32) {
         self.head(DROP, table, &[]);
+    }
+
+    /// All keys from `low` on go, those below `high` if there is one.
+    pub(crate) fn range_delete(mut self, table: u32, low: &'k [u8], high: Option<&[u8]>) {
+        self.head(RANGE_DELETE, table, low);
+        varint::put(self.out, high.map_or(0, |high| 1 + high.len() as u64));
+        self.out.extend_from_slice(high.unwrap_or_default());
+    }
+
+    /// The tree at this root takes the place of a table's.
+    pub(crate) fn adopt(mut self, table: u32, root: u32) {
+        self.head(ADOPT, table, &[]);
+        varint::put(self.out, u64::from(root));
     }
 
     fn head(&mut self, op: u64, table: u32, key: &'k [u8]) {
@@ -261,9 +277,24 @@ pub(crate) enum Op<'e> {
     Put(&'e [u8]),
     Patch(Patch<'e>),
     Delete,
-    Attach { descriptor: &'e [u8], manifest: &'e [u8] },
-    Create { row: &'e [u8] },
+    /// The key gets a large value.
+    Attach {
+        descriptor: &'e [u8],
+        manifest: &'e [u8],
+    },
+    /// A table of this name is made.
+    Create {
+        row: &'e [u8],
+    },
     Drop,
+    /// The keys from this one on, and below `high`, go.
+    RangeDelete {
+        high: Option<&'e [u8]>,
+    },
+    /// The tree of loaded records at this root takes the place of the table's.
+    Adopt {
+        root: u32,
+    },
 }
 
 /// The ranges of a PATCH, checked to be whole.
@@ -328,6 +359,11 @@ impl Entries<'_> {
                 descriptor: with_length(&mut self.rest)?,
                 manifest: with_length(&mut self.rest)?,
             },
+            RANGE_DELETE => Op::RangeDelete { high: optional_key(&mut self.rest)? },
+            ADOPT => {
+                let root = u32::try_from(number(&mut self.rest)?);
+                Op::Adopt { root: root.map_err(|_| Malformed("a page id is beyond 32 bits"))? }
+            }
             _ => return Err(Malformed("an entry's operation is unknown")),
         };
         Ok(Some(Entry { table: self.table, key: &self.key, op }))
@@ -380,6 +416,17 @@ fn only_number(mut rest: &[u8]) -> Result<u64, Malformed> {
 
 fn length(rest: &mut &[u8]) -> Result<usize, Malformed> {
     usize::try_from(number(rest)?).map_err(|_| Malformed("a length is beyond the address space"))
+}
+
+/// A key, or none: one more than its length, or 0.
+fn optional_key<'e>(rest: &mut &'e [u8]) -> Result<Option<&'e [u8]>, Malformed> {
+    let Some(len) = length(rest)?.checked_sub(1) else { return Ok(None) };
+    if len > KEY_BYTES_MAX {
+        return Err(Malformed("a key is longer than any page allows"));
+    }
+    let (key, after) = rest.split_at_checked(len).ok_or(Malformed("a length is beyond the record's end"))?;
+    *rest = after;
+    Ok(Some(key))
 }
 
 fn with_length<'e>(rest: &mut &'e [u8]) -> Result<&'e [u8], Malformed> {

@@ -24,13 +24,14 @@ use crate::large::{Known, Written};
 use crate::record::{self, Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
-use aquifer_buffer::{NewPages, Pager, Retry, Superblock};
+use aquifer_buffer::{NewPages, PageId, Pager, Retry, Superblock};
 use aquifer_index::btree::{LeafValue, ValueKind};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
-use aquifer_wal::{Lsn, Replay, Tail};
+use aquifer_wal::{History, Lsn, Records, Replay, Tail};
 use std::collections::VecDeque;
+use std::ops::Bound;
 
 /// The directory of log segments.
 pub(crate) const LOG_DIRECTORY: &str = "log";
@@ -52,7 +53,7 @@ pub(crate) fn replay(
     report: &mut RecoveryReport,
 ) -> Result<Tail> {
     let from = Lsn(superblock.flip_lsn);
-    let log =
+    let mut log =
         Replay::open(Arc::clone(disk), LOG_DIRECTORY, superblock.database_id, superblock.incarnation, from)?;
     let tail = log.tail().clone();
     // Incarnation 0 is a database that was made and never opened: it has no log yet.
@@ -66,10 +67,28 @@ pub(crate) fn replay(
     report.log_bytes = tail.end.0.saturating_sub(from.0);
     report.tail_cut_bytes = tail.cut_bytes;
     let attached = reserve_attached(pager, log.fork())?;
-    let generation = superblock.generation;
-    let mut replayer = Replayer { pager, catalog, generation, report, value: Vec::new(), attached };
-    replayer.run(log)?;
+    let generation = Some(superblock.generation);
+    let mut replayer =
+        Replayer { pager, catalog, generation, report, value: Vec::new(), attached, applied: from };
+    replayer.run(&mut log)?;
     Ok(tail)
+}
+
+/// Applies the log from a backup's position on. Checkpoints that it tells of are those of the database that the backup was
+/// made of, and no matter here. Nothing is reserved for what it attaches: those bytes are in that database's data file alone.
+///
+/// # Errors
+///
+/// As [`replay`]; what is missing of the log; `Format` at a record of what never was in the log.
+pub(crate) fn bring_forward(
+    pager: &Arc<Pager>,
+    history: &mut History,
+    catalog: &mut Catalog,
+    report: &mut RecoveryReport,
+) -> Result<()> {
+    let applied = history.position();
+    let attached = VecDeque::new();
+    Replayer { pager, catalog, generation: None, report, value: Vec::new(), attached, applied }.run(history)
 }
 
 /// Reserves all pages and slots that large values of the log have (LV6 of `large`), in the order of the log.
@@ -99,11 +118,14 @@ fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<VecDeque<(Lsn
 struct Replayer<'r> {
     pager: &'r Arc<Pager>,
     catalog: &'r mut Catalog,
-    generation: u64,
+    /// The newest checkpoint of the database whose log it is; nothing for a backup, whose log is that of another (RC3).
+    generation: Option<u64>,
     report: &'r mut RecoveryReport,
     value: Vec<u8>,
     /// Pages of large values that the log attaches from here on.
     attached: VecDeque<(Lsn, NewPages)>,
+    /// Up to here every record is applied.
+    applied: Lsn,
 }
 
 /// Records read and not yet applied: each one's end, and where its bytes end in `bytes`.
@@ -121,7 +143,7 @@ impl Group {
 }
 
 impl Replayer<'_> {
-    fn run(&mut self, mut log: Replay) -> Result<()> {
+    fn run(&mut self, log: &mut impl Records) -> Result<()> {
         let mut group = Group::default();
         loop {
             let next = log.next()?;
@@ -134,6 +156,7 @@ impl Replayer<'_> {
                 self.load_leaves(&group)?;
                 for (lsn, record) in group.records() {
                     self.apply_record(lsn, record)?;
+                    self.applied = lsn;
                 }
                 group.bytes.clear();
                 group.ends.clear();
@@ -181,11 +204,11 @@ impl Replayer<'_> {
                 }
                 Ok(())
             }
-            Record::Checkpoint { generation } if generation > self.generation => {
+            Record::Checkpoint { generation } if self.generation.is_some_and(|ours| generation > ours) => {
                 Err(Error::corrupt(format!(
                     "data holds checkpoint {}, but the log says that checkpoint {generation} was durable: its superblock is \
                  damaged or data was replaced by an older copy; restore a backup or use salvage",
-                    self.generation
+                    self.generation.unwrap_or_default()
                 )))
             } // RC3
             Record::Checkpoint { .. } | Record::Aborted => Ok(()),
@@ -196,7 +219,12 @@ impl Replayer<'_> {
         match &entry.op {
             Op::Create { row } => return self.catalog.replay_create(entry.table, entry.key, row, lsn),
             Op::Drop => return self.catalog.replay_drop(entry.table, lsn),
-            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::Attach { .. } => {}
+            Op::Put(_)
+            | Op::Patch(_)
+            | Op::Delete
+            | Op::Attach { .. }
+            | Op::RangeDelete { .. }
+            | Op::Adopt { .. } => {}
         }
         let table = self.catalog.get_id(entry.table).ok_or_else(|| {
             Error::corrupt(format!(
@@ -207,7 +235,18 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
+            Op::RangeDelete { high } => {
+                let to = high.map_or(Bound::Unbounded, Bound::Excluded);
+                return self.catalog.replay_range_delete(&table, (Bound::Included(entry.key), to), lsn);
+            }
+            Op::Attach { .. } if self.generation.is_none() => {
+                return Err(self.not_in_log(lsn, "a large value was put"));
+            }
             Op::Attach { descriptor, .. } => *descriptor,
+            Op::Adopt { .. } if self.generation.is_none() => {
+                return Err(self.not_in_log(lsn, "records were loaded in bulk"));
+            }
+            Op::Adopt { root } => return self.catalog.replay_adopt(&table, PageId(*root), lsn),
             _ => &[],
         };
         table
@@ -218,8 +257,20 @@ impl Replayer<'_> {
             Op::Attach { descriptor, .. } => self.attach(&table, lsn, entry.key, descriptor),
             Op::Delete => self.change(&table, lsn, entry.key, None, None),
             Op::Patch(patch) => self.patch(&table, lsn, entry.key, patch),
-            Op::Create { .. } | Op::Drop => unreachable!("returned above"),
+            Op::Create { .. } | Op::Drop | Op::RangeDelete { .. } | Op::Adopt { .. } => {
+                unreachable!("returned above")
+            }
         }
+    }
+
+    /// What went to the data file without being logged cannot be taken from an archive.
+    fn not_in_log(&self, lsn: Lsn, what: &str) -> Error {
+        let what = format!(
+            "at log position {} {what}, and the log does not hold the bytes; begin with a backup that was made after it, or restore up \
+             to position {}",
+            lsn.0, self.applied.0
+        );
+        Error::Format { what }
     }
 
     fn attach(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], descriptor: &[u8]) -> Result<()> {
@@ -258,7 +309,12 @@ impl Replayer<'_> {
         let mut known: Option<Known> = None;
         loop {
             match change.attempt(self.pager, known.as_ref()) {
-                Ok(Step::Done) => return Ok(()),
+                Ok(Step::Done { loose }) => {
+                    if loose {
+                        table.tree.rebalance(self.pager, key);
+                    }
+                    return Ok(());
+                }
                 Ok(Step::Large(descriptor)) => known = Some(Known::load(self.pager, &descriptor)?),
                 Ok(Step::Foreign) => {
                     return Err(malformed(lsn, Malformed("a large value has pages that are not its own"))); // RC2
@@ -280,7 +336,10 @@ struct Change<'c> {
 
 /// How a passage ended.
 enum Step {
-    Done,
+    Done {
+        /// The leaf has become loose.
+        loose: bool,
+    },
     /// There is a large value that is not known yet: its descriptor. Nothing has changed.
     Large(Vec<u8>),
     /// The new value has pages that are neither new nor the old one's. Nothing has changed.
@@ -298,7 +357,7 @@ impl Change<'_> {
             Some(value) => tree.place(&m, pager, self.key, value.bytes.len())?,
             None => match tree.place_existing(&m, pager, self.key)? {
                 Some(place) => place,
-                None => return Ok(Step::Done),
+                None => return Ok(Step::Done { loose: false }),
             },
         };
         if let Some(old) = place.old().filter(LeafValue::is_large)
@@ -309,12 +368,15 @@ impl Change<'_> {
         if !self.written.is_none_or(|written| written.is_made_of(known)) {
             return Ok(Step::Foreign);
         }
-        match self.value {
-            Some(value) => place.put_value(value, self.lsn.0),
+        let loose = match self.value {
+            Some(value) => {
+                place.put_value(value, self.lsn.0);
+                false
+            }
             None => place.remove(self.lsn.0),
-        }
+        };
         exchange_pages(&m, known, self.written);
-        Ok(Step::Done)
+        Ok(Step::Done { loose })
     }
 }
 

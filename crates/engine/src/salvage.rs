@@ -147,7 +147,7 @@ fn read_catalog(
             Ok(Row::Table { id, live, root, description }) => {
                 tables.insert(id, CatalogTable { live, root, description });
             }
-            Ok(Row::NextId(_)) => {}
+            Ok(Row::NextId(_) | Row::Detached { .. }) => {}
             Err(_) => report.catalog_damaged = true,
         },
         Err(_) => report.catalog_damaged = true,

@@ -1,5 +1,6 @@
 //! A table's handle: BTreeMap's vocabulary over records on disk.
 
+use crate::bulk_load::BulkLoad;
 use crate::commit::{Change, commit_one};
 use crate::database::{Database, Handle, TableInfo};
 use crate::durability::Commit;
@@ -7,6 +8,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::large::{self, LargeReader, LargeWriter};
 use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
+use crate::range_delete::commit_range_delete;
 use crate::scratch;
 use crate::table_core::TableCore;
 use crate::{CommitTicket, Durability};
@@ -338,6 +340,108 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     pub fn len_estimate(&self) -> Result<u64> {
         self.core.check_usable()?;
         self.core.reading(self.core.tree.len_estimate(&self.core.pager))
+    }
+
+    /// Records whose keys lie in `range`, estimated from a few pages. O(depth).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn estimate(&self, range: impl KeyRange<K>) -> Result<u64> {
+        self.core.check_usable()?;
+        let (from, to) = encoded(&range);
+        let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+        self.core.reading(self.core.tree.estimate(&self.core.pager, bounds.0, bounds.1))
+    }
+
+    /// Records whose keys lie in `range`, counted: reads every leaf of the range, and no record. Counts what is committed leaf by
+    /// leaf.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn count(&self, range: impl KeyRange<K>) -> Result<u64> {
+        self.core.check_usable()?;
+        let (from, to) = encoded(&range);
+        let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+        self.core.reading(self.core.tree.count(&self.core.pager, bounds.0, bounds.1))
+    }
+
+    /// Deletes all records whose keys lie in `range`, in one commit with this handle's durability. O(depth) in time and log,
+    /// however many there are: their pages are freed in the background, unread. If the table has values with pages of their own, the
+    /// records of the range are read first, for these pages. All other writers of the database wait for the
+    /// moment that it takes; readers do not.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    ///
+    /// ```
+    /// # let db = aquifer::Database::in_memory(4 << 20)?;
+    /// # let table = db.create_table("numbers", Default::default())?;
+    /// for n in 0..1000u32 {
+    ///     table.put(&n.to_be_bytes(), b"number")?;
+    /// }
+    /// table.range_delete(&10u32.to_be_bytes()[..]..&990u32.to_be_bytes()[..])?;
+    /// assert_eq!(table.count(..)?, 20);
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    pub fn range_delete(&self, range: impl KeyRange<K>) -> Result<()> {
+        let (from, to) = encoded(&range);
+        let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+        let commit = commit_range_delete(self.engine(), &self.core, bounds)?;
+        self.engine().wait_for(commit, self.durability)
+    }
+
+    /// Loads records in ascending order of their keys (as encoded), each key once, into this table, which is empty: all of them
+    /// or, on an error, nothing. Values are such as leaves take, of up to a quarter of a page. Pages are written full and in order, and past the log; at the end a checkpoint makes them
+    /// durable. Nobody sees a record before that. Returns how many there are.
+    ///
+    /// An archived log is no way past a bulk load: restore a backup that was taken after it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the table is not empty, at the beginning or at the end, or for a record
+    /// that is out of order, with its number and both keys, or whose value is too long; else as [`put`](Self::put).
+    ///
+    /// ```
+    /// # let db = aquifer::Database::in_memory(4 << 20)?;
+    /// # let table = db.create_table("numbers", Default::default())?;
+    /// let records = (0..1000u32).map(|n| (n.to_be_bytes(), b"number"));
+    /// assert_eq!(table.bulk_load(records.map(|(key, value)| (key.to_vec(), value.to_vec())))?, 1000);
+    /// assert_eq!(table.get(&7u32.to_be_bytes())?.as_deref(), Some(&b"number"[..]));
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    pub fn bulk_load<Q: Borrow<K>, W: Borrow<V>>(
+        &self,
+        records: impl IntoIterator<Item = (Q, W)>,
+    ) -> Result<u64> {
+        self.try_bulk_load(records.into_iter().map(Ok::<_, Error>))
+    }
+
+    /// As [`bulk_load`](Self::bulk_load), from a source that may fail: its first error ends the load, and nothing is loaded.
+    ///
+    /// # Errors
+    ///
+    /// As [`bulk_load`](Self::bulk_load); the source's.
+    pub fn try_bulk_load<Q: Borrow<K>, W: Borrow<V>, E: From<Error>>(
+        &self,
+        records: impl IntoIterator<Item = std::result::Result<(Q, W), E>>,
+    ) -> std::result::Result<u64, E> {
+        let mut load = BulkLoad::begin(self.engine(), &self.core)?;
+        let (mut encoded_key, mut encoded_value) = (Vec::new(), Vec::new());
+        for record in records {
+            let (key, value) = record?;
+            encoded_key.clear();
+            encoded_value.clear();
+            key.borrow().encode(&mut encoded_key);
+            let encoded = value.borrow().encode(&mut encoded_value);
+            encoded.map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
+            load.push(&encoded_key, &encoded_value)?;
+        }
+        let (count, commit) = load.finish()?;
+        self.engine().wait_for(commit, self.durability)?;
+        Ok(count)
     }
 
     /// All records, in order of their keys.

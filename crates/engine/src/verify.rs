@@ -133,6 +133,9 @@ impl Engine {
         for table in catalog.dropping() {
             run.walk(&format!("{} (dropped)", table.name), table.tree)?;
         }
+        for (tree, table) in catalog.detached().map(|tree| (tree, tree.table())) {
+            run.walk(&format!("table {table} (detached)"), tree)?;
+        }
         run.find_lost_pages();
         drop(nobody_writes);
         drop(catalog);

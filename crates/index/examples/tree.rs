@@ -1,9 +1,9 @@
-//! Rates of a sorted index in memory: random insertion, get with 1 and 2 threads, scans.
+//! Rates of a sorted index in memory: random insertion, get with 1 and 2 threads, scans, removal of a half, loading in bulk.
 //!
 //! `cargo run --release -p aquifer-index --example tree -- [RECORDS] [PAGE_BYTES]`
 
 use aquifer_buffer::{Mutation, Pager, PagerOptions, Retry};
-use aquifer_index::btree::BTree;
+use aquifer_index::btree::{BTree, BulkLoader};
 use aquifer_pools::Budget;
 use aquifer_sync::{Arc, thread};
 use std::ops::Bound;
@@ -69,6 +69,47 @@ fn insert(pager: &Arc<Pager>, records: u64, threads: u64) -> BTree {
     tree
 }
 
+/// Removes a random half, with what merging costs, and says what space is left.
+fn remove_half(pager: &Pager, tree: BTree, records: u64, page_bytes: usize) {
+    let goes = |n: &u64| n.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 63 == 0;
+    let (begun, mut removed) = (Instant::now(), 0);
+    for n in (0..records).filter(goes) {
+        let loose = change(pager, |m| {
+            let place = tree.place_existing(m, pager, &key(n))?;
+            Ok(place.is_some_and(|place| place.remove(1)))
+        });
+        if loose {
+            tree.rebalance(pager, &key(n));
+        }
+        removed += 1;
+    }
+    report("remove half", removed, begun);
+    let found = tree.check(pager, &mut |_| ()).expect("in memory");
+    assert_eq!(found.faults, []);
+    let fill = found.leaf_bytes_used as f64 / (found.leaves * page_bytes as u64) as f64;
+    let space = (found.pages.len() * page_bytes) as f64 / found.record_bytes as f64;
+    println!(
+        "{} leaves, {:.1} % full, {space:.2} bytes of pages for each of records",
+        found.leaves,
+        fill * 100.0
+    );
+}
+
+/// Loads sorted records into a tree of its own.
+fn load_in_bulk(records: u64, page_bytes: usize) {
+    let budget = Budget::new((records as usize * 400).max(64 << 20));
+    let pager = Pager::in_memory(PagerOptions { page_bytes, budget }).expect("a pager");
+    let tree = change(&pager, |m| BTree::create_detached(m, 1));
+    let begun = Instant::now();
+    let mut loader = BulkLoader::new(tree, page_bytes, 100, 1);
+    for n in 0..records {
+        let key = [n.to_be_bytes(), [0x5A; 8]].concat();
+        loader.push(&pager, &key, &[n as u8; VALUE_BYTES]).expect("in order, and the budget suffices");
+    }
+    loader.finish(&pager).expect("the budget suffices");
+    report("bulk load", records, begun);
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a number"));
     let records: u64 = arguments.next().unwrap_or(1_000_000);
@@ -125,6 +166,13 @@ fn main() {
     report("check", records, begun);
     let fill = found.leaf_bytes_used as f64 / (found.leaves * page_bytes as u64) as f64;
     println!("{} levels, {} leaves, {:.1} % full", found.depth, found.leaves, fill * 100.0);
+
+    let begun = Instant::now();
+    let counted = tree.count(&pager, Bound::Unbounded, Bound::Unbounded).expect("in memory");
+    assert_eq!(counted, records);
+    report("count", records, begun);
+    remove_half(&pager, tree, records, page_bytes);
+    load_in_bulk(records, page_bytes);
 
     let pager_two = Pager::in_memory(PagerOptions {
         page_bytes,

@@ -15,6 +15,8 @@ pub enum Sabotage {
     SuperblockBeforeLog,
     /// What the older checkpoint refers to is used again before the newer one is durable.
     ReuseSlotsEarly,
+    /// What a kept checkpoint refers to is used again while it is kept.
+    ForgetKept,
     /// The checksums of pages are not looked at.
     IgnoreChecksums,
     /// Commits are acknowledged as durable when they are merely written.
@@ -29,11 +31,12 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 9] = [
+    pub const ALL: [Sabotage; 10] = [
         Sabotage::SkipDataSync,
         Sabotage::SuperblockFirst,
         Sabotage::SuperblockBeforeLog,
         Sabotage::ReuseSlotsEarly,
+        Sabotage::ForgetKept,
         Sabotage::IgnoreChecksums,
         Sabotage::SkipLogSync,
         Sabotage::SkipDirectorySync,

@@ -151,6 +151,11 @@ impl Account {
         Ok(Reservation { account: self.clone(), bytes })
     }
 
+    /// A guard over bytes that this account holds already: dropping it gives them back.
+    pub fn guard(&self, bytes: usize) -> Reservation {
+        Reservation { account: self.clone(), bytes }
+    }
+
     /// Takes `bytes` without a guard; the caller calls [`give_back`](Self::give_back).
     ///
     /// Two atomic read-modify-writes, and a third when the account reaches a new peak.

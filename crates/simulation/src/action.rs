@@ -156,6 +156,26 @@ pub enum Action {
         /// Waiting.
         wait: Wait,
     },
+    /// All keys of a range go, in one commit.
+    RangeDelete {
+        /// Which table.
+        table: u8,
+        /// The first key.
+        first: u32,
+        /// Numbers of keys, there or not.
+        count: u32,
+        /// How sure.
+        durability: Durability,
+    },
+    /// A table is loaded in bulk, if it is empty.
+    BulkLoad {
+        /// Which table.
+        table: u8,
+        /// Records.
+        count: u32,
+        /// Length of their values in bytes.
+        value_len: u16,
+    },
     /// A client waits for its tickets.
     Tickets {
         /// Who.
@@ -181,6 +201,11 @@ pub enum Action {
         /// Records between two actions of others.
         every: u8,
         /// What the others do.
+        others: Vec<Action>,
+    },
+    /// A backup is made, and meanwhile others act.
+    Backup {
+        /// What they do.
         others: Vec<Action>,
     },
     /// A checkpoint is asked for.
@@ -374,7 +399,12 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
         34..=35 => Action::Sync,
         36..=44 => Action::Step { times: 1 + random.below(4) as u8 },
         45 if may_nest => Action::Verify,
-        46..=48 if taste.large_percent > 0 => {
+        46 if may_nest => {
+            // With as many checkpoints, so that what the kept one has is superseded and its slots would be used again.
+            let others = (0..random.below(80)).flat_map(|_| [any(random, taste, false), Action::Checkpoint]);
+            Action::Backup { others: others.collect() }
+        }
+        47..=49 if taste.large_percent > 0 => {
             let (table, len) = (table(random), large_len(random));
             match random.chance(70) {
                 true => Action::Append { table, key, len, durability: durability(random) },
@@ -387,6 +417,23 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
             at: random.draw() as u16,
             durability: durability(random),
         },
+        56..=57 => Action::RangeDelete {
+            table: table(random),
+            first: key,
+            count: (random.below(taste.keys * 2) / *pick(random, &[2, 16, 16])) as u32 + 1,
+            durability: durability(random),
+        },
+        58 if may_nest => Action::BulkLoad {
+            table: table(random),
+            count: random.below(taste.keys * 2) as u32,
+            value_len: random.below(taste.value_len) as u16,
+        },
+        59..=60 => {
+            // A stretch of neighbours goes: pages become loose and are merged.
+            let (table, end) = (table(random), key + 1 + random.below(80) as u32);
+            let changes = (key..end).map(|key| Change { table, key, value_len: None }).collect();
+            Action::Batch { client, changes, durability: durability(random), wait: wait(random) }
+        }
         _ => Action::One {
             client,
             change: change(random, taste),

@@ -57,8 +57,49 @@ fn with(mut actions: Vec<Action>, more: Vec<Action>) -> Vec<Action> {
     actions
 }
 
+/// A second backup, while others change and checkpoint what it copies.
+fn backup() -> Scenario {
+    Scenario {
+        name: "backup",
+        before: with(
+            with(large(), vec![Action::Backup { others: vec![] }]),
+            (0..12).map(|n| put(0, n * 50..n * 50 + 50, 700, Durability::Eventual)).collect(),
+        ),
+        swept: vec![Action::Backup {
+            others: (0..20)
+                .flat_map(|n| [put(0, n * 9..n * 9 + 9, 500, Durability::Eventual), Action::Checkpoint])
+                .collect(),
+        }],
+    }
+}
+
+/// Ranges that are deleted, and tables loaded in bulk, with and without a log.
+fn ranges_and_bulk_loads() -> Scenario {
+    Scenario {
+        name: "ranges and bulk loads",
+        before: with(
+            small(),
+            vec![
+                table(2, true),
+                put(0, 0..90, 600, Durability::Eventual),
+                put(1, 0..90, 600, Durability::Eventual),
+            ],
+        ),
+        swept: vec![
+            Action::RangeDelete { table: 0, first: 8, count: 70, durability: Durability::Power },
+            Action::RangeDelete { table: 1, first: 8, count: 70, durability: Durability::Power },
+            Action::BulkLoad { table: 2, count: 60, value_len: 300 },
+            put(0, 20..30, 70, Durability::Process),
+            Action::Step { times: 4 },
+            Action::Checkpoint,
+            Action::RangeDelete { table: 2, first: 0, count: 1000, durability: Durability::Power },
+            Action::Verify,
+        ],
+    }
+}
+
 /// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, large values,
-/// growth and shrinking of the file.
+/// backups, ranges and bulk loads, growth and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario { name: "create", before: vec![], swept: with(small(), vec![]) },
@@ -90,6 +131,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 Action::Verify,
             ],
         },
+        ranges_and_bulk_loads(),
         Scenario {
             name: "eviction and growth",
             before: large(),
@@ -119,6 +161,7 @@ pub fn scenarios() -> Vec<Scenario> {
             ],
         },
         large_values(),
+        backup(),
         Scenario {
             name: "shrinking",
             before: with(large(), vec![Action::Checkpoint]),
@@ -147,6 +190,8 @@ fn large_values() -> Scenario {
             Action::Checkpoint,
             put(0, 1..2, 10, Durability::Power),
             put(1, 0..3, 20_000, Durability::Power),
+            Action::RangeDelete { table: 0, first: 0, count: 2, durability: Durability::Power },
+            Action::RangeDelete { table: 1, first: 1, count: 9, durability: Durability::Power },
             Action::Drop { table: 0 },
             Action::Step { times: 9 },
             Action::Verify,

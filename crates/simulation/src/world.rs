@@ -7,9 +7,12 @@
 //! - **WO2** Errors need an excuse: a fault that has struck, a full disk, a disk that lies.
 //! - **WO3** After [`Poisoned`](ErrorKind::Poisoned) no commit succeeds in the same life (P9).
 //! - **WO4** After a crash the state is one that the model allows, and verification finds nothing, unless the disk has lied.
+//! - **WO6** A backup is the state when it was begun, whatever others did meanwhile.
 //! - **WO5** A disk that lies is found out, or does no harm: it never changes what is read.
 
+mod backup;
 mod ending;
+mod ranges;
 mod scan;
 
 use crate::action::{Action, CLIENTS, Change, Trouble, Wait};
@@ -45,6 +48,8 @@ struct Pending {
 /// A database, its disk and its model.
 pub struct World {
     disk: SimDisk,
+    /// Where backups go; nothing ever happens to it.
+    backup: SimDisk,
     db: Option<Database>,
     model: Model,
     tickets: Vec<Vec<Pending>>,
@@ -78,6 +83,7 @@ impl World {
     pub fn new(seed: u64) -> World {
         World {
             disk: SimDisk::with_seed(seed),
+            backup: SimDisk::new(),
             db: None,
             model: Model::default(),
             tickets: (0..CLIENTS).map(|_| Vec::new()).collect(),
@@ -182,15 +188,17 @@ impl World {
             Action::Batch { client, changes, durability, wait } => {
                 self.batch(db, *client, changes, *durability, *wait)
             }
+            Action::RangeDelete { table, first, count, durability } => {
+                self.range_delete(db, *table, (*first, *count), *durability)
+            }
+            Action::BulkLoad { table, count, value_len } => self.bulk_load(db, *table, *count, *value_len),
             Action::Tickets { client } => self.wait_for_tickets(db, *client),
             Action::Get { table, key, count } => self.get(db, *table, *key, *count),
             Action::Scan { table, from, reverse, every, others } => {
                 self.scan(db, *table, *from, *reverse, *every, others)
             }
-            Action::Checkpoint => {
-                let taken = self.with_checkpoints(db, Database::checkpoint)?;
-                self.all_durable_if(taken.map(|()| true), "checkpoint")
-            }
+            Action::Backup { others } => self.back_up(db, others),
+            Action::Checkpoint => self.checkpoint(db),
             Action::Sync => {
                 let synced = db.sync();
                 self.all_durable_if(synced.map(|()| true), "sync")
@@ -219,6 +227,11 @@ impl World {
             | Action::Rot { .. }
             | Action::End { .. } => Ok(()),
         }
+    }
+
+    fn checkpoint(&mut self, db: &Database) -> Judged {
+        let taken = self.with_checkpoints(db, Database::checkpoint)?;
+        self.all_durable_if(taken.map(|()| true), "checkpoint")
     }
 
     /// Excuses an error, and notes it if the database has failed.

@@ -18,13 +18,12 @@
 //! - **AN4** Every step goes forward by at least a block; memory is bounded by one window (RE1).
 
 use crate::chain::SEGMENT_BYTES_MIN;
-use crate::format::{BATCH_FILE_BYTES_MAX, FLAG_CLOSED, SegmentHeader, segment_number};
+use crate::format::{BATCH_FILE_BYTES_MAX, FLAG_CLOSED, SegmentHeader};
 use crate::reader::{SegmentReader, Source};
 use crate::replay::Tail;
 use crate::scanner::RecordScanner;
 use crate::{Error, Lsn, Result};
 use aquifer_io::BLOCK_BYTES;
-use std::io::ErrorKind;
 
 /// A segment that replay reads.
 #[derive(Debug, Clone)]
@@ -95,14 +94,8 @@ impl Analysis {
 
 /// All segment files in order, with the headers of those that belong to the incarnation.
 fn list(source: &Source, from: u64, tail: &mut Tail) -> Result<Vec<Found>> {
-    let names = match source.disk.list(&source.directory) {
-        Err(error) if error.kind == ErrorKind::NotFound => Vec::new(),
-        other => other?,
-    };
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
     let mut found = Vec::new();
-    for number in numbers {
+    for number in source.numbers()? {
         let header = source.open(number)?.header()?;
         if let Some(header) = &header {
             tail.incarnation_max = tail.incarnation_max.max(header.incarnation);

@@ -21,9 +21,13 @@
 //! - **CH5** A used file is retired only when all of it is durable and below the position that the caller names; then
 //!   no write to it is under way. And only when something behind it is durable, and so the header of the file after it: at
 //!   every moment a file of the incarnation would survive a loss of power, and tell that it was there.
+//! - **CH7** With an archive, a used file is copied there before it is retired: durably, and whole, for nothing is written to it any
+//!   more. Nobody takes it away meanwhile. What a process that was killed wrote and did not sync is made durable before a
+//!   checkpoint covers it: a loss of power then takes nothing from the file, and a second copy equals the first.
 //! - **CH6** The next file is prepared before the active one is filled to its capacity: if a full segment has no
 //!   successor, somebody has removed it.
 
+use crate::archive::Archive;
 use crate::format::{segment_name, segment_number};
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_io::{BLOCK_BYTES, Buffer, Disk, File, IoError, OpenMode, Operation, Request};
@@ -93,6 +97,7 @@ struct Used {
     bytes: u64,
     /// LSN after its last record byte; `None` for one of an earlier incarnation.
     end_lsn: Option<u64>,
+    archived: bool,
 }
 
 #[derive(Debug)]
@@ -107,6 +112,8 @@ struct State {
     /// Size of the file that was made last.
     last_bytes: u64,
     zeroed_bytes: u64,
+    archived: u64,
+    has_archive: bool,
     making: bool,
     stopped: bool,
 }
@@ -119,6 +126,8 @@ pub(crate) struct Chain {
     bytes_max: u64,
     state: Mutex<State>,
     made: Condvar,
+    /// Held while a file is copied to the archive (CH7).
+    archive: Mutex<Option<Archive>>,
 }
 
 impl Chain {
@@ -132,7 +141,7 @@ impl Chain {
                 disk.remove(&format!("{directory}/{name}"))?;
             } else if let Some(number) = segment_number(&name) {
                 let bytes = disk.open(&format!("{directory}/{name}"), OpenMode::Existing)?.len()?;
-                used.push(Used { number, bytes, end_lsn: None });
+                used.push(Used { number, bytes, end_lsn: None, archived: false });
             }
         }
         used.sort_by_key(|used| used.number);
@@ -146,6 +155,8 @@ impl Chain {
             next_number,
             last_bytes: SEGMENT_BYTES_FIRST.min(bytes_max) / 2,
             zeroed_bytes: 0,
+            archived: 0,
+            has_archive: false,
             making: false,
             stopped: false,
         };
@@ -155,6 +166,7 @@ impl Chain {
             bytes_max,
             state: Mutex::new(Rank::Leaf, state),
             made: Condvar::new(),
+            archive: Mutex::new(Rank::Log, None),
         };
         chain.prepare_one(chain.state.lock()).map_err(|failure| failure.error)?;
         Ok(chain)
@@ -168,7 +180,7 @@ impl Chain {
             if let Some(segment) = state.prepared.pop_front() {
                 if let Some((number, bytes)) = state.active.replace((segment.number, segment.capacity)) {
                     assert_eq!(number + 1, segment.number, "CH2");
-                    state.used.push_back(Used { number, bytes, end_lsn: Some(lsn) });
+                    state.used.push_back(Used { number, bytes, end_lsn: Some(lsn), archived: false });
                 }
                 state.begun += 1;
                 return Ok(segment);
@@ -230,6 +242,11 @@ impl Chain {
     /// Recycles or removes used files that hold only records before `lsn`, and all of earlier incarnations, where the log
     /// is durable up to `durable` (CH5).
     pub(crate) fn retire(&self, lsn: u64, durable: u64) -> Result<(), Failure> {
+        let archive = self.archive.lock(); // CH7
+        let may_go = |used: &Used| used.end_lsn.is_none_or(|end| end <= lsn && end < durable);
+        if let Some(archive) = &*archive {
+            while self.copy_one(archive, may_go)? {}
+        }
         let mut state = self.state.lock();
         while state.making {
             state = self.made.wait(state);
@@ -239,7 +256,6 @@ impl Chain {
         }
         state.making = true;
         let _making = Making { chain: self };
-        let may_go = |used: &Used| used.end_lsn.is_none_or(|end| end <= lsn && end < durable);
         let retired: Vec<Used> = state.used.iter().copied().take_while(may_go).collect();
         let worth = state.begun.clamp(1, PREPARED_MAX).saturating_sub(state.prepared.len());
         state.begun = 0;
@@ -258,6 +274,63 @@ impl Chain {
         state.prepared.append(&mut recycled);
         drop(state);
         result.map_err(|error| Failure { error, fatal: false })
+    }
+
+    /// From now on files are copied there before they are retired. Those of earlier incarnations are made durable first (CH7).
+    pub(crate) fn archive_to(&self, archive: Archive) -> Result<(), IoError> {
+        let used: Vec<u64> = self.state.lock().used.iter().map(|used| used.number).collect();
+        for number in used {
+            match self.disk.open(&self.segment_path(number), OpenMode::Existing) {
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                file => file?.sync_data()?,
+            }
+        }
+        *self.archive.lock() = Some(archive);
+        self.state.lock().has_archive = true;
+        Ok(())
+    }
+
+    /// Copies a used file that is durable to the archive. Whether there was one.
+    pub(crate) fn archive_one(&self, durable: u64) -> Result<bool, Failure> {
+        match &*self.archive.lock() {
+            Some(archive) => self.copy_one(archive, |used| used.end_lsn.is_none_or(|end| end < durable)),
+            None => Ok(false),
+        }
+    }
+
+    /// Copies everything to the archive, the active file too: the log is closed, and nothing is written to it any more.
+    pub(crate) fn archive_all(&self) -> Result<(), Failure> {
+        let archive = self.archive.lock();
+        let Some(archive) = &*archive else { return Ok(()) };
+        while self.copy_one(archive, |_| true)? {}
+        let active = self.state.lock().active;
+        match active {
+            Some((number, bytes)) => self.copy(archive, number, bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies the first used file that is not archived, if it may be. Whether there was one.
+    fn copy_one(&self, archive: &Archive, may: impl Fn(&Used) -> bool) -> Result<bool, Failure> {
+        let first = self.state.lock().used.iter().find(|used| !used.archived).copied();
+        let Some(Used { number, bytes, .. }) = first.filter(may) else { return Ok(false) };
+        self.copy(archive, number, bytes)?;
+        let mut state = self.state.lock();
+        if let Some(used) = state.used.iter_mut().find(|used| used.number == number) {
+            used.archived = true;
+        }
+        state.archived += 1;
+        Ok(true)
+    }
+
+    fn copy(&self, archive: &Archive, number: u64, bytes: u64) -> Result<(), Failure> {
+        let copied = match self.disk.open(&self.segment_path(number), OpenMode::Existing) {
+            // An earlier attempt to retire it removed it, or the user did.
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            Ok(file) => archive.keep(&file, number, bytes),
+            Err(error) => Err(error),
+        };
+        copied.map_err(|error| Failure { error, fatal: false })
     }
 
     /// Renames up to `worth` of the files to `first_number` and up, and removes the others. Returns how many it has
@@ -378,6 +451,10 @@ impl Chain {
             stats.file_bytes += bytes;
         }
         stats.zeroed_bytes = state.zeroed_bytes;
+        stats.archived = state.archived;
+        if state.has_archive {
+            stats.unarchived = state.used.iter().filter(|used| !used.archived).count() as u64;
+        }
     }
 }
 

@@ -38,6 +38,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A log that is to be read from one position to another is not all there.
+    #[error("the log in {place}: {what}")]
+    Incomplete {
+        /// Where it was looked for.
+        place: String,
+        /// What is missing, and what to do.
+        what: String,
+    },
     /// The record is larger than a log may ever hold.
     #[error("record of {len} bytes exceeds the log's limit of {max} bytes; write smaller batches")]
     TooLarge {

@@ -324,6 +324,8 @@ impl Flusher {
         self.reach(Goal::Durable(self.ring.next()))?;
         self.write_statement(FLAG_CLOSED)?;
         self.stop("the log was closed");
+        // What cannot be copied now is copied when the next opening retires it.
+        let _ = self.chain.archive_all();
         Ok(())
     }
 
@@ -449,6 +451,12 @@ impl Flusher {
     pub(crate) fn retire(&self, lsn: u64) -> Result<()> {
         self.health.check()?;
         self.chain.retire(lsn, self.durable()).map_err(|failure| self.refuse(failure))
+    }
+
+    /// Copies a segment to the archive. Whether there was one to copy.
+    pub(crate) fn archive_one(&self) -> Result<bool> {
+        self.health.check()?;
+        self.chain.archive_one(self.durable()).map_err(|failure| self.refuse(failure))
     }
 
     fn refuse(&self, failure: Failure) -> Error {

@@ -60,6 +60,8 @@ pub(crate) const BATCH_FILE_BYTES_MAX: usize = 1 << 20;
 pub(crate) const RECORD_BYTES_MAX: usize = 1 << 30;
 /// LSNs stay below this, so that sums of two do not overflow. FROZEN.
 pub(crate) const LSN_MAX: u64 = 1 << 62;
+/// Incarnations are at most this, so that the next one is a number too. FROZEN.
+const INCARNATION_MAX: u64 = 1 << 62;
 /// Files with higher numbers are not ours: no log comes near it, so counting on never overflows. FROZEN.
 const SEGMENT_NUMBER_MAX: u64 = 1_000_000_000_000_000;
 /// The batch that bears it is the last one of its incarnation.
@@ -122,6 +124,7 @@ impl SegmentHeader {
         };
         let sound = u32_at(block, 64) == crc32c(0, &block[..64])
             && version == FORMAT_VERSION
+            && header.incarnation <= INCARNATION_MAX
             && header.first_lsn <= LSN_MAX
             && header.capacity.is_multiple_of(BLOCK_BYTES as u64);
         if sound { FirstBlock::Header(header) } else { FirstBlock::Nothing }
@@ -172,6 +175,11 @@ impl BatchHeader {
         let crc = place.crc(&bytes[4..BATCH_HEADER_BYTES + self.len as usize]);
         bytes[0..4].copy_from_slice(&crc.to_le_bytes());
         crc
+    }
+
+    /// The incarnation that a batch's first block states, be it valid or not.
+    pub(crate) fn incarnation_in(block: &[u8]) -> u64 {
+        u64_at(block, 24)
     }
 
     /// Reads a header, if it can be one of `incarnation`. Its CRC is not checked yet.

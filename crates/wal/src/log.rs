@@ -11,6 +11,7 @@
 //! - **LO1** Every reservation is filled, or the log is poisoned: a hole would stop everything behind it.
 //! - **LO2** LSNs count record bytes (length field and payload) and nothing else; a record's LSN is its end.
 
+use crate::archive::Archive;
 use crate::chain::Chain;
 use crate::flush::Flusher;
 use crate::format::{LSN_MAX, RECORD_BYTES_MAX};
@@ -83,6 +84,10 @@ pub struct LogStats {
     pub file_bytes: u64,
     /// Zeros written to new segment files.
     pub zeroed_bytes: u64,
+    /// Segments copied to the archive since opening.
+    pub archived: u64,
+    /// Segments that are full and not yet copied there; 0 without an archive.
+    pub unarchived: u64,
 }
 
 /// The write-ahead log of one database.
@@ -303,6 +308,31 @@ impl Log {
     pub fn housekeep(&self) -> Result<bool> {
         match &self.backing {
             Backing::Disk(flusher) => flusher.housekeep(),
+            Backing::Volatile(_) => Ok(false),
+        }
+    }
+
+    /// From now on no segment is given back for reuse before it has been copied to the archive. To be called before the first
+    /// [`retire`](Self::retire), and before a checkpoint covers what earlier incarnations left: that is made durable here.
+    ///
+    /// # Errors
+    ///
+    /// `Io`: the log that is there could not be synced.
+    pub fn archive_to(&self, archive: Archive) -> Result<()> {
+        match &self.backing {
+            Backing::Disk(flusher) => Ok(flusher.chain.archive_to(archive)?),
+            Backing::Volatile(_) => Ok(()),
+        }
+    }
+
+    /// Work for a background thread: copies a segment that is full to the archive, if there is one. Returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// `Io`: nothing is lost, segments stay until they are copied. `Poisoned`.
+    pub fn archive_one(&self) -> Result<bool> {
+        match &self.backing {
+            Backing::Disk(flusher) => flusher.archive_one(),
             Backing::Volatile(_) => Ok(false),
         }
     }

@@ -11,14 +11,13 @@
 //! - **RM3** Behind a gap nothing is read: where the next record starts cannot be told.
 
 use crate::analysis::{Analysis, LiveSegment, WalkPosition, walk_segment};
-use crate::format::{FirstBlock, segment_number};
+use crate::format::{FirstBlock, SegmentHeader};
 use crate::reader::Source;
 use crate::replay::{Replay, Tail};
 use crate::scanner::RecordScanner;
 use crate::{Error, Lsn, Result};
 use aquifer_io::{BLOCK_BYTES, Disk};
 use aquifer_sync::Arc;
-use std::io::ErrorKind;
 
 /// Where reading a log ended, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +52,7 @@ pub struct Remains {
     replay: Replay,
     start: Lsn,
     end: LogEnd,
+    ends_full: bool,
 }
 
 /// A segment that was begun in the incarnation.
@@ -60,7 +60,10 @@ pub struct Remains {
 struct Begun {
     number: u64,
     first_lsn: u64,
+    /// Of what is there of the file.
     capacity: u64,
+    /// Nothing of it was cut off.
+    is_whole: bool,
     /// Its first batch is the first of the incarnation: a record starts there.
     is_origin: bool,
 }
@@ -80,7 +83,11 @@ impl Remains {
         incarnation: u64,
         from: Option<Lsn>,
     ) -> Result<Remains> {
-        let source = Source { disk, directory: directory.to_owned(), database_id, incarnation };
+        Self::over(Source::new(disk, directory, database_id, incarnation), from)
+    }
+
+    /// As `open`, wherever the segments lie.
+    pub(crate) fn over(source: Source, from: Option<Lsn>) -> Result<Remains> {
         let begun = begun(&source)?;
         let origin = begun.iter().find(|segment| segment.is_origin).map(|segment| segment.first_lsn);
         let start = from.map(|lsn| lsn.0).or(origin);
@@ -94,7 +101,8 @@ impl Remains {
             end.damage.get_or_insert(format!("the log ends before position {start}"));
         }
         if !end.closed && end.damage.is_none() {
-            match Analysis::run(&source, start) {
+            // From its end: what lies before was walked, and files recycled since then are no matter.
+            match Analysis::run(&source, end.lsn.0) {
                 Ok(sound) => end.cut_bytes = sound.tail.cut_bytes,
                 Err(Error::Corrupt { file, offset, what, .. }) => {
                     end.damage = Some(format!("{file}, byte {offset}: {what}"))
@@ -103,7 +111,11 @@ impl Remains {
             }
         }
         let tail = Tail { end: end.lsn, segments: begun.len() as u64, ..Tail::default() };
-        Ok(Remains { replay: Replay::over(source, segments, start, tail), start: Lsn(start), end })
+        let last = segments.last().map(|segment| segment.number);
+        let at_end = begun.iter().find(|segment| Some(segment.number) == last);
+        let full = at_end.is_some_and(|segment| segment.is_whole && segment.capacity == end.offset);
+        let ends_full = full && source.numbers()?.iter().all(|&number| Some(number) <= last);
+        Ok(Remains { replay: Replay::over(source, segments, start, tail), start: Lsn(start), end, ends_full })
     }
 
     fn nothing(source: Source, from: Option<Lsn>, begun: &[Begun]) -> Result<Remains> {
@@ -113,13 +125,18 @@ impl Remains {
                 source.path(segment.number),
                 segment.first_lsn
             ),
-            None => format!("no segment of incarnation {} is in {}/", source.incarnation, source.directory),
+            None => format!("no segment of incarnation {} is in {}/", source.incarnation, source.name()),
         };
         let lsn = from.unwrap_or(Lsn(0));
         let cut_bytes = begun.iter().map(|segment| bytes_in_batches(&source, segment)).sum();
         let end = LogEnd { file: None, offset: 0, lsn, closed: false, damage: Some(what), cut_bytes };
         let tail = Tail { end: lsn, ..Tail::default() };
-        Ok(Remains { replay: Replay::over(source, Vec::new(), lsn.0, tail), start: lsn, end })
+        Ok(Remains {
+            replay: Replay::over(source, Vec::new(), lsn.0, tail),
+            start: lsn,
+            end,
+            ends_full: false,
+        })
     }
 
     /// Which logs the segment files of a directory belong to, ascending and without repetition. Files that were not begun
@@ -129,22 +146,10 @@ impl Remains {
     ///
     /// `Io` if the directory cannot be listed.
     pub fn identities(disk: &Arc<dyn Disk>, directory: &str) -> Result<Vec<LogIdentity>> {
-        let source = Source {
-            disk: Arc::clone(disk),
-            directory: directory.to_owned(),
-            database_id: [0; 16],
-            incarnation: 0,
-        };
-        let mut found = Vec::new();
-        for number in numbers(&source)? {
-            let Ok(mut reader) = source.open(number) else { continue };
-            if let Ok(FirstBlock::Header(header)) = reader.first_block()
-                && header.number == number
-            {
-                let (database_id, incarnation) = (header.database_id, header.incarnation);
-                found.push(LogIdentity { database_id, incarnation });
-            }
-        }
+        let mut found: Vec<LogIdentity> = headers(&Source::new(Arc::clone(disk), directory, [0; 16], 0))?
+            .iter()
+            .map(|&SegmentHeader { database_id, incarnation, .. }| LogIdentity { database_id, incarnation })
+            .collect();
         found.sort_unstable();
         found.dedup();
         Ok(found)
@@ -160,6 +165,11 @@ impl Remains {
         self.replay.next()
     }
 
+    /// When the batch was written that the last record ends in: microseconds since 1970.
+    pub(crate) fn time_us(&self) -> u64 {
+        self.replay.time_us()
+    }
+
     /// Where reading begins.
     pub fn start(&self) -> Lsn {
         self.start
@@ -169,22 +179,31 @@ impl Remains {
     pub fn end(&self) -> &LogEnd {
         &self.end
     }
+
+    /// It ends with a full segment, and there is none with a higher number: where an archive ends.
+    pub(crate) fn ends_full(&self) -> bool {
+        self.ends_full
+    }
 }
 
-fn numbers(source: &Source) -> Result<Vec<u64>> {
-    let names = match source.disk.list(&source.directory) {
-        Err(error) if error.kind == ErrorKind::NotFound => Vec::new(),
-        other => other?,
-    };
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+/// The headers of all segments that were begun in their present life, ascending. A file that cannot be read is passed over.
+fn headers(source: &Source) -> Result<Vec<SegmentHeader>> {
+    let mut found = Vec::new();
+    for number in source.numbers()? {
+        let Ok(mut reader) = source.open(number) else { continue };
+        if let Ok(FirstBlock::Header(header)) = reader.first_block()
+            && header.number == number
+        {
+            found.push(header);
+        }
+    }
+    Ok(found)
 }
 
 /// The segments of the incarnation, in order. A file that cannot be read is not among them (RM3 ends the log there).
 fn begun(source: &Source) -> Result<Vec<Begun>> {
     let mut begun: Vec<Begun> = Vec::new();
-    for number in numbers(source)? {
+    for number in source.numbers()? {
         let Ok(mut reader) = source.open(number) else { continue };
         let header = match reader.first_block() {
             Ok(FirstBlock::Header(header)) => Some(header),
@@ -199,12 +218,13 @@ fn begun(source: &Source) -> Result<Vec<Begun>> {
         let first = reader.batch(BLOCK_BYTES as u64, reader.len).ok().flatten().map(|batch| batch.header);
         let is_origin = first.is_some_and(|first| first.previous_crc == 0);
         let (first_lsn, capacity) = match (header, first) {
-            (Some(header), _) => (header.first_lsn, header.capacity.min(reader.len)),
+            (Some(header), _) => (header.first_lsn, header.capacity),
             (None, Some(first)) => (first.first_lsn, reader.len), // RM2
             (None, None) => continue,
         };
         if begun.last().is_none_or(|last| last.first_lsn <= first_lsn) {
-            begun.push(Begun { number, first_lsn, capacity, is_origin });
+            let (is_whole, capacity) = (capacity <= reader.len, capacity.min(reader.len));
+            begun.push(Begun { number, first_lsn, capacity, is_whole, is_origin });
         }
     }
     Ok(begun)

@@ -53,6 +53,8 @@ struct OpenSegment {
     /// LSN of its first record byte.
     batch_lsn: u64,
     batch_len: usize,
+    /// When it was built.
+    time_us: u64,
 }
 
 impl Replay {
@@ -71,7 +73,7 @@ impl Replay {
         incarnation: u64,
         from: Lsn,
     ) -> Result<Replay> {
-        let source = Source { disk, directory: directory.to_owned(), database_id, incarnation };
+        let source = Source::new(disk, directory, database_id, incarnation);
         let Analysis { segments, tail } = Analysis::run(&source, from.0)?;
         Ok(Replay::over(source, segments, from.0, tail))
     }
@@ -128,6 +130,11 @@ impl Replay {
         &self.tail
     }
 
+    /// When the batch was built that the last record ends in: microseconds since 1970.
+    pub(crate) fn time_us(&self) -> u64 {
+        self.reader.as_ref().map_or(0, |open| open.time_us)
+    }
+
     /// Reads a record that spans batches into `record`.
     fn gather(&mut self) -> Result<()> {
         let mut field = Vec::with_capacity(varint::LEN_MAX);
@@ -170,8 +177,15 @@ impl Replay {
                 let reader = self.source.open(segment.number)?;
                 let next = BLOCK_BYTES as u64;
                 let (batch, batch_lsn, batch_len) = (0, 0, 0);
-                self.reader =
-                    Some(OpenSegment { reader, end: segment.end, next, batch, batch_lsn, batch_len });
+                self.reader = Some(OpenSegment {
+                    reader,
+                    end: segment.end,
+                    next,
+                    batch,
+                    batch_lsn,
+                    batch_len,
+                    time_us: 0,
+                });
             }
             let changed = self.changed();
             let open = self.reader.as_mut().expect("opened above");
@@ -180,6 +194,7 @@ impl Replay {
                 open.batch = open.next;
                 open.batch_lsn = batch.header.first_lsn;
                 open.batch_len = batch.header.len as usize;
+                open.time_us = batch.header.time_us;
                 open.next += batch.header.file_bytes();
             }
         }
@@ -190,7 +205,7 @@ impl Replay {
     fn changed(&self) -> Error {
         let (file, offset) = match &self.reader {
             Some(open) => (open.reader.path.clone(), open.next),
-            None => (self.source.directory.clone(), 0),
+            None => (self.source.name(), 0),
         };
         let what = "it was valid when the log was analysed, and is not any more".to_owned();
         Error::Corrupt { file, offset, lsn: Lsn(self.position), what }

@@ -32,6 +32,7 @@ pub mod zipf;
 
 pub use error::{BoxError, Error};
 pub use map_store::MapStore;
+pub use records::Key;
 pub use report::Report;
 pub use run::{count_records, is_empty, load, run};
 pub use spec::{Durability, Spec};

@@ -48,7 +48,9 @@ impl Plan {
 
     /// The units that the workers share among them: operations, or whole passes.
     pub(crate) fn units(&self) -> u64 {
-        if is_pass(self.spec.workload) {
+        if self.spec.workload == Workload::Bulk {
+            1
+        } else if is_pass(self.spec.workload) {
             self.spec.ops().div_ceil(self.spec.records).max(self.spec.threads as u64)
         } else {
             self.spec.ops()
@@ -57,7 +59,10 @@ impl Plan {
 
     /// The operations that these units are.
     pub(crate) fn ops_total(&self) -> u64 {
-        self.units() * if is_pass(self.spec.workload) { self.spec.records } else { 1 }
+        match self.spec.workload {
+            Workload::Bulk => self.spec.ops(),
+            workload => self.units() * if is_pass(workload) { self.spec.records } else { 1 },
+        }
     }
 
     /// How many records a scan of `limit` from the key of an existing record on must find, at least.
@@ -143,6 +148,7 @@ impl<'p, S: Session> Worker<'p, S> {
         let at = left.start % self.plan.spec.records;
         match self.plan.spec.workload {
             Workload::Load => return self.load(left),
+            Workload::Bulk => return self.bulk(),
             Workload::MultiGet => return self.multi_get(left),
             Workload::FullScan => return self.pass(false),
             Workload::Reverse => return self.pass(true),
@@ -282,6 +288,22 @@ impl<'p, S: Session> Worker<'p, S> {
         self.put(records::key(number))?;
         self.plan.growth.written(number);
         Ok(())
+    }
+
+    fn bulk(&mut self) -> Result<Step, Error> {
+        let (ops, value_bytes) = (self.plan.spec.ops(), self.plan.spec.value_bytes);
+        let random = &mut self.random;
+        let mut records = (0..ops).map(|number| {
+            let (key, mut value) = (records::sequential_key(number), vec![0; value_bytes]);
+            records::fill_value(&key, &mut value, random);
+            (key, value)
+        });
+        self.session.bulk_load(&mut records).map_err(store("a bulk load"))?;
+        for number in ops.saturating_sub(WRITTEN_MAX as u64)..ops {
+            self.note(&records::sequential_key(number), value_bytes);
+        }
+        self.user_bytes = ops * (records::KEY_BYTES + value_bytes) as u64;
+        Ok(Step { units: 1, ops })
     }
 
     fn load(&mut self, left: Range<u64>) -> Result<Step, Error> {

@@ -6,7 +6,11 @@
 //!
 //! [`conformance::check`](crate::conformance::check) holds an implementation to this.
 
+use crate::records::Key;
 use crate::{BoxError, Durability};
+
+/// Records of a batch where there is no bulk load.
+const BULK_BATCH: usize = 1000;
 
 /// Who is measured, for the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +89,24 @@ pub trait Session {
     /// # Errors
     /// Whatever the engine says.
     fn write_batch(&mut self, records: &[(&[u8], &[u8])]) -> Result<(), BoxError>;
+
+    /// Writes all records, which come in rising order of their keys, into the empty table, and makes them durable.
+    ///
+    /// Unless overridden, in batches.
+    ///
+    /// # Errors
+    /// Whatever the engine says.
+    fn bulk_load(&mut self, records: &mut dyn Iterator<Item = (Key, Vec<u8>)>) -> Result<(), BoxError> {
+        loop {
+            let batch: Vec<(Key, Vec<u8>)> = (&mut *records).take(BULK_BATCH).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let batch: Vec<(&[u8], &[u8])> =
+                batch.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+            self.write_batch(&batch)?;
+        }
+    }
 
     /// Visits up to `limit` records in order of keys, or backwards, from the key `from` on (included; from the end where
     /// there is none), and returns how many there were. One read transaction.

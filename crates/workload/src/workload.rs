@@ -16,6 +16,8 @@ use crate::{Durability, Error};
 pub enum Workload {
     /// All records in random key order, in batches.
     Load,
+    /// All records in rising key order, in one bulk load.
+    Bulk,
     /// New records in rising key order, one commit each.
     FillSeq,
     /// New records in random key order, one commit each.
@@ -56,8 +58,9 @@ pub enum Workload {
 
 impl Workload {
     /// Every workload, in the order in which programs list them.
-    pub const ALL: [Workload; 19] = [
+    pub const ALL: [Workload; 20] = [
         Workload::Load,
+        Workload::Bulk,
         Workload::FillSeq,
         Workload::FillRandom,
         Workload::Overwrite,
@@ -82,6 +85,7 @@ impl Workload {
     pub fn name(self) -> &'static str {
         match self {
             Workload::Load => "load",
+            Workload::Bulk => "bulk",
             Workload::FillSeq => "fillseq",
             Workload::FillRandom => "fillrandom",
             Workload::Overwrite => "overwrite",
@@ -108,6 +112,9 @@ impl Workload {
         match self {
             Workload::Load => {
                 "all records in random key order, in batches; an operation is a record, a latency a batch"
+            }
+            Workload::Bulk => {
+                "all records in rising key order, in one bulk load on one thread; an operation is a record, a latency the load"
             }
             Workload::FillSeq => "new records in rising key order, one commit each",
             Workload::FillRandom => "new records in random key order, one commit each",
@@ -144,7 +151,12 @@ impl Workload {
     pub fn needs_records(self) -> bool {
         !matches!(
             self,
-            Workload::Load | Workload::FillSeq | Workload::FillRandom | Workload::FillSync | Workload::Reopen
+            Workload::Load
+                | Workload::Bulk
+                | Workload::FillSeq
+                | Workload::FillRandom
+                | Workload::FillSync
+                | Workload::Reopen
         )
     }
 

@@ -25,7 +25,11 @@ fn run(input: &[u8]) {
                 check_patch(&parts, input.len());
                 None
             }
-            Change::Create(_) | Change::Drop | Change::Attach(..) => None,
+            Change::RangeDelete(high) => {
+                assert!(high.is_none_or(|high| high.len() <= 64 << 10));
+                None
+            }
+            Change::Create(_) | Change::Drop | Change::Attach(..) | Change::Adopt(_) => None,
         };
         match (value, &mut plain) {
             (Some(value), Some(plain)) => plain.push((table, key.to_vec(), value)),

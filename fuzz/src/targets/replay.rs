@@ -108,8 +108,12 @@ fn apply(
         state.remove(&name);
         return Some(());
     }
-    (key.len() <= KEY_BYTES_MAX).then_some(())?;
     let rows = state.get_mut(&name)?;
+    if let Change::RangeDelete(high) = change {
+        rows.retain(|at, _| at.as_slice() < key || high.is_some_and(|high| at.as_slice() >= high));
+        return Some(());
+    }
+    (key.len() <= KEY_BYTES_MAX).then_some(())?;
     match change {
         Change::Put(value) => {
             (value.len() <= VALUE_BYTES_MAX).then_some(())?;
@@ -118,7 +122,8 @@ fn apply(
         Change::Patch(parts) => parts.apply(rows.get_mut(key)?).then_some(())?,
         Change::Delete => drop(rows.remove(key)),
         Change::Attach(..) => return None,
-        Change::Create(_) | Change::Drop => unreachable!("returned above"),
+        Change::Adopt(_) => return None, // no checkpoint has such a tree
+        Change::Create(_) | Change::Drop | Change::RangeDelete(_) => unreachable!("returned above"),
     }
     Some(())
 }

@@ -56,6 +56,7 @@ fn is_whole(block: &[u8]) -> bool {
         && (4096..=65536).contains(&page_bytes)
         && height <= 4
         && (slot == 0) == (height == 0)
+        && [32, 40, 48].iter().all(|&at| u64_at(block, at) <= 1 << 62)
 }
 
 fn says(block: &[u8], found: &Superblock) -> bool {

@@ -147,6 +147,15 @@ impl DirectPages {
         returned
     }
 
+    /// Is it a direct page that is reserved, or that was attached or detached since the last checkpoint was released, or that waits
+    /// for readers? Others are at rest.
+    pub(crate) fn knows(&self, page: PageId) -> bool {
+        let state = self.lock();
+        let changes = [&state.new, &state.old, &state.releasing];
+        let mut sets = changes.iter().flat_map(|changes| [&changes.attached, &changes.detached]);
+        sets.any(|set| set.contains(page.0)) || state.reserved.contains(page.0) || state.held.contains(page.0)
+    }
+
     /// Of the pages from `first` below `end` those that `exists` says exist and that somebody must refer to: not those that
     /// are reserved, nor those that wait to be free.
     pub(crate) fn referred_to(&self, end: u32, exists: impl Fn(PageId) -> bool) -> Vec<PageId> {
@@ -163,7 +172,8 @@ impl Mutation<'_> {
     /// Makes pages part of the database, in this epoch (DP3). What refers to them is changed in the same passage. They are synced,
     /// if a log record names them.
     pub fn attach(&self, new: NewPages) {
-        let (written, manifest) = new.take_written();
+        let (written, manifest, rest) = new.take_written();
+        self.give_back(&rest);
         let mut state = self.pager().direct.lock();
         for run in &written {
             state.reserved.remove(run.first.0, run.end());

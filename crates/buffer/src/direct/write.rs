@@ -137,11 +137,12 @@ impl NewPages {
         Ok(())
     }
 
-    /// What becomes part of the database, and the slots of the manifest. The rest goes back.
-    pub(super) fn take_written(mut self) -> (Vec<PageRun>, Vec<u32>) {
+    /// What becomes part of the database, the slots of the manifest, and what goes back.
+    pub(super) fn take_written(mut self) -> (Vec<PageRun>, Vec<u32>, Vec<PageRun>) {
         let written = std::mem::take(&mut self.written);
-        self.taken.subtract(&RunSet::of(&written));
-        (written, std::mem::take(&mut self.manifest))
+        let mut rest = std::mem::take(&mut self.taken);
+        rest.subtract(&RunSet::of(&written));
+        (written, std::mem::take(&mut self.manifest), rest.pages())
     }
 }
 
@@ -173,6 +174,11 @@ impl Pager {
         if self.file.is_none() {
             return self.enter().free_direct_frames(runs);
         }
+        self.give_back_slots(runs);
+    }
+
+    /// As [`give_back`](Self::give_back), where there is a file.
+    fn give_back_slots(&self, runs: &[PageRun]) {
         for run in runs {
             let mut slots = Vec::new();
             for page in run.ids() {
@@ -239,6 +245,14 @@ impl Pager {
 }
 
 impl Mutation<'_> {
+    /// Frees reserved pages that were not written, inside the gate.
+    pub(super) fn give_back(&self, runs: &[PageRun]) {
+        match self.pager().file {
+            Some(_) => self.pager().give_back_slots(runs),
+            None => self.free_direct_frames(runs),
+        }
+    }
+
     /// In memory: frees reserved pages, those that have frames and those that never got one.
     pub(super) fn free_direct_frames(&self, runs: &[PageRun]) {
         let pager = self.pager();

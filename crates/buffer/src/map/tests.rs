@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 fn read_back(file: &DataFile, root: MapRoot, slots: u32) -> BTreeMap<u32, Location> {
     let mut found = BTreeMap::new();
     let mut space = Space::new(file.reserved_slots(), slots);
-    read_map(file, root, &mut space, &mut |page, location| {
+    read_map(file, root, Some(&mut space), &mut |page, location| {
         assert!(found.insert(page.0, location).is_none());
         Ok(())
     })
@@ -54,7 +54,7 @@ proptest! {
         }
         // Nothing leaks: the slots in use are those of the pages and of the nodes that reach them.
         let mut derived = Space::new(file.reserved_slots(), space.lock().slots());
-        read_map(&file, root, &mut derived, &mut |_, _| Ok(())).unwrap();
+        read_map(&file, root, Some(&mut derived), &mut |_, _| Ok(())).unwrap();
         prop_assert_eq!(derived.used(), space.lock().used());
     }
 }
@@ -72,6 +72,6 @@ fn a_damaged_node_is_named() {
     garbage[100] = 1;
     file.write(vec![(file.offset(root.root.slot), garbage)]).remove(0).1.unwrap();
     let mut again = Space::new(file.reserved_slots(), space.lock().slots());
-    let error = read_map(&file, root, &mut again, &mut |_, _| Ok(())).unwrap_err();
+    let error = read_map(&file, root, Some(&mut again), &mut |_, _| Ok(())).unwrap_err();
     assert!(error.to_string().contains("a node of the page map"), "{error}");
 }

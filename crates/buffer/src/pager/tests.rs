@@ -1,85 +1,12 @@
 //! The whole buffer manager on a real file: pages outlive crashes as of the last checkpoint, and only so.
 
 use super::*;
-use crate::{ExclusivePage, Flip, PageId, Retry};
-use aquifer_io::{Backend, OpenMode, open_disk};
+use crate::test_pager::*;
+use crate::{ExclusivePage, PageId};
+use aquifer_io::OpenMode;
 use aquifer_sync::atomic::AtomicBool;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-
-const ID: [u8; 16] = *b"a test database!";
-
-fn options(budget_bytes: usize) -> PagerOptions {
-    PagerOptions { page_bytes: 4096, budget: Budget::new(budget_bytes) }
-}
-
-fn disk(directory: &tempfile::TempDir) -> Arc<dyn Disk> {
-    open_disk(directory.path(), Backend::Posix, true).unwrap()
-}
-
-/// Fills a page with words that say what it is, so that any mixture of versions shows.
-fn fill(page: &mut ExclusivePage<'_>, content: u64) {
-    let id = u64::from(page.id().0);
-    for word in page.bytes_mut().chunks_exact_mut(8) {
-        word.copy_from_slice(&(content << 32 | id).to_le_bytes());
-    }
-}
-
-/// What `fill` put there.
-fn content(pager: &Pager, page: PageId) -> Result<u64> {
-    loop {
-        match pager.shared(page) {
-            Ok(shared) => {
-                let first = u64::from_le_bytes(shared.bytes()[..8].try_into().unwrap());
-                assert_eq!(first as u32, page.0, "another page's bytes");
-                for word in shared.bytes().chunks_exact(8) {
-                    assert_eq!(u64::from_le_bytes(word.try_into().unwrap()), first, "a mixture of versions");
-                }
-                return Ok(first >> 32);
-            }
-            Err(retry) => pager.resolve(retry)?,
-        }
-    }
-}
-
-/// Runs `attempt` inside the gate until it succeeds.
-fn change<R>(
-    pager: &Pager,
-    attempt: impl Fn(&crate::Mutation<'_>) -> std::result::Result<R, Retry>,
-) -> Result<R> {
-    loop {
-        let result = attempt(&pager.enter());
-        match result {
-            Ok(done) => return Ok(done),
-            Err(retry) => pager.resolve(retry)?,
-        }
-    }
-}
-
-fn allocate(pager: &Pager, with: u64) -> Result<PageId> {
-    change(pager, |m| {
-        let mut page = m.allocate()?;
-        fill(&mut page, with);
-        Ok(page.id())
-    })
-}
-
-fn set(pager: &Pager, page: PageId, to: u64) -> Result<()> {
-    change(pager, |m| {
-        let mut page = m.exclusive(page)?;
-        page.make_dirty()?;
-        fill(&mut page, to);
-        Ok(())
-    })
-}
-
-fn checkpoint(pager: &Pager) -> Result<u64> {
-    let mut flip: Flip = pager.flip(|| 1);
-    pager.write_checkpoint(&mut flip)?;
-    let generation = pager.install(&mut flip, 1)?;
-    pager.release(flip)?;
-    Ok(generation)
-}
 
 #[test]
 fn data_many_times_the_budget_works_and_survives() {

@@ -11,6 +11,7 @@ fn sample(generation: u64) -> Superblock {
         generation,
         page_bytes: 4096,
         flip_lsn: 0x1122_3344_5566_7788,
+        is_backup: generation.is_multiple_of(3),
         map: MapRoot { root: Location { slot: 40, checksum: 0xdead_beef }, height: 2, pages: 700 },
     }
 }
@@ -48,7 +49,9 @@ fn bytes_are_frozen() {
     assert_eq!(&block[48..56], [0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
     assert_eq!(&block[56..64], [40, 0, 0, 0, 0xef, 0xbe, 0xad, 0xde]);
     assert_eq!(&block[64..72], [2, 0, 0, 0, 0xbc, 2, 0, 0]);
-    assert!(block[72..4092].iter().all(|&byte| byte == 0));
+    assert_eq!(&block[72..76], [1, 0, 0, 0]);
+    assert!(block[76..4092].iter().all(|&byte| byte == 0));
+    assert_eq!(&sample(4).encode()[72..76], [0; 4]);
 }
 
 #[test]
@@ -78,6 +81,25 @@ fn what_is_wrong_is_said() {
     check(&[(0, newer), (SECOND, sample(5).encode())], Err("format version 2"));
     let other = Superblock { database_id: [9; 16], ..sample(5) };
     check(&[(0, sample(4).encode()), (SECOND, other.encode())], Err("different databases"));
+}
+
+#[test]
+fn counts_that_have_no_next_are_impossible() {
+    for beyond in [COUNT_MAX + 1, u64::MAX] {
+        let wrong = [
+            Superblock { incarnation: beyond, ..sample(6) },
+            Superblock { flip_lsn: beyond, ..sample(6) },
+            sample(beyond),
+        ];
+        for superblock in wrong {
+            let block = superblock.encode();
+            assert!(
+                matches!(Superblock::decode(&block), Err(Invalid::Damaged(what)) if what.contains("not possible"))
+            );
+        }
+    }
+    let last = Superblock { incarnation: COUNT_MAX, flip_lsn: COUNT_MAX, ..sample(COUNT_MAX) };
+    assert_eq!(Superblock::decode(&last.encode()).unwrap(), last);
 }
 
 #[test]

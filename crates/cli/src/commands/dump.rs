@@ -6,6 +6,7 @@
 //!   name is whole, whatever happened.
 //! - **DU2** A restore that fails leaves no database, and can be repeated.
 
+use super::backup::{self, ForwardArgs};
 use super::source::Source;
 use crate::exit::Failure;
 use crate::opening::OpeningArgs;
@@ -34,7 +35,11 @@ pub const RESTORE_HELP: &str = "\
 DIR must be empty or absent. If the dump is damaged or shortened, the message says where, the exit code
 is 5, and no database is there afterwards.
 
+A backup can be brought forward by the log since, to its end, a log position or a time.
+
 Examples:
+  aquifer restore shop.aq /mnt/backup/shop
+  aquifer restore shop.aq /mnt/backup/shop --log /mnt/backup/log --until-time 2026-02-14T09:30:00Z
   aquifer restore shop.aq shop.dump
   zstd -dc shop.dump.zst | aquifer restore shop.aq";
 
@@ -55,8 +60,10 @@ pub struct DumpArgs {
 pub struct RestoreArgs {
     /// The directory of the new database
     dir: PathBuf,
-    /// The dump to read; - or nothing for standard input
+    /// The dump to read, - or nothing for standard input; or the directory of a backup
     file: Option<PathBuf>,
+    #[command(flatten)]
+    forward: ForwardArgs,
     /// Size of the pages, in KiB: 4, 8, 16, 32 or 64 [default: as in the database that was dumped]
     #[arg(long, value_name = "KIB")]
     page_kib: Option<u32>,
@@ -101,6 +108,17 @@ pub fn dump(args: &DumpArgs, opening: &OpeningArgs, out: &mut Output) -> Result<
 /// Restores, and prints a summary.
 pub fn restore(args: &RestoreArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(), Failure> {
     let begun = Instant::now();
+    if let Some(backup) = args.file.as_deref().filter(|path| path.is_dir()) {
+        if args.page_kib.is_some() {
+            return Err(Failure::Usage(
+                "--page-kib: a backup keeps its page size; a dump can have another".into(),
+            ));
+        }
+        return backup::restore(backup, &args.forward, &args.dir, opening, args.json, out);
+    }
+    if args.forward.is_some() {
+        return Err(Failure::Usage("--log is for backups: name the directory of one".into()));
+    }
     let source = Source::open(args.file.as_deref())?;
     if source.is_terminal() {
         return Err(Failure::Usage(

@@ -8,6 +8,8 @@
 //!   says is committed has the durability that was asked for.
 //! - **LO3** While one batch becomes durable the next is read and applied; never more than one is under way.
 
+mod sorted;
+
 use super::TableArgs;
 use super::source::Source;
 use crate::exit::Failure;
@@ -37,7 +39,7 @@ how to go on. A table that was made with types of its own takes text that fits t
 Examples:
   find /usr -printf '%p\\t%s\\t%m\\t%T@\\n' | aquifer load files.aq files
   aquifer load shop.aq users users.csv --format csv --key email
-  aquifer scan old.aq t | aquifer load new.aq t --hex";
+  aquifer scan old.aq t | aquifer load new.aq t --hex --sorted";
 
 /// What a record of a batch takes besides its key and value, in bytes; on the safe side.
 const RECORD_OVERHEAD_BYTES: usize = 32;
@@ -74,6 +76,10 @@ pub struct LoadArgs {
     /// Begin at this line of the input, where an earlier load stopped
     #[arg(long, value_name = "LINE", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from_line: u64,
+    /// The input is sorted by key (as stored), each key once, and the table is empty: load it in bulk, everything or
+    /// nothing
+    #[arg(long, conflicts_with = "from_line")]
+    sorted: bool,
     /// Pass over bad lines instead of stopping, and say how many there were
     #[arg(long)]
     skip_bad: bool,
@@ -123,7 +129,8 @@ pub fn run(args: &LoadArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(
     let mut loader = Loader::new(args, &db, open);
     let ended = {
         let mut progress = Progress::of_bytes(position.total);
-        loader.load(&mut *records, |records| progress.records(position.bytes(), records))
+        let tell = |records| progress.records(position.bytes(), records);
+        if args.sorted { loader.load_sorted(&mut *records, tell) } else { loader.load(&mut *records, tell) }
     };
     // What was committed stays committed; a failure to close is told if nothing worse happened.
     let ended = ended.and_then(|()| db.close().map_err(|error| loader.interrupted(error)));
@@ -239,15 +246,23 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
+    /// Passes over a bad line if that is wished, and counts it.
+    fn passes_over(&mut self, error: &InputError) -> bool {
+        if !self.args.skip_bad || error.is_final() {
+            return false;
+        }
+        self.skipped += 1;
+        match self.skipped {
+            1..=BAD_LINES_TOLD => output::message(&format!("passed over {error}")),
+            n if n == BAD_LINES_TOLD + 1 => output::message("and more, which are only counted"),
+            _ => {}
+        }
+        true
+    }
+
     /// Passes over a bad line if that is wished, and stops otherwise, with everything before it committed (LO2).
     fn bad(&mut self, error: InputError) -> Result<(), Failure> {
-        if self.args.skip_bad && !error.is_final() {
-            self.skipped += 1;
-            match self.skipped {
-                1..=BAD_LINES_TOLD => output::message(&format!("passed over {error}")),
-                n if n == BAD_LINES_TOLD + 1 => output::message("and more, which are only counted"),
-                _ => {}
-            }
+        if self.passes_over(&error) {
             return Ok(());
         }
         self.commit()?;

@@ -104,6 +104,11 @@ fn change_text(change: &LogChange) -> String {
             format!("{table}\tcreate table\t\t{key_type} to {value_type}{log}")
         }
         LogOperation::DropTable => format!("{table}\tdrop table"),
+        LogOperation::RangeDelete { end } => {
+            let end = end.as_deref().map_or_else(|| "the end".into(), shown);
+            format!("{table}\tdelete range\t{key}\tto {end}")
+        }
+        LogOperation::BulkLoad => format!("{table}\tbulk load"),
     }
 }
 
@@ -191,6 +196,12 @@ fn change_json(change: &LogChange) -> Json {
             object["value_type"] = json!(value_type);
         }
         LogOperation::DropTable => object["operation"] = "drop table".into(),
+        LogOperation::RangeDelete { end } => {
+            object["operation"] = "delete range".into();
+            object["key"] = text(&change.key).into();
+            object["end"] = end.as_deref().map(text).into();
+        }
+        LogOperation::BulkLoad => object["operation"] = "bulk load".into(),
     }
     object
 }

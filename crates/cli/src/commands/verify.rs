@@ -1,5 +1,6 @@
 //! `verify`: walks through everything.
 
+use super::backup;
 use super::inspect::DirArgs;
 use crate::exit::Failure;
 use crate::opening::OpeningArgs;
@@ -10,6 +11,9 @@ use serde_json::json;
 
 /// Reads every page and every record, and says what is damaged.
 pub fn run(args: &DirArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(), Failure> {
+    if backup::is_backup(&args.dir) {
+        return backup::verify(&args.dir, args.json, out);
+    }
     let db = opening.open(&args.dir)?;
     let report = {
         let progress = Progress::of_things(0, "tables");

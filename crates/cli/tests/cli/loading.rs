@@ -213,3 +213,23 @@ fn the_smallest_budget_takes_any_batch_size() {
         assert_eq!(place.run("scan DB t --keys").succeeded().lines().count(), 20_000);
     }
 }
+
+#[test]
+fn sorted_input_is_loaded_in_bulk_or_not_at_all() {
+    let place = Place::new();
+    let lines: String = (0..3000).map(|n| format!("key{n:06}\t{n}\n")).collect();
+    let out = place.run_with("load DB t --sorted", lines.as_bytes()).succeeded();
+    assert!(out.starts_with("loaded 3,000 records, "), "{out}");
+    assert_eq!(place.run("scan DB t --prefix key00299").succeeded().lines().count(), 10);
+    assert_eq!(place.run("verify DB --json").json()[0]["records"], json!(3000));
+    let log = place.run("log DB").succeeded();
+    assert!(log.contains("t\tbulk load") && !log.contains("\tput\t"), "{log}");
+
+    let place = Place::new();
+    let out = place.run_with("load DB t --sorted", b"b\t1\nc\t2\na\t3\n");
+    out.failed(3, &["line 3", "record 2 is out of order", "nothing is loaded"]);
+    check_table(&place, &[]);
+    place.run_with("load DB t --sorted", b"a\t1\nb\t2\n").succeeded();
+    place.run_with("load DB t --sorted", b"c\t3\n").failed(3, &["table t is not empty"]);
+    check_table(&place, &[("a", "1"), ("b", "2")]);
+}

@@ -1,5 +1,6 @@
 //! The program as its users run it: real processes, real files, exit codes, output.
 
+mod backups;
 mod bench;
 mod endings;
 mod inspecting;

@@ -1,8 +1,10 @@
-//! Removing the large values of a table that nobody uses any more, so that its tree can be freed without being read.
+//! Large values of many keys at once: those of a table that nobody uses any more are removed, so that its tree can be freed without
+//! being read; those of a range that is to be deleted are found.
 
 use super::Known;
+use crate::catalog::KeyBounds;
 use crate::error::Result;
-use aquifer_buffer::Pager;
+use aquifer_buffer::{PageRun, Pager, RunSet};
 use aquifer_index::btree::BTree;
 use aquifer_sync::Arc;
 use aquifer_wal::Lsn;
@@ -36,6 +38,27 @@ pub(crate) fn clear_some(pager: &Arc<Pager>, tree: BTree, from: &[u8], now: Lsn)
         remove(pager, tree, &key, &descriptor, now)?;
     }
     Ok(next)
+}
+
+/// The pages of all large values in a range of a tree that nobody changes meanwhile. O(records of the range), but O(1) where
+/// the tree has none.
+pub(crate) fn pages_of_range(
+    pager: &Arc<Pager>,
+    tree: BTree,
+    (from, to): KeyBounds<'_>,
+) -> Result<Vec<PageRun>> {
+    if !tree.may_hold_large(pager)? {
+        return Ok(Vec::new());
+    }
+    let mut pages = RunSet::new();
+    let mut records = tree.cursor(pager, from, to);
+    while let Some((_, value)) = records.next_value()? {
+        if value.is_large() {
+            let of_value = Known::load(pager, value.bytes)?.value.pages();
+            of_value.iter().for_each(|run| pages.insert(run.first.0, run.end()));
+        }
+    }
+    Ok(pages.pages())
 }
 
 fn remove(pager: &Arc<Pager>, tree: BTree, key: &[u8], descriptor: &[u8], now: Lsn) -> Result<()> {

@@ -11,6 +11,8 @@ enum Owned {
     Attach(Vec<u8>, Vec<u8>),
     Create(Vec<u8>),
     Drop,
+    RangeDelete(Option<Vec<u8>>),
+    Adopt(u32),
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<(u32, Vec<u8>, Owned)>, Malformed> {
@@ -24,6 +26,8 @@ fn decode(bytes: &[u8]) -> Result<Vec<(u32, Vec<u8>, Owned)>, Malformed> {
             Op::Attach { descriptor, manifest } => Owned::Attach(descriptor.to_vec(), manifest.to_vec()),
             Op::Create { row } => Owned::Create(row.to_vec()),
             Op::Drop => Owned::Drop,
+            Op::RangeDelete { high } => Owned::RangeDelete(high.map(<[u8]>::to_vec)),
+            Op::Adopt { root } => Owned::Adopt(root),
         };
         all.push((table, key.to_vec(), op));
     }
@@ -36,6 +40,25 @@ fn a_single_put_is_its_key_its_value_and_four_bytes() {
     CommitWriter::new(&mut out, 1).put(2, b"key", b"value");
     assert_eq!(out, b"\x01\x01\x10\x03keyvalue");
     assert_eq!(decode(&out), Ok(vec![(2, b"key".to_vec(), Owned::Put(b"value".to_vec()))]));
+}
+
+#[test]
+fn a_range_delete_is_its_ends_and_an_adoption_its_root() {
+    let mut out = Vec::new();
+    CommitWriter::new(&mut out, 1).range_delete(2, b"from", Some(b"to"));
+    assert_eq!(out, b"\x01\x01\x16\x04from\x03to");
+    let entry = |op| Ok(vec![(2, b"from".to_vec(), op)]);
+    assert_eq!(decode(&out), entry(Owned::RangeDelete(Some(b"to".to_vec()))));
+    out.truncate(out.len() - 1);
+    assert_eq!(decode(&out), Err(Malformed("a length is beyond the record's end")));
+    out.clear();
+    CommitWriter::new(&mut out, 1).range_delete(2, b"from", None);
+    assert_eq!(out, b"\x01\x01\x16\x04from\x00");
+    assert_eq!(decode(&out), entry(Owned::RangeDelete(None)));
+    out.clear();
+    CommitWriter::new(&mut out, 1).adopt(2, 300);
+    assert_eq!(out, b"\x01\x01\x17\x00\xac\x02");
+    assert_eq!(decode(&out), Ok(vec![(2, Vec::new(), Owned::Adopt(300))]));
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //!
 //! - **CV1** The pieces of a table are in order, disjoint, and each comes from one leaf; what no piece covers is a gap.
 //! - **CV2** Where leaves overlap, the one of higher standing answers: what a page map vouches for before what it does not,
-//!   then the newer, then the one with fewer keys, because pages split and never merge.
+//!   then the newer, then the one with fewer keys. Equally new ones, from before and after a split or a merge, hold the same records.
+//!   A leaf whose range was deleted covers that range since, and is newer than what was cut out.
 
 use super::report::KeyGap;
 use aquifer_buffer::PageId;

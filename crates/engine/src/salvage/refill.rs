@@ -24,6 +24,7 @@ use aquifer_index::blob::Descriptor;
 use aquifer_index::btree::{LeafValue, LoosePage};
 use aquifer_wal::Remains;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// A row of the catalog that survives.
 #[derive(Debug, Clone)]
@@ -220,7 +221,8 @@ impl<'s> Refill<'s> {
         match &entry.op {
             Op::Create { row } => return self.apply_create(entry.table, entry.key, row),
             Op::Drop => return self.apply_drop(entry.table),
-            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::Attach { .. } => {}
+            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::Attach { .. } | Op::RangeDelete { .. } => {}
+            Op::Adopt { .. } => return Ok(()), // what was loaded is on pages that say whose they are
         }
         if !self.targets.contains_key(&entry.table) {
             if !self.report.catalog_damaged {
@@ -229,6 +231,9 @@ impl<'s> Refill<'s> {
             self.add_table(entry.table, None)?;
         }
         let Some(target) = self.targets.get_mut(&entry.table) else { return Ok(()) };
+        if let Op::RangeDelete { high } = entry.op {
+            return delete_range(&mut self.filler, target, entry.key, high, lsn);
+        }
         if target.coverage.changed_at(entry.key).is_some_and(|changed_at| changed_at > lsn) {
             return Ok(()); // RF2
         }
@@ -294,6 +299,36 @@ impl<'s> Refill<'s> {
         drop(target);
         self.names.remove(&name);
         self.filler.drop_table(&name)
+    }
+}
+
+/// Deletes the keys of a range that no newer page has (RF2), some at a time.
+fn delete_range(
+    filler: &mut Filler,
+    target: &Target,
+    low: &[u8],
+    high: Option<&[u8]>,
+    lsn: u64,
+) -> Result<()> {
+    let mut from = Bound::Included(low.to_vec());
+    loop {
+        filler.flush()?;
+        let to = high.map_or(Bound::Unbounded, |high| Bound::Excluded(high.to_vec()));
+        let mut keys = Vec::new();
+        let mut scan = target.table.scan((from, to));
+        while keys.len() < KEYS_AT_ONCE
+            && let Some((key, _)) = scan.next()?
+        {
+            keys.push(key.to_vec());
+        }
+        drop(scan);
+        let Some(last) = keys.last().cloned() else { return Ok(()) };
+        for key in keys {
+            if target.coverage.changed_at(&key).is_none_or(|changed_at| changed_at <= lsn) {
+                filler.delete(&target.table, &key)?;
+            }
+        }
+        from = Bound::Excluded(last);
     }
 }
 
@@ -369,6 +404,8 @@ fn copy(
 
 /// Leaves read at a time.
 const PIECES_AT_ONCE: usize = 1024;
+/// Keys of a deleted range that are looked for at a time.
+const KEYS_AT_ONCE: usize = 1024;
 
 /// Gives the records of pieces to `visit`, in order; a piece whose leaf cannot be read any more, or is not what it was, comes as
 /// an error.

@@ -244,6 +244,57 @@ fn a_dropped_table_frees_its_large_values() {
     }
 }
 
+#[test]
+fn a_deleted_range_frees_its_large_values() {
+    everywhere(|db, table| {
+        let key = |n: u32| n.to_be_bytes();
+        let eventual = table.clone().with_durability(Durability::Eventual);
+        for round in 0..2u64 {
+            for n in 0..400u32 {
+                let len = if n % 5 == 0 { 3000 + n as usize * 50 } else { 700 };
+                eventual.put(&key(n), &bytes(round + u64::from(n), len)).unwrap();
+            }
+            let mut reader = table.open_large(&key(100)).unwrap().unwrap();
+            table.range_delete(&key(3)[..]..&key(390)[..]).unwrap();
+            assert_clean(db);
+            assert_eq!(table.count(..).unwrap(), 13);
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).unwrap();
+            assert!(read == bytes(round + 100, 8000), "a reader keeps what it reads");
+            drop(reader);
+            while db.step().unwrap() {}
+            assert_eq!(table.get(&key(395)).unwrap().unwrap(), bytes(round + 395, 3000 + 395 * 50));
+            assert_clean(db);
+        }
+        table.range_delete(..).unwrap();
+        assert_clean(db);
+        while db.step().unwrap() {}
+        let report = db.verify(|_| {}).unwrap();
+        let of_table = report.tables.iter().find(|of| of.name == table.name()).unwrap();
+        assert_eq!((of_table.pages, of_table.large_values), (1, 0));
+        // Loaded in bulk, it takes large values as before.
+        table.bulk_load((0..500u32).map(|n| (key(n).to_vec(), vec![1; 100]))).unwrap();
+        table.put(&key(7), &bytes(7, 50_000)).unwrap();
+        assert_eq!(table.get(&key(7)).unwrap().unwrap(), bytes(7, 50_000));
+        assert_clean(db);
+        table.range_delete(&key(5)[..]..).unwrap();
+        assert_clean(db);
+    });
+}
+
+#[test]
+fn a_bulk_load_of_a_value_that_no_leaf_takes_is_refused() {
+    everywhere(|db, table| {
+        let records = [(b"a".to_vec(), vec![1; 10]), (b"b".to_vec(), vec![2; 20_000])];
+        let error = table.bulk_load(records).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("record 1 has 20000 bytes"), "{error}");
+        assert!(table.is_empty().unwrap());
+        while db.step().unwrap() {}
+        assert_clean(db);
+    });
+}
+
 /// Everything at random, in little memory, against a map.
 #[test]
 fn random_work_is_that_of_a_map_and_leaks_nothing() {
@@ -260,7 +311,13 @@ fn random_work_is_that_of_a_map_and_leaks_nothing() {
             } else {
                 random_bytes(&mut random, 80_000)
             };
-            match random.below(12) {
+            match random.below(13) {
+                12 => {
+                    let behind = format!("key {}", random.below(40)).into_bytes();
+                    table.range_delete(&key[..]..&behind[..]).unwrap();
+                    model.retain(|other, _| *other < key || *other >= behind);
+                    assert_eq!(table.count(..).unwrap(), model.len() as u64);
+                }
                 0..=3 => {
                     table.put(&key, &value).unwrap();
                     model.insert(key, value);
@@ -313,6 +370,7 @@ fn random_work_is_that_of_a_map_and_leaks_nothing() {
         let model: Vec<_> = model.into_iter().collect();
         assert!(contents(&table(&db)) == model, "seed {seed}");
         assert_clean(&db);
+        while db.step().unwrap() {} // pages that a range delete has cut out go in the background
         db.checkpoint().unwrap();
         db.checkpoint().unwrap();
         let before = (db.stats().pager.used_bytes, db.stats().pager.pages);

@@ -84,6 +84,16 @@ fn steps() -> Vec<Step> {
             Box::new(|_, table| table.put(b"f", &bytes(8, 300_000))),
             Box::new(|rows| drop(rows.insert(b"f".to_vec(), bytes(8, 300_000)))),
         ),
+        (
+            "put what a range takes",
+            Box::new(|_, table| table.put(b"c", &bytes(10, 30_000))),
+            Box::new(|rows| drop(rows.insert(b"c".to_vec(), bytes(10, 30_000)))),
+        ),
+        (
+            "delete a range",
+            Box::new(|_, table| table.range_delete(&b"c"[..]..&b"f"[..])),
+            Box::new(|rows| rows.retain(|key, _| key[..] < b"c"[..] || key[..] >= b"f"[..])),
+        ),
         ("second checkpoint", Box::new(|db, _| db.checkpoint()), nothing()),
         (
             "put into free space",

@@ -29,6 +29,11 @@ fn lines(records: &[LogRecord]) -> Vec<String> {
                 LogOperation::Delete => format!("delete {table} {key}"),
                 LogOperation::CreateTable { logged, .. } => format!("create {table} {logged}"),
                 LogOperation::DropTable => format!("drop {table}"),
+                LogOperation::RangeDelete { end } => {
+                    let end = end.as_ref().map(|end| String::from_utf8_lossy(end).into_owned());
+                    format!("range delete {table} {key} to {end:?}")
+                }
+                LogOperation::BulkLoad => format!("bulk load {table}"),
             });
         }
     }

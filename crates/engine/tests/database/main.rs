@@ -3,6 +3,7 @@
 //! | module | checks |
 //! |---|---|
 //! | `api`, `reads`, `writes`, `typed`, `batches` | what each call does |
+//! | `ranges` | deleting ranges, loading in bulk, counting, space that comes back |
 //! | `lifecycle`, `files` | opening, closing, tables that come and go, a second opener |
 //! | `memory` | databases in memory, small budgets, data larger than memory |
 //! | `large`, `large_crash` | values with pages of their own: what they do, and what a crash leaves of them |
@@ -11,12 +12,14 @@
 //! | `faults` | failing and full disks |
 //! | `damage`, `rot` | files that are not what was written: cases, and every byte |
 //! | `dumps` | dump and restore |
+//! | `backups` | hot backup, archived log, the way back |
 //! | `salvage` | what comes back of a damaged database |
 //! | `log_reader` | looking at a log |
 //! | `log_volume` | how much is logged |
 //! | `model` | the means, with the simulated disk of `aquifer-sim` |
 
 mod api;
+mod backups;
 mod batches;
 mod crash;
 mod damage;
@@ -31,6 +34,7 @@ mod log_volume;
 mod memory;
 mod model;
 mod power_loss;
+mod ranges;
 mod reads;
 mod rot;
 mod salvage;

@@ -367,3 +367,25 @@ fn it_takes_the_lock_and_tells_its_progress() {
     use aquifer::SalvageStage as S;
     assert_eq!(stages, [S::Pages, S::Records, S::Log]);
 }
+
+#[test]
+fn what_a_range_delete_took_does_not_come_back() {
+    for in_checkpoint in [false, true] {
+        let disk = SimDisk::new();
+        let db = options().disk(disk.disk()).create("").unwrap();
+        let table = db.create_table("t", TableOptions::default()).unwrap();
+        for n in 0u32..4000 {
+            table.put_with(&n.to_be_bytes(), &[n as u8; 60], Durability::Eventual).unwrap().lsn();
+        }
+        db.checkpoint().unwrap();
+        table.range_delete(&40u32.to_be_bytes()[..]..&3900u32.to_be_bytes()[..]).unwrap();
+        table.put(&77u32.to_be_bytes(), b"later").unwrap();
+        if in_checkpoint {
+            db.checkpoint().unwrap(); // it has the pages that were cut out, and not freed yet
+        }
+        let state = read_state(&db);
+        std::mem::forget((db, table));
+        let (_, salvaged) = salvage(&disk.after_kill().contents());
+        assert_eq!(salvaged, state, "in the checkpoint: {in_checkpoint}");
+    }
+}

@@ -4,6 +4,7 @@ use super::edit::NodeMut;
 use super::fault::Nonsense;
 use super::layout::*;
 use super::leaf_value::LeafValue;
+use super::node::Node;
 use aquifer_buffer::PageId;
 
 /// What a new page's header says.
@@ -38,6 +39,23 @@ impl<'k> Plan<'k> {
             run: 0,
             run_position: 0,
         }
+    }
+
+    /// What a page's header says, but for how its insertions followed each other.
+    pub(crate) fn of(node: Node<&'k [u8]>) -> Result<Self, Nonsense> {
+        Ok(Self {
+            level: node.level(),
+            flags: 0,
+            owner: node.owner(),
+            id: node.own_id(),
+            right: node.right(),
+            changed_at: node.changed_at(),
+            leftmost: node.leftmost(),
+            lower: node.lower().ok_or(BEYOND)?,
+            upper: node.upper().ok_or(BEYOND)?,
+            run: 0,
+            run_position: 0,
+        })
     }
 
     /// Bytes that keys of this page do not store (BT1).
@@ -127,6 +145,25 @@ impl Builder {
         Ok(())
     }
 
+    /// Appends entries of another page of the level.
+    pub(crate) fn push_slots(
+        &mut self,
+        node: Node<&[u8]>,
+        slots: std::ops::Range<usize>,
+    ) -> Result<(), Nonsense> {
+        let mut key = Vec::new();
+        for index in slots {
+            let slot = node.slot(index);
+            node.key_to(slot, &mut key);
+            if node.level() == 0 {
+                self.push_record(&key, node.value(slot).ok_or(BEYOND)?)?;
+            } else {
+                self.push_child(&key, node.child(index + 1))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The page.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let heap_bytes = self.bytes.len() - self.heap_start;
@@ -144,4 +181,5 @@ impl Builder {
     }
 }
 
-const NO_ROOM: Nonsense = Nonsense("entries need more room than there is");
+const BEYOND: Nonsense = Nonsense("an entry lies beyond the page");
+pub(crate) const NO_ROOM: Nonsense = Nonsense("entries need more room than there is");

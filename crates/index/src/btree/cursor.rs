@@ -16,7 +16,8 @@
 //!   lies just below the lower fence. Keys are therefore returned in order, each at most once,
 //!   and a key that is there throughout is returned, whatever splits come in between.
 //! - **CR3** A right neighbour is believed only if its owner, own id, level and lower fence are what they must
-//!   be; otherwise the cursor descends again by key.
+//!   be, and nothing was detached since the cursor last descended; otherwise it descends again by key. A leaf of this
+//!   tree whose lower fence is the one sought covers it, also if its id was another page's before.
 //! - **CR4** Fences move strictly, so that a cursor ends even on a damaged tree.
 
 use super::BTree;
@@ -59,6 +60,8 @@ struct End {
     returned: bool,
     /// Leaves entered one after the other.
     leaves: usize,
+    /// [`Pager::detachments`] before the leaf was found by its key (CR3).
+    detachments: u64,
     fence: Vec<u8>,
 }
 
@@ -298,6 +301,7 @@ impl End {
     }
 
     fn enter(&mut self, tree: BTree, pager: &Pager, goal: Goal<'_>, ahead: usize) -> Result<()> {
+        self.detachments = pager.detachments();
         let id = tree.copy_leaf(pager, goal, ahead, self.leaf.page_mut())?;
         self.leaves += 1;
         self.leaf.enter(id, goal)
@@ -310,7 +314,8 @@ impl End {
         }
         let Ok(page) = pager.shared(right) else { return Ok(false) };
         let node = Node::new(page.bytes());
-        let believed = tree.is_own(node.summary(), 0, node.owner())
+        let believed = pager.detachments() == self.detachments
+            && tree.is_own(node.summary(), 0, node.owner())
             && node.own_id() == right
             && node.compare_lower(fence) == Some(Ordering::Equal);
         if !believed {
@@ -331,5 +336,5 @@ impl End {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

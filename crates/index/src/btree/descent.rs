@@ -7,6 +7,8 @@
 //!   child, so a child reached this way covers the key for as long as its version stands.
 //! - **L2** The buffer manager checks that a frame holds the page asked for; kind, level, owner and own id
 //!   of the page are checked here. A mismatch on a page that validates is damage, not a race.
+//! - **L8** A page that does not exist is damage only if the page that names it is still what it was: merges free pages,
+//!   with their parent latched (RB1).
 //! - **DC1** A descent visits at most as many pages as the root's level says, each one level lower.
 
 use super::BTree;
@@ -58,16 +60,15 @@ impl BTree {
         let mut page = pager.read(self.root())?;
         let mut level = self.root_level(page)?;
         if level < goal_level {
-            // The caller saw a higher root; roots never become lower.
-            page.validate()?;
-            return Err(Retry::Damaged(self.root(), "its level is lower than before"));
+            return Err(Retry::Changed); // the caller saw a higher root (RB6)
         }
         while level > goal_level {
             let node = Node::new(page.words());
             let child = node.child(child_index(node));
             page.validate()?; // L1
-            let next = pager.read(child)?;
-            page.validate()?; // L1
+            let next = pager.read(child);
+            page.validate()?; // L1: also if there is no such page any more
+            let next = next?;
             level -= 1;
             self.check_page(next, level)?;
             page = next;
@@ -84,7 +85,7 @@ impl BTree {
 
     /// L2.
     #[inline(always)]
-    fn check_page(&self, page: Optimistic<'_>, level: u8) -> Attempt<()> {
+    pub(crate) fn check_page(&self, page: Optimistic<'_>, level: u8) -> Attempt<()> {
         let node = Node::new(page.words());
         if self.is_own(node.summary(), level, node.owner()) && node.own_id() == page.id() {
             return Ok(());
@@ -125,8 +126,9 @@ impl BTree {
 
     fn try_copy_leaf(&self, pager: &Pager, goal: Goal<'_>, copy: &mut Vec<u8>) -> Attempt<PageId> {
         let leaf = self.page_at(pager, 0, goal)?;
-        let latched = pager.shared(leaf.id())?;
-        leaf.validate()?;
+        let latched = pager.shared(leaf.id());
+        leaf.validate()?; // also if there is no such page any more
+        let latched = latched?;
         copy.clear();
         copy.extend_from_slice(latched.bytes());
         Ok(leaf.id())

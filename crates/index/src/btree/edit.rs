@@ -46,6 +46,10 @@ impl<'b> NodeMut<'b> {
         self.bytes[FLAGS] |= flags;
     }
 
+    pub(crate) fn remove_flags(&mut self, flags: u8) {
+        self.bytes[FLAGS] &= !flags;
+    }
+
     /// Raises `changed_at` to `lsn`; never lowers it.
     pub(crate) fn raise_changed_at(&mut self, lsn: u64) {
         let changed_at = self.node().changed_at().max(lsn);
@@ -171,7 +175,7 @@ impl<'b> NodeMut<'b> {
     }
 
     /// Makes the page forget that insertions followed each other.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn forget_run(&mut self) {
         self.bytes[RUN] = 0;
     }
@@ -269,5 +273,5 @@ impl<'b> NodeMut<'b> {
 
 const OVERLAP: Nonsense = Nonsense("entries need more room than there is");
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -21,13 +21,17 @@ use super::place::{Fit, fit};
 use super::split::{Halves, Incoming, split};
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
-/// For what a page needs room.
+/// For what a page is to be split.
 #[derive(Debug, Clone, Copy)]
-enum Need {
+enum Need<'h> {
     /// A record with a value of this length.
     Record(usize),
     /// A separator that takes this many bytes.
     Separator(usize),
+    /// Fewer entries.
+    Halves,
+    /// These halves in its stead.
+    Given(&'h Halves),
 }
 
 /// What a step towards room did.
@@ -57,13 +61,45 @@ impl BTree {
         Err(Retry::Damaged(self.root(), "it is too high"))
     }
 
+    /// Splits the page of `level` that covers `key`, or one above it that must have room first.
+    pub(crate) fn halve(&self, m: &Mutation<'_>, pager: &Pager, key: &[u8], level: u8) -> Attempt<()> {
+        let mut need = Need::Halves;
+        for level in level..=LEVEL_MAX {
+            match self.split_level(m, pager, key, level, need)? {
+                Step::Done => return Ok(()),
+                Step::ParentFull(bytes) => need = Need::Separator(bytes),
+            }
+        }
+        Err(Retry::Damaged(self.root(), "it is too high"))
+    }
+
+    /// Puts these halves in the stead of the leaf that covers `key`, which is empty.
+    pub(crate) fn hang_on(
+        &self,
+        m: &Mutation<'_>,
+        pager: &Pager,
+        key: &[u8],
+        halves: &Halves,
+    ) -> Attempt<()> {
+        while let Step::ParentFull(bytes) = self.split_level(m, pager, key, 0, Need::Given(halves))? {
+            let mut need = Need::Separator(bytes);
+            for level in 1..=LEVEL_MAX {
+                match self.split_level(m, pager, key, level, need)? {
+                    Step::Done => break,
+                    Step::ParentFull(bytes) => need = Need::Separator(bytes),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn split_level<'m>(
         &self,
         m: &'m Mutation<'_>,
         pager: &'m Pager,
         key: &[u8],
         level: u8,
-        need: Need,
+        need: Need<'_>,
     ) -> Attempt<Step> {
         let root = pager.read(self.root())?;
         let root_level = Node::new(root.words()).level();
@@ -91,8 +127,8 @@ impl BTree {
         make_gap(&mut parent, bytes)?;
         page.make_dirty()?;
         let mut new = m.allocate()?;
-        let new_id = new.id();
-        install(halves.left, &mut page, None, Some(new_id));
+        let (page_id, new_id) = (page.id(), new.id());
+        install(halves.left, &mut page, Some(page_id), Some(new_id));
         install(halves.right, &mut new, Some(new_id), None);
         NodeMut::new(parent.bytes_mut()).insert_child(child_index, &halves.separator, new_id);
         Ok(Step::Done)
@@ -105,7 +141,7 @@ impl BTree {
         m: &Mutation<'_>,
         key: &[u8],
         level: u8,
-        need: Need,
+        need: Need<'_>,
     ) -> Attempt<Step> {
         let Some(halves) = self.halves(&root, key, level, need)? else {
             return Ok(Step::Done);
@@ -126,7 +162,7 @@ impl BTree {
         let plan = Plan {
             leftmost: left_id,
             changed_at: Node::new(root.bytes()).changed_at(),
-            flags: Node::new(root.bytes()).summary().flags() & FLAG_LARGE, // LV2
+            flags: Node::new(root.bytes()).summary().flags() & ROOT_FLAGS, // LV2
             ..Plan::root(self.table, root.id(), level + 1)
         };
         let page_bytes = root.bytes().len();
@@ -139,7 +175,13 @@ impl BTree {
     }
 
     /// The halves of a latched page; `None` if it has room after all.
-    fn halves(&self, page: &ExclusivePage<'_>, key: &[u8], level: u8, need: Need) -> Attempt<Option<Halves>> {
+    fn halves(
+        &self,
+        page: &ExclusivePage<'_>,
+        key: &[u8],
+        level: u8,
+        need: Need<'_>,
+    ) -> Attempt<Option<Halves>> {
         let node = Node::new(page.bytes());
         if !self.is_own(node.summary(), level, node.owner()) || node.own_id() != page.id() {
             return Err(Retry::Damaged(
@@ -150,12 +192,15 @@ impl BTree {
         if !node.is_sane() || !node.covers(key) {
             return Err(Retry::Damaged(page.id(), "its header's sizes or its fences make no sense"));
         }
+        if let Need::Given(halves) = need {
+            return Ok(Some(halves.clone()));
+        }
         let found = node.find(key);
         let exists = found.slot.is_some();
         let incoming = match need {
             Need::Record(value_len) => Incoming { key, value_len, index: found.index, exists },
-            Need::Separator(_) => {
-                Incoming { key, value_len: 0, index: found.index + usize::from(exists), exists }
+            _ => {
+                Incoming { key, value_len: 0, index: found.index + usize::from(exists && level > 0), exists }
             }
         };
         let has_room = match need {
@@ -164,6 +209,7 @@ impl BTree {
                 fit.ok_or(Retry::Damaged(page.id(), "an entry lies beyond the page"))? != Fit::Split
             }
             Need::Separator(bytes) => bytes <= node.free_bytes(),
+            Need::Halves | Need::Given(_) => false,
         };
         if has_room {
             return Ok(None);
@@ -173,7 +219,7 @@ impl BTree {
 }
 
 /// Brings a dirty page's free bytes together if the gap is too small.
-fn make_gap(page: &mut ExclusivePage<'_>, bytes: usize) -> Attempt<()> {
+pub(crate) fn make_gap(page: &mut ExclusivePage<'_>, bytes: usize) -> Attempt<()> {
     let id = page.id();
     if Node::new(page.bytes()).gap_bytes() < bytes {
         NodeMut::new(page.bytes_mut()).compact(None).map_err(|nonsense| nonsense.on(id))?;

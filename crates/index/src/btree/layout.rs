@@ -3,8 +3,8 @@
 //! ```text
 //! offset  size  what
 //!      0     1  kind: 1 leaf, 2 inner (other kinds belong to other indexes)
-//!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled, bit 2 there may be large
-//!               values (both root only)
+//!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled, bit 2 the tree is detached from its table,
+//!               bit 3 there may be large values (all three: root only)
 //!      2     1  level: 0 leaf
 //!      3     1  run: how often in a row an insertion fell right behind (> 0) or before (< 0) the one before it
 //!      4     2  count of slots
@@ -80,7 +80,10 @@ pub(crate) const KIND_INNER: u8 = 2;
 
 pub(crate) const FLAG_UNBOUNDED: u8 = 1;
 pub(crate) const FLAG_DISMANTLED: u8 = 2;
-pub(crate) const FLAG_LARGE: u8 = 4;
+pub(crate) const FLAG_DETACHED: u8 = 4;
+pub(crate) const FLAG_LARGE: u8 = 8;
+/// What a root keeps when it grows or becomes lower.
+pub(crate) const ROOT_FLAGS: u8 = FLAG_DETACHED | FLAG_LARGE;
 
 /// Of an entry's value length: the value is a descriptor.
 pub(crate) const LARGE_BIT: usize = 1 << 15;
@@ -211,5 +214,5 @@ pub(crate) fn separator<'k>(low: &[u8], high: &'k [u8]) -> &'k [u8] {
     &high[..len.min(high.len())]
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

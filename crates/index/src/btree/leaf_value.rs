@@ -8,9 +8,10 @@
 //!
 //! - **LV1** Every descriptor is flagged and nothing else is, so no inline bytes are ever taken for a descriptor.
 //! - **LV2** The root of a tree that has a flagged record has [`FLAG_LARGE`] (it may have it without): it is set in the passage
-//!   that puts the record, and stays when the root is split. So a tree without it needs no search for large values when it is
+//!   that puts the record, and stays when the root is split, rebuilt or lowered. So a tree without it needs no search for large values when it is
 //!   dropped, and its overwrites need no look at the old value. Whoever removes records without looking at each (dismantling,
-//!   deleting a range, clearing) removes the flagged ones first, and frees their pages.
+//!   deleting a range, clearing) sees to the flagged ones, and to their pages. A detached tree is exempt: it never has the flag,
+//!   and what its records name is not its own any more (RD6).
 
 use super::BTree;
 use super::edit::NodeMut;

@@ -9,10 +9,13 @@
 //! | `split` | where a page is cut |
 //! | `descent` | from the root to a leaf without a latch |
 //! | `place`, `grow` | a leaf latched for a change; splits with their latches |
+//! | `rebalance`, `regroup` | merging lean pages, with their latches; putting entries together anew |
+//! | `range_delete` | cutting a range out of the tree |
+//! | `bulk` | building a tree from sorted records; exchanging two |
 //! | `cursor`, `leaf_copy` | records in order |
 //! | `ahead` | loading leaves before they are needed |
 //! | `leaf_value` | inline bytes or the descriptor of a large value |
-//! | `check`, `dismantle`, `estimate` | the whole tree |
+//! | `check`, `dismantle`, `count` | the whole tree |
 //! | `loose` | a page without its tree, for salvage |
 //!
 //! # Invariants
@@ -25,12 +28,13 @@
 
 mod ahead;
 mod build;
+mod bulk;
 mod check;
+mod count;
 mod cursor;
 mod descent;
 mod dismantle;
 mod edit;
-mod estimate;
 mod fault;
 mod grow;
 mod layout;
@@ -40,15 +44,20 @@ mod loose;
 mod node;
 mod page_check;
 mod place;
+mod range_delete;
+mod rebalance;
+mod regroup;
 mod search;
 mod split;
 mod words;
 
+pub use bulk::{BulkError, BulkLoader, Swap};
 pub use check::CheckReport;
 pub use cursor::{Cursor, Record};
 pub use leaf_value::{LeafValue, ValueKind};
 pub use loose::LoosePage;
 pub use place::Place;
+pub use range_delete::Cut;
 
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
@@ -91,6 +100,12 @@ impl BTree {
     #[inline]
     pub fn root(&self) -> PageId {
         self.root
+    }
+
+    /// The table that owns its pages.
+    #[inline]
+    pub fn table(&self) -> u32 {
+        self.table
     }
 
     /// Longest key in bytes (1/8 page), and longest value (1/4 page).
@@ -171,7 +186,9 @@ impl BTree {
             pager.resolve(retry)?;
             let attempt = self.leaf(pager, key).and_then(|leaf| {
                 // The latch keeps writers away; the leaf must still be what the descent found.
-                let _latched = if restarts >= RESTARTS { Some(pager.shared(leaf.id())?) } else { None };
+                let latched = if restarts >= RESTARTS { Some(pager.shared(leaf.id())) } else { None };
+                leaf.validate()?; // also if there is no such page any more
+                let _latched = latched.transpose()?;
                 read_leaf(leaf, key, take)
             });
             match attempt {
@@ -214,7 +231,7 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
     Ok(true)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod test_tree;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -227,6 +227,11 @@ impl<W: Words> Node<W> {
         self.gap_bytes() + self.heap_bytes().saturating_sub(self.live_bytes())
     }
 
+    /// Bytes in use: header, slots, entries and fences.
+    pub(crate) fn used_bytes(self) -> usize {
+        self.page_bytes() - self.free_bytes().min(self.page_bytes() - SLOTS)
+    }
+
     /// Where the heap begins.
     pub(crate) fn heap_start(self) -> usize {
         self.page_bytes().saturating_sub(self.heap_bytes())
@@ -337,5 +342,5 @@ impl<'b> Node<&'b [u8]> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

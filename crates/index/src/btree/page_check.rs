@@ -8,7 +8,8 @@ use aquifer_buffer::PageId;
 #[derive(Debug)]
 pub(crate) struct Expected<'k> {
     pub(crate) id: PageId,
-    pub(crate) lower: &'k [u8],
+    /// Nothing: any lower fence will do.
+    pub(crate) lower: Option<&'k [u8]>,
     /// Nothing: any upper fence will do.
     pub(crate) upper: Option<Option<&'k [u8]>>,
 }
@@ -52,7 +53,10 @@ fn check_fences(node: Node<&[u8]>, expected: &Expected<'_>, found: &mut Findings
     let (Some(lower), Some(upper)) = (node.lower(), node.upper()) else {
         return found.fault("its fences lie beyond the page".into());
     };
-    found.require(lower == expected.lower, "its lower fence is not its parent's separator");
+    found.require(
+        expected.lower.is_none_or(|expected| lower == expected),
+        "its lower fence is not its parent's separator",
+    );
     if let Some(expected) = expected.upper {
         found.require(upper == expected, "its upper fence is not its parent's separator");
     }

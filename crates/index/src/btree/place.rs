@@ -23,6 +23,7 @@ use super::fault::Attempt;
 use super::layout::*;
 use super::leaf_value::LeafValue;
 use super::node::Node;
+use super::rebalance::is_worth_a_look;
 use super::split::Incoming;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
@@ -81,7 +82,7 @@ impl BTree {
     /// # Errors
     ///
     /// What has to happen before it can be tried again; no record has changed. A damaged page gives
-    /// [`Retry::Missing`] of page 0, which never exists, so that resolving it gives the error.
+    /// [`Retry::Damaged`], so that resolving it gives the error.
     ///
     /// # Panics
     ///
@@ -270,15 +271,17 @@ impl<'m> Place<'m> {
         node.raise_changed_at(lsn);
     }
 
-    /// Removes the record, if there is one.
-    pub fn remove(mut self, lsn: u64) {
+    /// Removes the record, if there is one. Whether the leaf has become loose: then [`rebalance`](BTree::rebalance), once
+    /// outside the gate, gives space back.
+    pub fn remove(mut self, lsn: u64) -> bool {
         if let Some((_, entry_len)) = self.existing {
             let mut node = NodeMut::new(self.page.bytes_mut());
             node.remove(self.index, entry_len);
             node.raise_changed_at(lsn);
         }
+        is_worth_a_look(Node::new(self.page.bytes()))
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -133,5 +133,5 @@ impl<W: Words> Node<W> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -58,7 +58,7 @@ pub(crate) struct Incoming<'k> {
 
 /// A page cut in two. The left half says nothing right about its right neighbour yet, the right half
 /// about its own id.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Halves {
     pub(crate) separator: Vec<u8>,
     pub(crate) left: Vec<u8>,
@@ -304,21 +304,7 @@ fn split_inner(node: Node<&[u8]>, index: usize) -> Result<Halves, Nonsense> {
 
 /// Builds both halves: slots before `cut.0` go left, slots from `cut.1` on go right.
 fn build(node: Node<&[u8]>, separator: Vec<u8>, cut: (usize, usize), runs: Runs) -> Result<Halves, Nonsense> {
-    let lower = node.lower().ok_or(BEYOND)?;
-    let upper = node.upper().ok_or(BEYOND)?;
-    let whole = Plan {
-        level: node.level(),
-        flags: 0,
-        owner: node.owner(),
-        id: node.own_id(),
-        right: node.right(),
-        changed_at: node.changed_at(),
-        leftmost: node.leftmost(),
-        lower,
-        upper,
-        run: 0,
-        run_position: 0,
-    };
+    let whole = Plan::of(node)?;
     let left = Plan { upper: Some(&separator), run: runs.left.0, run_position: runs.left.1, ..whole };
     let leftmost = if node.level() == 0 { PageId::NONE } else { node.child(cut.1) };
     let right = Plan {
@@ -340,20 +326,11 @@ fn build_half(
     slots: std::ops::Range<usize>,
 ) -> Result<Vec<u8>, Nonsense> {
     let mut builder = Builder::new(node.page_bytes(), plan)?;
-    let mut key = Vec::new();
-    for index in slots {
-        let slot = node.slot(index);
-        node.key_to(slot, &mut key);
-        if node.level() == 0 {
-            builder.push_record(&key, node.value(slot).ok_or(BEYOND)?)?;
-        } else {
-            builder.push_child(&key, node.child(index + 1))?;
-        }
-    }
+    builder.push_slots(node, slots)?;
     Ok(builder.finish())
 }
 
 const BEYOND: Nonsense = Nonsense("an entry lies beyond the page");
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

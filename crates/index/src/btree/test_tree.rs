@@ -46,12 +46,17 @@ impl TestTree {
 
     /// Removes a record; says what its value was.
     pub(crate) fn remove(&self, key: &[u8]) -> Option<Vec<u8>> {
-        change(&self.pager, |m| {
-            let Some(place) = self.tree.place_existing(m, &self.pager, key)? else { return Ok(None) };
+        let (old, lean) = change(&self.pager, |m| {
+            let Some(place) = self.tree.place_existing(m, &self.pager, key)? else {
+                return Ok((None, false));
+            };
             let old = place.old().map(|value| value.bytes.to_vec());
-            place.remove(1);
-            Ok(old)
-        })
+            Ok((old, place.remove(1)))
+        });
+        if lean {
+            self.tree.rebalance(&self.pager, key);
+        }
+        old
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
@@ -79,7 +84,7 @@ pub(crate) fn assert_page_is_whole(page: &[u8]) {
     let node = Node::new(page);
     assert!(node.is_sane());
     let (lower, upper) = (node.lower().unwrap(), node.upper().unwrap());
-    let expected = Expected { id: node.own_id(), lower, upper: Some(upper) };
+    let expected = Expected { id: node.own_id(), lower: Some(lower), upper: Some(upper) };
     assert_eq!(check_page(node, &expected).faults, Vec::<String>::new());
 }
 

@@ -152,5 +152,5 @@ pub(crate) fn big_endian_padded(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(padded)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod tests;

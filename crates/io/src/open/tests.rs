@@ -151,10 +151,15 @@ fn space_without_fallocate() {
 
 #[test]
 fn full_disk_is_storage_full() {
-    for errno in [libc::ENOSPC, libc::EDQUOT] {
-        let refusals = [libc::SYS_fallocate, libc::SYS_pwrite64, libc::SYS_pwritev2];
-        let refusals = refusals.map(|call| Refusal { call, errno, flag: None });
-        under(Box::leak(Box::new(refusals)), |root| {
+    const fn full(errno: i32) -> [Refusal; 3] {
+        [
+            Refusal { call: libc::SYS_fallocate, errno, flag: None },
+            Refusal { call: libc::SYS_pwrite64, errno, flag: None },
+            Refusal { call: libc::SYS_pwritev2, errno, flag: None },
+        ]
+    }
+    for refusals in [const { &full(libc::ENOSPC) }, const { &full(libc::EDQUOT) }] {
+        under(refusals, |root| {
             let disk = open_disk(root, Backend::Posix, false).expect("opens");
             let file = disk.open("file", OpenMode::CreateNew).expect("made");
             let write = Request { operation: Operation::Write, offset: 4096, buffer: Buffer::zeroed(4096) };

@@ -54,6 +54,11 @@ fn slots_used_again_too_early_are_caught() {
 }
 
 #[test]
+fn a_forgotten_kept_checkpoint_is_caught() {
+    is_caught(Sabotage::ForgetKept);
+}
+
+#[test]
 fn ignored_checksums_are_caught() {
     is_caught(Sabotage::IgnoreChecksums);
 }

@@ -6,6 +6,7 @@ use super::*;
 fn stride(name: &str) -> u16 {
     match name {
         "eviction and growth" | "shrinking" => 199,
+        "backup" => 499,
         _ => 3,
     }
 }
@@ -60,6 +61,11 @@ fn tables() {
 }
 
 #[test]
+fn backups() {
+    sweep("backup");
+}
+
+#[test]
 fn shrinking() {
     sweep("shrinking");
 }
@@ -67,4 +73,9 @@ fn shrinking() {
 #[test]
 fn large_values() {
     sweep("large values");
+}
+
+#[test]
+fn ranges_and_bulk_loads() {
+    sweep("ranges and bulk loads");
 }

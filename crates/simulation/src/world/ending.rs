@@ -3,8 +3,8 @@
 use super::{Judged, World};
 use crate::action::{Again, End};
 use crate::model::Found;
-use aquifer::Database;
-use aquifer_sim::Fault;
+use aquifer::{Database, Options};
+use aquifer_sim::{Fault, SimDisk};
 
 impl World {
     pub(super) fn end(&mut self, end: End, seed: u64, again: &[Again]) -> Judged {
@@ -65,14 +65,7 @@ impl World {
 
     /// Opens; nothing if it could not, and had an excuse.
     fn open(&mut self) -> Judged<Option<Database>> {
-        let opened = Database::options()
-            .memory_budget(2 << 20)
-            .background(false)
-            .log_bytes_max(1 << 20)
-            .segment_bytes_max(128 << 10)
-            .disk(self.disk.disk())
-            .open_or_create("");
-        match opened {
+        match options(&self.disk).open_or_create("") {
             Ok(db) => Ok(Some(db)),
             Err(error) => {
                 self.excuse(&error, "opening")?;
@@ -96,8 +89,18 @@ impl World {
     }
 }
 
+/// How databases are opened here.
+pub(super) fn options(disk: &SimDisk) -> Options {
+    Database::options()
+        .memory_budget(2 << 20)
+        .background(false)
+        .log_bytes_max(1 << 20)
+        .segment_bytes_max(128 << 10)
+        .disk(disk.disk())
+}
+
 /// Everything that is there.
-fn read(db: &Database) -> aquifer::Result<Found> {
+pub(super) fn read(db: &Database) -> aquifer::Result<Found> {
     db.tables()
         .into_iter()
         .map(|table| {

@@ -115,6 +115,19 @@ fn impossible_headers_are_refused() {
 }
 
 #[test]
+fn impossible_segment_headers_are_refused() {
+    let refused = |header: SegmentHeader| {
+        let mut block = vec![0; BLOCK_BYTES];
+        header.encode(&mut block);
+        SegmentHeader::decode(&block) == FirstBlock::Nothing
+    };
+    assert!(!refused(SegmentHeader { first_lsn: 1 << 62, incarnation: 1 << 62, ..segment_header() }));
+    assert!(refused(SegmentHeader { first_lsn: (1 << 62) + 1, ..segment_header() }));
+    assert!(refused(SegmentHeader { incarnation: (1 << 62) + 1, ..segment_header() }));
+    assert!(refused(SegmentHeader { capacity: 4095, ..segment_header() }));
+}
+
+#[test]
 fn every_byte_of_a_header_counts() {
     let mut block = vec![0; BLOCK_BYTES];
     segment_header().encode(&mut block);

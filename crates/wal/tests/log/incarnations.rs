@@ -3,7 +3,7 @@
 
 use crate::scenario::*;
 use aquifer_sim::{Fault, Random, SimDisk};
-use aquifer_wal::{Error, Log, Lsn};
+use aquifer_wal::{Archive, Error, Log, LogPlace, Lsn, Until};
 
 /// What a database keeps in its superblock and its pages, beside the log.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +13,7 @@ struct Superblock {
 }
 
 struct Client {
+    archive: SimDisk,
     superblock: Superblock,
     /// Everything appended and not taken back by a recovery.
     records: Vec<(Lsn, Vec<u8>)>,
@@ -29,8 +30,13 @@ impl Client {
         let expected: Vec<_> = self.records.iter().filter(|(lsn, _)| *lsn > from).cloned().collect();
         assert!(found == expected, "incarnation {incarnation}: {} replayed, {}", found.len(), expected.len());
 
+        if random.chance(6) {
+            self.check_history(disk, random);
+        }
+
         let incarnation = tail.incarnation_max.max(incarnation) + 1;
         let log = Log::start(disk.disk(), DIRECTORY, options(16 << 10, 64 << 10, incarnation), tail.end)?;
+        log.archive_to(Archive::open(self.archive.disk(), DATABASE_ID)?)?;
         self.superblock = Superblock { incarnation, from: tail.end };
         self.durable = tail.end;
         log.retire(tail.end)?;
@@ -54,6 +60,7 @@ impl Client {
                     log.retire(self.durable)?;
                 }
                 9 => drop(log.housekeep()?),
+                11 => drop(log.archive_one()?),
                 10 => log.wait_written(lsn)?,
                 _ => {}
             }
@@ -64,6 +71,23 @@ impl Client {
         }
         Ok(())
     }
+
+    /// The archive and what is still in the log are all that was ever appended and not taken back, in order; or the first part of
+    /// it, if that is asked for.
+    fn check_history(&self, disk: &SimDisk, random: &mut Random) {
+        let live = LogPlace { disk: disk.disk(), directory: DIRECTORY.to_owned(), name: "the log".into() };
+        let places = vec![Archive::place(self.archive.disk(), DATABASE_ID), live];
+        let (until, expected) = match self.records.len() {
+            0 => return,
+            len if random.chance(50) => (Until::End, len),
+            len => {
+                let last = random.below(len as u64) as usize;
+                (Until::Lsn(self.records[last].0), last + 1)
+            }
+        };
+        let found = history(places, Lsn(0), until).unwrap_or_else(|error| panic!("{until:?}: {error}"));
+        assert!(found == self.records[..expected], "{until:?}: {} of {expected} records", found.len());
+    }
 }
 
 #[test]
@@ -71,6 +95,7 @@ fn an_endless_row_of_crashes_loses_nothing_and_revives_nothing() {
     let mut random = Random(7);
     let mut disk = SimDisk::new();
     let mut client = Client {
+        archive: SimDisk::new(),
         superblock: Superblock { incarnation: 0, from: Lsn(0) },
         records: Vec::new(),
         durable: Lsn(0),
@@ -86,7 +111,12 @@ fn an_endless_row_of_crashes_loses_nothing_and_revives_nothing() {
         }
         files_max = files_max.max(disk.contents().len());
         disk = disk.after_power_loss(round);
+        client.archive = client.archive.after_power_loss(round);
+        if random.chance(10) {
+            client.archive.inject(Fault::error().nth(1 + random.below(30)));
+        }
     }
+    assert!(client.archive.contents().len() > 100, "segments were archived");
     assert!(client.superblock.incarnation > 200, "most openings succeed");
     assert!(files_max < 40, "{files_max} files: retired ones go");
 }

@@ -1,6 +1,7 @@
 //! Tests of the whole log, on a disk that loses power.
 
 mod append;
+mod archive;
 mod crash;
 mod damage;
 mod faults;

@@ -2,7 +2,7 @@
 
 use aquifer_sim::{Random, SimDisk};
 use aquifer_sync::Arc;
-use aquifer_wal::{Log, LogOptions, Lsn, Replay, Result, Tail};
+use aquifer_wal::{History, Log, LogOptions, LogPlace, Lsn, Replay, Result, Tail, Until};
 use std::collections::BTreeMap;
 
 pub const DATABASE_ID: [u8; 16] = *b"the-database-id!";
@@ -88,6 +88,19 @@ pub fn replay(disk: &SimDisk, incarnation: u64, from: Lsn) -> Result<(Records, T
         assert_eq!(*lsn, replay.tail().end, "the end is that of the last record");
     }
     Ok((records, replay.tail().clone()))
+}
+
+/// All records of the first database from `from` on, over all incarnations, up to a target.
+pub fn history(places: Vec<LogPlace>, from: Lsn, until: Until) -> Result<Records> {
+    let mut history = History::open(places, DATABASE_ID, 1, from, until)?;
+    let mut records = Vec::new();
+    while let Some((lsn, bytes)) = aquifer_wal::Records::next(&mut history)? {
+        records.push((lsn, bytes.to_vec()));
+    }
+    if let Some((lsn, _)) = records.last() {
+        assert_eq!(*lsn, history.position());
+    }
+    Ok(records)
 }
 
 /// Checks that a replay gives exactly these records.

@@ -46,6 +46,7 @@ fn every_workload_runs_with_one_thread_and_with_several() {
             let writes = report.user_bytes / per_write;
             match workload {
                 Workload::Load
+                | Workload::Bulk
                 | Workload::FillSeq
                 | Workload::FillRandom
                 | Workload::FillSync
@@ -94,6 +95,7 @@ fn fills_write_what_their_names_say() {
     };
     let rising: Vec<_> = (0..RECORDS).map(|number| records::sequential_key(number).to_vec()).collect();
     assert_eq!(keys(Workload::FillSeq), rising);
+    assert_eq!(keys(Workload::Bulk), rising);
     let mut random: Vec<_> = (0..RECORDS).map(|number| records::key(number).to_vec()).collect();
     random.sort();
     assert_eq!(keys(Workload::FillRandom), random);

@@ -8,6 +8,7 @@ use super::Workload;
 fn names_are_literal_and_lead_back() {
     let names = [
         "load",
+        "bulk",
         "fillseq",
         "fillrandom",
         "overwrite",

@@ -3,7 +3,7 @@
 use super::TABLE;
 use crate::exit::Failure;
 use aquifer::{Database, Table, TableOptions, WriteBatch};
-use aquifer_workload::{BoxError, Counters, Description, Durability, Session, Store};
+use aquifer_workload::{BoxError, Counters, Description, Durability, Key, Session, Store};
 use std::ops::Bound;
 
 /// The database, and the benchmark's table in it.
@@ -95,6 +95,11 @@ impl Session for AquiferSession<'_> {
             self.batch.put(&self.table, *key, *value);
         }
         Ok(self.db.write(&mut self.batch, self.durability)?)
+    }
+
+    fn bulk_load(&mut self, records: &mut dyn Iterator<Item = (Key, Vec<u8>)>) -> Result<(), BoxError> {
+        self.table.bulk_load(records)?;
+        Ok(())
     }
 
     fn scan(

@@ -66,7 +66,7 @@ fn read_and_change(page: &[u8], key: &[u8]) {
     if !node.is_sane() {
         return;
     }
-    check_page(node, &Expected { id: node.own_id(), lower: b"", upper: Some(None) });
+    check_page(node, &Expected { id: node.own_id(), lower: Some(b""), upper: Some(None) });
     let found = node.find(key);
     for value_len in [0, 1024] {
         let (index, exists) = (found.index, found.slot.is_some());

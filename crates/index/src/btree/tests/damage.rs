@@ -39,6 +39,8 @@ fn use_it(tree: &TestTree, seed: u64) {
         if let Ok(Some(place)) = tree.tree.place_existing(&m, &tree.pager, &key) {
             place.remove(1);
         }
+        drop(m);
+        tree.tree.rebalance(&tree.pager, &key);
     }
     for forward in [true, false] {
         let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
@@ -49,6 +51,14 @@ fn use_it(tree: &TestTree, seed: u64) {
         }
     }
     let _ = tree.tree.len_estimate(&tree.pager);
+    let _ = tree.tree.count(&tree.pager, Bound::Unbounded, Bound::Unbounded);
+    let (low, high) = (scramble.below(15_500).to_be_bytes(), scramble.below(15_500).to_be_bytes());
+    let m = tree.pager.enter();
+    if let Ok(cut) = tree.tree.cut(&m, &tree.pager, Bound::Included(&low), Bound::Excluded(&high)) {
+        cut.carry_out(1);
+    }
+    drop(m);
+    tree.tree.rebalance_path(&tree.pager, &low);
     let _ = tree.tree.load_leaves(&tree.pager, &[&[1; 8][..], &[0; 8][..]]);
 }
 

@@ -160,3 +160,51 @@ fn a_root_that_finds_room_for_one_half_alone_is_an_error() {
     assert!(matches!(error, Some(aquifer_buffer::Error::Budget(_))), "{error:?}");
     (0..30).for_each(|n| assert_eq!(tree.get(&key(n)), Some(vec![1; 100])));
 }
+
+/// Neighbours are mostly on disk: those of nearly empty leaves are brought, outside the gate.
+#[test]
+fn space_comes_back_from_a_tree_larger_than_its_memory() {
+    const RECORDS: u64 = 40_000;
+    let directory = tempfile::tempdir().unwrap();
+    let tree = tree_on_disk(&directory, 2 << 20);
+    (0..RECORDS).for_each(|n| tree.put(&key(n), &[n as u8; 100]));
+    let pages = tree.pager.stats().pages;
+    assert!(pages * 4096 > 2 * (2 << 20), "the tree does not fit");
+    let is_left = |n: u64| n % 10 == 3;
+    (0..RECORDS).filter(|&n| !is_left(n)).for_each(|n| assert!(tree.remove(&key(n)).is_some()));
+    let report = tree.check();
+    assert_eq!(report.records, RECORDS / 10);
+    assert_eq!(tree.pager.stats().pages, report.pages.len() as u64);
+    let space = (report.pages.len() * 4096) as f64 / report.record_bytes as f64;
+    assert!(space <= 2.2, "{space} bytes for each that is left");
+    (0..RECORDS).for_each(|n| assert_eq!(tree.get(&key(n)).is_some(), is_left(n)));
+}
+
+#[test]
+fn threads_remove_and_merge_while_checkpoints_are_taken() {
+    const OWN: u64 = 5_000;
+    let directory = tempfile::tempdir().unwrap();
+    let tree = Arc::new(tree_on_disk(&directory, 2 << 20));
+    let stop = Arc::new(AtomicBool::new(false));
+    let checkpointer = {
+        let (tree, stop) = (tree.clone(), stop.clone());
+        thread::spawn(move || checkpoints(&tree, &stop))
+    };
+    let writers: Vec<_> = (0..3u64)
+        .map(|thread| {
+            let tree = tree.clone();
+            thread::spawn(move || {
+                for round in 0..2 {
+                    (0..OWN).for_each(|n| tree.put(&key(n * 3 + thread), &[n as u8; 120]));
+                    for n in (0..OWN).filter(|n| n % 50 != round) {
+                        assert_eq!(tree.remove(&key(n * 3 + thread)), Some(vec![n as u8; 120]));
+                    }
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    stop.store(true, Ordering::Relaxed);
+    assert!(checkpointer.join().unwrap() > 1);
+    assert_eq!(tree.check().records, 3 * OWN / 50);
+}

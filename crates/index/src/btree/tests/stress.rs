@@ -1,6 +1,6 @@
 //! Many threads on one tree: nobody's records are lost, torn or doubled, and the tree stays whole.
 
-use super::super::test_tree::{Scramble, TestTree, change};
+use super::super::test_tree::{Scramble, TestTree};
 use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicBool, Ordering};
 use aquifer_sync::thread;
@@ -47,11 +47,7 @@ fn work(tree: &TestTree, thread: u64, steps: u64) -> BTreeMap<u64, Vec<u8>> {
                 }
             }
             _ => {
-                change(&tree.pager, |m| {
-                    let place = tree.tree.place_existing(m, &tree.pager, &shared_key(n))?;
-                    place.into_iter().for_each(|place| place.remove(step));
-                    Ok(())
-                });
+                tree.remove(&shared_key(n));
             }
         }
         assert_eq!(tree.get(&key).as_ref(), own.get(&n));
@@ -133,4 +129,67 @@ fn threads_that_append_to_one_place_lose_nothing() {
         .collect();
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     assert_eq!(tree.check().records, 20_000);
+}
+
+/// Fills and empties stretches of its own keys, in one direction or the other: pages come and go all the time, up to the root.
+fn fill_and_empty(tree: &TestTree, thread: u64, rounds: u64) {
+    let mut scramble = Scramble(thread ^ 0x77);
+    for round in 0..rounds {
+        let (start, len) = (scramble.below(300), 100 + scramble.below(300));
+        let mut stretch: Vec<u64> = (start..start + len).collect();
+        if round % 2 == 1 {
+            stretch.reverse();
+        }
+        for &n in &stretch {
+            tree.put(&own_key(thread, n), &whole(thread << 32 | round, 12));
+        }
+        if round % 3 == 0 {
+            stretch.reverse();
+        }
+        for &n in &stretch {
+            assert_eq!(tree.remove(&own_key(thread, n)), Some(whole(thread << 32 | round, 12)));
+            assert_eq!(tree.get(&own_key(thread, n)), None);
+        }
+    }
+}
+
+#[test]
+fn writers_that_fill_and_empty_stretches_under_scans_lose_nothing() {
+    for fixed in [0u64, 40] {
+        let tree = Arc::new(TestTree::in_memory(4096));
+        for n in 0..fixed {
+            tree.put(&[&(n * 128).to_be_bytes()[..], b"fixed"].concat(), &whole(n, 2));
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let scanners: Vec<_> = [true, false]
+            .map(|forward| {
+                let (tree, stop) = (tree.clone(), stop.clone());
+                thread::spawn(move || scan(&tree, &stop, forward, fixed))
+            })
+            .into();
+        let counter = {
+            let (tree, stop) = (tree.clone(), stop.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let counted = tree.tree.count(&tree.pager, Bound::Unbounded, Bound::Unbounded).unwrap();
+                    assert!((fixed..=fixed + 3 * 400).contains(&counted), "{counted}");
+                    let _ = tree.tree.len_estimate(&tree.pager).unwrap();
+                }
+            })
+        };
+        let workers: Vec<_> = (0..3)
+            .map(|number| {
+                let tree = tree.clone();
+                thread::spawn(move || fill_and_empty(&tree, number, 30))
+            })
+            .collect();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        stop.store(true, Ordering::Relaxed);
+        scanners.into_iter().for_each(|scanner| scanner.join().unwrap());
+        counter.join().unwrap();
+        let report = tree.check();
+        assert_eq!(report.records, fixed);
+        assert!(report.pages.len() <= 4, "{} pages are left", report.pages.len());
+        assert_eq!(tree.pager.stats().pages, report.pages.len() as u64);
+    }
 }

@@ -1,0 +1,166 @@
+//! Loading sorted records into an empty table, past the log.
+//!
+//! ```text
+//!  row of a tree beside | full leaves, one after the other | checkpoint | ADOPT: the roots change places
+//!  '--- a crash: the row's tree is freed at the next opening ----------'  '--- replayed: all is there ---'
+//! ```
+//!
+//! # Invariants
+//!
+//! - **BU1** Nobody sees a record before all are there, and durable but for the ADOPT record (CD3). What stops before leaves the
+//!   table as it was; the pages come back.
+//! - **BU2** The table must be empty when the load begins and when it ends: the second is found out under all stripes.
+//! - **BU3** The loader holds a stripe while it changes its tree, so whoever holds all of them finds it whole.
+
+use crate::catalog::Journal;
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record::CommitWriter;
+use crate::table_core::TableCore;
+use aquifer_index::btree::{BTree, BulkError, BulkLoader};
+use std::ops::Bound;
+
+/// How full leaves are made, in percent.
+const FILL_PERCENT: usize = 100;
+
+/// A load under way.
+pub(crate) struct BulkLoad<'e> {
+    engine: &'e Engine,
+    table: &'e TableCore,
+    loader: Option<BulkLoader>,
+    tree: BTree,
+    adopted: bool,
+}
+
+impl<'e> BulkLoad<'e> {
+    /// Begins a load.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if the table is not empty; a dropped table, a closed or poisoned database; those of disk and budget.
+    pub(crate) fn begin(engine: &'e Engine, table: &'e TableCore) -> Result<Self> {
+        check_empty(table)?;
+        let mut catalog = engine.lock_catalog_to_change()?;
+        table.check_usable()?;
+        let tree = {
+            let _stripe = engine.stripes.lock(table.id, &[]); // BU3
+            catalog.begin_loading(table.id, Journal::Log(&engine.log))?
+        };
+        let lsn = engine.log.reserved().0;
+        let loader = BulkLoader::new(tree, engine.pager.page_bytes(), FILL_PERCENT, lsn);
+        Ok(BulkLoad { engine, table, loader: Some(loader), tree, adopted: false })
+    }
+
+    /// Loads a record, whose key lies above all before.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for one that is out of order, or whose value no leaf takes, with its place; too long a key; those of disk and budget.
+    pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.table.check_key(key)?;
+        if value.len() > self.table.value_len_max {
+            return Err(self.too_long(value.len()));
+        }
+        let stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
+        self.table.check_usable()?;
+        let loader = self.loader.as_mut().expect("until it is finished");
+        let pushed = loader.push(&self.engine.pager, key, value);
+        drop(stripe);
+        pushed.map_err(|error| self.failed(error))
+    }
+
+    /// Makes the records the table's. Returns how many there are, and where the commit stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin).
+    pub(crate) fn finish(mut self) -> Result<(u64, Commit)> {
+        let loader = self.loader.take().expect("it is finished once");
+        let loaded = {
+            let _stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
+            loader.finish(&self.engine.pager)
+        };
+        let count = loaded.map_err(|error| self.failed(error))?;
+        if self.table.writes_log {
+            self.engine.checkpoint()?; // CD3
+        }
+        Ok((count, self.adopt()?))
+    }
+
+    fn adopt(&mut self) -> Result<Commit> {
+        let (engine, table) = (self.engine, self.table);
+        let mut record = Vec::new();
+        if table.writes_log {
+            CommitWriter::new(&mut record, 1).adopt(table.id, self.tree.root().0);
+        }
+        let mut catalog = engine.lock_catalog_to_change()?;
+        let outcome = loop {
+            let mut held = engine.stripes.lock_all(); // BU2, CD2
+            check_empty(table)?;
+            let journal = Journal::Log(&engine.log);
+            match catalog.attempt_adopt(table, self.tree, &record, journal, &mut held) {
+                Ok(outcome) => {
+                    held[0].committed();
+                    break outcome;
+                }
+                Err(stop) => {
+                    drop(held);
+                    stop.resolve(&engine.pager, Some(&engine.log))?;
+                }
+            }
+        };
+        self.adopted = true;
+        engine.reclaim_in_memory(&mut catalog)?;
+        drop(catalog);
+        engine.checkpointer.nudge();
+        Ok(match outcome.lsn {
+            Some(lsn) => Commit::Logged(lsn),
+            None => Commit::Unlogged { epoch: outcome.epoch },
+        })
+    }
+
+    #[cold]
+    fn too_long(&self, len: usize) -> Error {
+        let count = self.loader.as_ref().map_or(0, BulkLoader::count);
+        Error::usage(format!(
+            "table {}: the value of record {count} has {len} bytes, and a bulk load takes values of at most {}, which lie in the leaves; \
+             put longer ones one by one, or all records without a bulk load",
+            self.table.name, self.table.value_len_max
+        ))
+    }
+
+    fn failed(&self, error: BulkError) -> Error {
+        match error {
+            BulkError::Unsorted { .. } => Error::usage(format!("table {}: {error}", self.table.name)),
+            BulkError::Pager(error) => error.into(),
+        }
+    }
+}
+
+impl Drop for BulkLoad<'_> {
+    fn drop(&mut self) {
+        if self.adopted {
+            return;
+        }
+        let mut catalog = self.engine.catalog.lock();
+        catalog.give_up_loading(self.tree);
+        if let Err(error) = self.engine.reclaim_in_memory(&mut catalog) {
+            tracing::warn!(%error, "what was loaded could not be freed yet");
+        }
+        drop(catalog);
+        self.engine.checkpointer.nudge();
+    }
+}
+
+fn check_empty(table: &TableCore) -> Result<()> {
+    table.check_usable()?;
+    let mut cursor = table.tree.cursor(&table.pager, Bound::Unbounded, Bound::Unbounded);
+    match table.reading(cursor.next())? {
+        None => Ok(()),
+        Some(_) => Err(Error::usage(format!(
+            "table {} is not empty; load into a new table, delete its records first, or put them one by one",
+            table.name
+        ))),
+    }
+}

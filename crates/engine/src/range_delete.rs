@@ -1,0 +1,96 @@
+//! The commit that deletes a range of keys.
+//!
+//! It is O(depth) in time, in log and in pages changed, however many records go: whole subtrees are cut out of the tree and freed
+//! in the background (but see RL3). All stripes are held for that while, a few page latches' time, so every other writer waits; readers do not.
+//!
+//! # Invariants
+//!
+//! - **RL1** The range goes in one passage of the gate, with one log record: a crash finds all of it or nothing (P2).
+//! - **RL2** All stripes are held from before the range is looked at until it is gone (CD2): for other commits it is before or after.
+//!   They are let go while a page that is missing is read.
+//! - **RL3** Where the table may hold large values, the leaves of the range are read first, under the stripes, for the pages that go with
+//!   them (CD5): O(records of the range) then, and memory for the runs of these pages.
+
+use crate::catalog::{DoomedRange, Journal, KeyBounds};
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::record::CommitWriter;
+use crate::table_core::TableCore;
+use std::ops::Bound;
+
+/// Deletes all records of a table whose keys lie in the range.
+///
+/// # Errors
+///
+/// A dropped table, a closed or poisoned database; those of disk and budget. Nothing has changed.
+pub(crate) fn commit_range_delete(
+    engine: &Engine,
+    table: &TableCore,
+    (from, to): KeyBounds<'_>,
+) -> Result<Commit> {
+    let (low, high) = (first_from(from), first_behind(to));
+    if high.as_ref().is_some_and(|high| *high <= low) {
+        return Ok(Commit::Nothing);
+    }
+    engine.pace.slow_down(low.len() + high.as_ref().map_or(0, Vec::len));
+    let mut record = Vec::new();
+    if table.writes_log {
+        CommitWriter::new(&mut record, 1).range_delete(table.id, &low, high.as_deref());
+    }
+    let bounds = (Bound::Included(&low[..]), high.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
+    let outcome = {
+        let mut catalog = engine.lock_catalog_to_change()?;
+        let outcome = loop {
+            let mut held = engine.stripes.lock_all(); // RL2
+            table.check_usable()?;
+            let journal = Journal::Log(&engine.log);
+            let range = table.reading_large(DoomedRange::find(&engine.pager, table.tree, bounds))?; // RL3
+            let attempt = catalog.attempt_range_delete(table, &range, &record, journal, &mut held);
+            match attempt {
+                Ok(outcome) => {
+                    held[0].committed();
+                    break outcome;
+                }
+                Err(stop) => {
+                    drop(held);
+                    stop.resolve(&engine.pager, Some(&engine.log))?;
+                }
+            }
+        };
+        engine.reclaim_in_memory(&mut catalog)?;
+        outcome
+    };
+    for key in [Some(&low), high.as_ref()].into_iter().flatten() {
+        let _stripe = engine.stripes.lock(table.id, key); // CM4
+        table.tree.rebalance_path(&engine.pager, key);
+    }
+    engine.checkpointer.nudge();
+    Ok(match outcome.lsn {
+        Some(lsn) => Commit::Logged(lsn),
+        None => Commit::Unlogged { epoch: outcome.epoch },
+    })
+}
+
+/// The first key that a range which begins so may hold.
+fn first_from(from: Bound<&[u8]>) -> Vec<u8> {
+    match from {
+        Bound::Unbounded => Vec::new(),
+        Bound::Included(key) => key.to_vec(),
+        Bound::Excluded(key) => behind(key),
+    }
+}
+
+/// The first key behind a range that ends so; nothing if it has no end.
+fn first_behind(to: Bound<&[u8]>) -> Option<Vec<u8>> {
+    match to {
+        Bound::Unbounded => None,
+        Bound::Included(key) => Some(behind(key)),
+        Bound::Excluded(key) => Some(key.to_vec()),
+    }
+}
+
+/// The key right behind another.
+fn behind(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}

@@ -1,0 +1,120 @@
+//! What is loaded is there, on full pages; what is not in order is refused with its place; roots change places.
+
+use super::super::test_tree::{TABLE, TestTree, change, hard_key, value, value_len};
+use super::*;
+use proptest::collection::btree_map;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+fn detached(tree: &TestTree) -> BTree {
+    change(&tree.pager, |m| BTree::create_detached(m, TABLE))
+}
+
+/// Loads records beside the tree and exchanges both. Returns what was the tree.
+fn load(tree: &TestTree, records: &BTreeMap<Vec<u8>, Vec<u8>>, fill_percent: usize) -> BTree {
+    let beside = detached(tree);
+    let mut loader = BulkLoader::new(beside, tree.pager.page_bytes(), fill_percent, 5);
+    for (key, value) in records {
+        loader.push(&tree.pager, key, value).unwrap();
+    }
+    assert_eq!(loader.finish(&tree.pager).unwrap(), records.len() as u64);
+    let report = beside.check(&tree.pager, &mut |_| ()).unwrap();
+    assert_eq!((report.faults, report.records), (vec![], records.len() as u64));
+    change(&tree.pager, |m| {
+        tree.tree.swap(m, beside)?.carry_out(6);
+        Ok(())
+    });
+    beside
+}
+
+fn dismantle(tree: &TestTree, beside: BTree) {
+    while !change(&tree.pager, |m| beside.dismantle(m, &tree.pager)) {}
+    assert_eq!(tree.check().pages.len() as u64, tree.pager.stats().pages);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_loaded_is_there(
+        records in btree_map(hard_key(512), value_len(1024).prop_map(|len| value(2, len)), 0..300),
+        fill_percent in 50usize..=100,
+    ) {
+        let tree = TestTree::in_memory(4096);
+        let beside = load(&tree, &records, fill_percent);
+        dismantle(&tree, beside);
+        prop_assert_eq!(tree.check().records, records.len() as u64);
+        for (key, value) in &records {
+            prop_assert_eq!(tree.get(key), Some(value.clone()));
+        }
+    }
+}
+
+#[test]
+fn leaves_are_as_full_as_asked() {
+    let records: BTreeMap<_, _> =
+        (0..30_000u64).map(|n| (format!("user{n:012}").into_bytes(), vec![n as u8; 100])).collect();
+    for (fill_percent, least) in [(100, 0.97), (70, 0.67)] {
+        let tree = TestTree::in_memory(4096);
+        load(&tree, &records, fill_percent);
+        let report = tree.check();
+        let fill = report.leaf_bytes_used as f64 / (report.leaves * 4096) as f64;
+        assert!(fill >= least && fill <= fill_percent as f64 / 100.0, "{fill} of {fill_percent} %");
+        assert!(
+            report.pages.len() as u64 <= report.leaves + report.leaves / 60 + 2,
+            "inner pages are full too"
+        );
+    }
+}
+
+#[test]
+fn a_record_out_of_order_is_refused_with_its_place() {
+    let tree = TestTree::in_memory(4096);
+    let mut loader = BulkLoader::new(detached(&tree), 4096, 100, 1);
+    for n in 0..1000u64 {
+        loader.push(&tree.pager, &n.to_be_bytes(), b"value").unwrap();
+    }
+    for key in [999u64, 5] {
+        let error = loader.push(&tree.pager, &key.to_be_bytes(), b"value").unwrap_err();
+        let BulkError::Unsorted { index, previous, key: found } = &error else { panic!("{error}") };
+        assert_eq!(
+            (*index, &previous[..], &found[..]),
+            (1000, &999u64.to_be_bytes()[..], &key.to_be_bytes()[..])
+        );
+        assert!(error.to_string().starts_with("record 1000 is out of order"), "{error}");
+    }
+    loader.push(&tree.pager, &1000u64.to_be_bytes(), b"value").unwrap();
+    assert_eq!(loader.finish(&tree.pager).unwrap(), 1001);
+}
+
+#[test]
+fn a_load_that_is_given_up_can_be_dismantled_at_any_point() {
+    for records in [0u64, 1, 40, 3000, 60_000] {
+        let tree = TestTree::in_memory(4096);
+        let beside = detached(&tree);
+        let mut loader = BulkLoader::new(beside, 4096, 100, 1);
+        for n in 0..records {
+            loader.push(&tree.pager, &n.to_be_bytes(), &[1; 60]).unwrap();
+        }
+        drop(loader);
+        let report = beside.check(&tree.pager, &mut |_| ()).unwrap();
+        assert_eq!(report.faults, []);
+        assert_eq!(tree.pager.stats().pages, report.pages.len() as u64 + 1, "BL1");
+        dismantle(&tree, beside);
+    }
+}
+
+#[test]
+fn readers_of_the_tree_see_all_of_it_or_nothing() {
+    let tree = TestTree::in_memory(4096);
+    tree.put(b"only", b"one");
+    let records: BTreeMap<_, _> = (0..5000u64).map(|n| (n.to_be_bytes().to_vec(), vec![1; 50])).collect();
+    let mut cursor = tree.tree.cursor(&tree.pager, Bound::Unbounded, Bound::Unbounded);
+    assert!(cursor.next().unwrap().is_some());
+    let old = load(&tree, &records, 100);
+    assert_eq!(cursor.next().unwrap(), None);
+    assert_eq!(tree.get(b"only"), None);
+    assert_eq!(tree.tree.count(&tree.pager, Bound::Unbounded, Bound::Unbounded).unwrap(), 5000);
+    assert_eq!(old.len_estimate(&tree.pager).unwrap(), 1, "what was there has changed places with it");
+}
