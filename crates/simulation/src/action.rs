@@ -371,6 +371,15 @@ fn table(random: &mut Random) -> u8 {
     random.below(u64::from(TABLES)).min(random.below(u64::from(TABLES))) as u8
 }
 
+/// Something that only large values know.
+fn large(random: &mut Random, key: u32) -> Action {
+    let (table, len) = (table(random), large_len(random));
+    match random.chance(70) {
+        true => Action::Append { table, key, len, durability: durability(random) },
+        false => Action::Abandon { table, key, len },
+    }
+}
+
 fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
     let client = random.below(u64::from(CLIENTS)) as u8;
     let key = random.below(taste.keys) as u32;
@@ -404,13 +413,7 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
             let others = (0..random.below(80)).flat_map(|_| [any(random, taste, false), Action::Checkpoint]);
             Action::Backup { others: others.collect() }
         }
-        47..=49 if taste.large_percent > 0 => {
-            let (table, len) = (table(random), large_len(random));
-            match random.chance(70) {
-                true => Action::Append { table, key, len, durability: durability(random) },
-                false => Action::Abandon { table, key, len },
-            }
-        }
+        47..=49 if taste.large_percent > 0 => large(random, key),
         46..=55 => Action::Patch {
             table: table(random),
             key,

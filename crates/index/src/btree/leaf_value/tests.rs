@@ -68,7 +68,7 @@ fn cut(tree: &TestTree, from: &[u8], to: &[u8]) {
 fn the_roots_note_stays_when_it_is_lowered_and_goes_with_its_records() {
     let tree = TestTree::in_memory(4096);
     for n in 0..2000u32 {
-        put(&tree, &n.to_be_bytes(), LeafValue::inline(&[1; 100]));
+        put(&tree, &n.to_be_bytes(), LeafValue::inline(&[1; 900]));
     }
     put(&tree, &7u32.to_be_bytes(), LeafValue::large(b"descriptor"));
     assert!(tree.check().depth > 2);
@@ -82,7 +82,7 @@ fn the_roots_note_stays_when_it_is_lowered_and_goes_with_its_records() {
     assert!(tree.tree.may_hold_large(&tree.pager).unwrap());
     // The whole tree: also one of several levels, whose root becomes a pouch.
     for n in 10..2000u32 {
-        put(&tree, &n.to_be_bytes(), LeafValue::inline(&[1; 100]));
+        put(&tree, &n.to_be_bytes(), LeafValue::inline(&[1; 900]));
     }
     let detached = change(&tree.pager, |m| {
         let cut = tree.tree.cut(m, &tree.pager, Bound::Unbounded, Bound::Unbounded)?;
