@@ -47,6 +47,8 @@ targets! {
     cli_import: 3000;
     cli_text: 10_000;
     directory: 500;
+    dump: 1500;
+    backup: 300;
 }
 
 #[test]

@@ -28,8 +28,9 @@ pub mod script;
 
 use acks::{Ack, Told};
 use anyhow::{Context, Result, bail, ensure};
+use aquifer_sim::Random;
 use prefix::Writer;
-use script::{Place, Random, Script, State, TABLES};
+use script::{Place, Script, State, TABLES};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -187,14 +188,14 @@ struct Run<'p> {
 impl<'p> Run<'p> {
     fn new(plan: &'p Plan, directory: PathBuf) -> Run<'p> {
         let writers = (0..plan.writers).map(|writer| Writer::new(Script::new(plan.seed, writer))).collect();
-        Run { plan, directory, random: Random::new(plan.seed), writers, summary: Summary::default() }
+        Run { plan, directory, random: Random(plan.seed), writers, summary: Summary::default() }
     }
 
     fn round(&mut self, round: u32) -> Result<()> {
         let end = self.end();
         let (acks, closed) = self.write(end)?;
         copy(&self.directory, &as_killed(&self.directory))?;
-        if self.random.once_in(3) {
+        if self.random.below(3) == 0 {
             for _ in 0..=self.random.below(3) {
                 self.open_and_kill()?;
             }

@@ -109,17 +109,17 @@ impl Pager {
     /// # Panics
     ///
     /// If the database is in memory alone.
-    pub fn keep_checkpoint(self: &Arc<Self>) -> Result<KeptCheckpoint> {
-        assert!(self.file.is_some(), "a database in memory keeps no checkpoints");
-        let superblock = *self.superblock.lock();
-        let used = self.lock_space().used_bits();
+    pub fn keep_checkpoint(pager: &Arc<Pager>) -> Result<KeptCheckpoint> {
+        assert!(pager.file.is_some(), "a database in memory keeps no checkpoints");
+        let superblock = *pager.superblock.lock();
+        let used = pager.lock_space().used_bits();
         let superseded = vec![0; used.len()];
-        let memory = self.reserve_from_frames("kept checkpoints", 2 * size_of_val(&used[..]))?;
-        let mut kept = self.kept.lock();
+        let memory = pager.reserve_from_frames("kept checkpoints", 2 * size_of_val(&used[..]))?;
+        let mut kept = pager.kept.lock();
         kept.next_id += 1;
         let id = kept.next_id;
         kept.list.push(Holder { id, used, superseded, _memory: memory });
-        Ok(KeptCheckpoint { pager: Arc::clone(self), superblock, id })
+        Ok(KeptCheckpoint { pager: Arc::clone(pager), superblock, id })
     }
 
     /// Frees slots that only checkpoints before the newest refer to, unless one of those is kept (KC2).

@@ -56,6 +56,10 @@ impl Pager {
                 Ok(())
             }
             Retry::Missing(page) => self.load(page),
+            Retry::Evicted(page) => match self.load(page) {
+                Err(_) if !self.page_exists(page) => Ok(()),
+                other => other,
+            },
             Retry::Frames => self.prepare_pages(2), // the split of a root needs two at once
             Retry::Copies => {
                 self.epochs.wait_for_copy_room(COPY_WAIT);

@@ -19,6 +19,7 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
+mod kind;
 mod opening;
 mod output;
 mod progress;

@@ -8,7 +8,7 @@
 use crate::exit::Failure;
 use crate::text::Form;
 use crate::typed::{Role, Type};
-use aquifer::{Backend, Database, DecodeError, Options, Table, TableOptions};
+use aquifer::{AnyTable, Backend, Database, DecodeError, OneKind, Options, TableOptions};
 use std::path::{Path, PathBuf};
 
 /// Options that every command takes.
@@ -93,7 +93,7 @@ impl OpeningArgs {
 /// A table with the types that its catalog entry names.
 pub struct OpenTable {
     /// Its stored bytes.
-    pub table: Table,
+    pub table: AnyTable,
     /// The type of its keys.
     pub key: Type,
     /// The type of its values.
@@ -103,18 +103,25 @@ pub struct OpenTable {
 impl OpenTable {
     /// The table of that name.
     pub fn open(db: &Database, name: &str) -> Result<OpenTable, Failure> {
-        Ok(OpenTable::of(db.table(name)?))
+        Ok(OpenTable::of(db.any_table(name)?))
     }
 
     /// The table of that name, made of bytes with `options` if it is not there (OP2).
-    pub fn open_or_create(db: &Database, name: &str, options: TableOptions) -> Result<OpenTable, Failure> {
-        match db.table(name) {
-            Err(aquifer::Error::TableNotFound { .. }) => Ok(OpenTable::of(db.create_table(name, options)?)),
+    pub fn open_or_create<O: OneKind>(
+        db: &Database,
+        name: &str,
+        options: TableOptions<O>,
+    ) -> Result<OpenTable, Failure> {
+        match db.any_table(name) {
+            Err(aquifer::Error::TableNotFound { .. }) => {
+                db.create_table(name, options)?;
+                OpenTable::open(db, name)
+            }
             found => Ok(OpenTable::of(found?)),
         }
     }
 
-    fn of(table: Table) -> OpenTable {
+    fn of(table: AnyTable) -> OpenTable {
         let info = table.info();
         OpenTable { table, key: Type::named(&info.key_type), value: Type::named(&info.value_type) }
     }

@@ -135,7 +135,8 @@ fn remember(disk: &Arc<dyn Disk>, folder: &Path) -> Result<()> {
     Ok(disk.sync_directory("")?)
 }
 
-fn forget(disk: &Arc<dyn Disk>) -> Result<()> {
+/// From now on nothing is archived.
+pub(crate) fn forget(disk: &Arc<dyn Disk>) -> Result<()> {
     remove(disk, CHOICE)?;
     Ok(disk.sync_directory("")?)
 }

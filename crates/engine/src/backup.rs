@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::opening::{LOCK, disk_of, lock};
 use crate::options::Options;
-use aquifer_buffer::{BackupImage, BackupReport, CopyProgress};
+use aquifer_buffer::{BackupImage, BackupReport, CopyProgress, Pager};
 use aquifer_io::{Backend, Disk, open_disk};
 use aquifer_sync::Arc;
 use aquifer_wal::{Archive, History, LogPlace, Lsn, Until};
@@ -88,7 +88,7 @@ impl Engine {
                 return Err(Error::Closed);
             }
             self.checkpoint_if_changed()?; // BK1
-            (self.pager.keep_checkpoint()?, maintenance.disk_lock.clone()) // BK5
+            (Pager::keep_checkpoint(&self.pager)?, maintenance.disk_lock.clone()) // BK5
         };
         Ok(kept.back_up(disk, progress)?) // BK2
     }

@@ -57,7 +57,7 @@ impl WriteBatch {
     }
 
     /// The key gets this value.
-    pub fn put<K: Key + ?Sized, V: Value + ?Sized>(&mut self, table: &Table<K, V>, key: &K, value: &V) {
+    pub fn put<K: Key + ?Sized, V: Value + ?Sized, O>(&mut self, table: &Table<K, V, O>, key: &K, value: &V) {
         let (start, key_len) = self.push_key(key);
         let value_at = self.bytes.len();
         match value.encode(&mut self.bytes) {
@@ -71,7 +71,7 @@ impl WriteBatch {
     }
 
     /// The key goes.
-    pub fn delete<K: Key + ?Sized, V: Value + ?Sized>(&mut self, table: &Table<K, V>, key: &K) {
+    pub fn delete<K: Key + ?Sized, V: Value + ?Sized, O>(&mut self, table: &Table<K, V, O>, key: &K) {
         let (start, key_len) = self.push_key(key);
         self.push(table.core(), start, key_len, None);
     }

@@ -8,7 +8,8 @@
 //!   value: version u8 = 1 | state u8: 0 live, 1 dropping | root page u32 (little-endian)
 //!        | varint length, name | options
 //! key 02 …                 a tree beside the tables': see `detached`
-//! options: flags u8: bit 0 logged | varint length, name of the key type | name of the value type, to the end
+//! options: flags u8: bit 0 logged, bit 1 hashed | seed u64 of the hash function (little-endian), if hashed
+//!        | varint length, name of the key type | name of the value type, to the end
 //! ```
 //!
 //! # Invariants
@@ -27,7 +28,8 @@ mod detached;
 
 use crate::commit::Stop;
 use crate::error::{Error, Result};
-use crate::large;
+use crate::index::{Index, IndexKind};
+use crate::large::{self, ClearedTo};
 use crate::record::{self, CommitWriter};
 use crate::stripes::Stripes;
 use crate::table_core::{TableCore, TableState};
@@ -54,11 +56,13 @@ const ROW_VERSION: u8 = 1;
 const LIVE: u8 = 0;
 const DROPPING: u8 = 1;
 const LOGGED_FLAG: u8 = 1;
+const HASHED_FLAG: u8 = 2;
 
 /// What is fixed when a table is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Description {
     pub(crate) name: String,
+    pub(crate) kind: IndexKind,
     pub(crate) logged: bool,
     pub(crate) key_type: String,
     pub(crate) value_type: String,
@@ -75,8 +79,8 @@ pub(crate) struct Catalog {
     by_name: BTreeMap<String, Arc<TableCore>>,
     by_id: BTreeMap<u32, Arc<TableCore>>,
     dropping: Vec<Arc<TableCore>>,
-    /// Of each of them up to which key no large value is left; nothing: none is left at all.
-    cleared: BTreeMap<u32, Option<Vec<u8>>>,
+    /// Of each of them, where it is not at its beginning, from where on large values are still to be removed; nothing: none is left.
+    cleared: BTreeMap<u32, Option<ClearedTo>>,
     /// Trees to be freed, and trees that are being loaded: `catalog/detached.rs`.
     detached: Vec<BTree>,
     loading: Vec<BTree>,
@@ -186,7 +190,13 @@ impl Catalog {
     }
 
     fn table_core(&self, id: u32, root: PageId, description: Description) -> TableCore {
-        TableCore::new(id, BTree::at(root, id), description, Arc::clone(&self.pager), self.on_disk)
+        TableCore::new(
+            id,
+            Index::at(root, id, description.kind),
+            description,
+            Arc::clone(&self.pager),
+            self.on_disk,
+        )
     }
 
     /// The live table of this name.
@@ -287,7 +297,7 @@ impl Catalog {
         description: &Description,
         log_record: &[u8],
         journal: Journal<'_>,
-    ) -> std::result::Result<(BTree, Option<Lsn>), Stop> {
+    ) -> std::result::Result<(Index, Option<Lsn>), Stop> {
         let next_id = (id + 1).to_le_bytes();
         self.tree.place(m, &self.pager, NEXT_ID_KEY, next_id.len())?.put(&next_id, journal.now().0);
         let mut row = encode_row(LIVE, PageId::NONE, description);
@@ -298,7 +308,7 @@ impl Catalog {
             }
             _ => None,
         };
-        let tree = match BTree::create(m, id) {
+        let tree = match Index::create(m, id, description.kind) {
             Ok(tree) => tree,
             Err(retry) => {
                 if let Some(reserved) = reserved {
@@ -430,9 +440,9 @@ impl Catalog {
 
     /// Removes some large values of a dropped table; `false` if none is left.
     fn free_large(&mut self, table: &TableCore, journal: Journal<'_>) -> Result<bool> {
-        let cleared = self.cleared.entry(table.id).or_insert(Some(Vec::new()));
+        let cleared = self.cleared.entry(table.id).or_insert_with(|| Some(ClearedTo::beginning(&table.tree)));
         let Some(from) = cleared else { return Ok(false) };
-        *cleared = large::clear_some(&self.pager, table.tree, from, journal.now())?;
+        *cleared = large::clear_some(&self.pager, &table.tree, from, journal.now())?;
         Ok(true)
     }
 
@@ -566,6 +576,10 @@ pub(crate) fn decode_row(row: &[u8]) -> std::result::Result<(u8, PageId, Descrip
 
 pub(crate) fn encode_options(description: &Description) -> Vec<u8> {
     let mut out = vec![if description.logged { LOGGED_FLAG } else { 0 }];
+    if let IndexKind::Hashed { seed } = description.kind {
+        out[0] |= HASHED_FLAG;
+        out.extend_from_slice(&seed.to_le_bytes());
+    }
     varint::put(&mut out, description.key_type.len() as u64);
     out.extend_from_slice(description.key_type.as_bytes());
     out.extend_from_slice(description.value_type.as_bytes());
@@ -573,14 +587,21 @@ pub(crate) fn encode_options(description: &Description) -> Vec<u8> {
 }
 
 fn decode_options(name: &str, options: &[u8]) -> std::result::Result<Description, &'static str> {
-    let (&flags, rest) = options.split_first().ok_or("its options are cut short")?;
-    if flags & !LOGGED_FLAG != 0 {
+    let (&flags, mut rest) = options.split_first().ok_or("its options are cut short")?;
+    if flags & !(LOGGED_FLAG | HASHED_FLAG) != 0 {
         return Err("its options are of a newer version");
+    }
+    let mut kind = IndexKind::Sorted;
+    if flags & HASHED_FLAG != 0 {
+        let (seed, behind) = rest.split_first_chunk::<8>().ok_or("its options are cut short")?;
+        kind = IndexKind::Hashed { seed: u64::from_le_bytes(*seed) };
+        rest = behind;
     }
     let (key_type, value_type) = split_text(rest)?;
     let value_type = std::str::from_utf8(value_type).map_err(|_| "a type's name is not text")?;
     Ok(Description {
         name: name.into(),
+        kind,
         logged: flags & LOGGED_FLAG != 0,
         key_type: key_type.into(),
         value_type: value_type.into(),

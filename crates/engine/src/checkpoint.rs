@@ -124,6 +124,11 @@ impl Checkpoints {
     }
 }
 
+/// Pages written since the last checkpoint that may be listed with this budget.
+pub(crate) fn listed_pages_max(memory_budget_bytes: usize) -> u64 {
+    (memory_budget_bytes as u64 / LIST_BYTES_SHARE / LIST_BYTES_PER_PAGE).max(CHANGED_PAGES_MIN)
+}
+
 impl Engine {
     /// Takes a checkpoint now, if anything has changed since the last.
     ///
@@ -303,7 +308,7 @@ impl Engine {
         let pages = stats.pages_dirtied.min(stats.epoch_records + stats.frames);
         // Their old versions stay until the checkpoint is there. So the file would be twice as long as its pages if all of them
         // changed in between; three fifths is the compromise with writing pages less often.
-        let listed = self.limits.memory_budget_bytes as u64 / LIST_BYTES_SHARE / LIST_BYTES_PER_PAGE;
+        let listed = listed_pages_max(self.limits.memory_budget_bytes);
         let floor = CHANGED_BYTES_MIN / self.pager.page_bytes() as u64;
         let pages_max = (stats.pages / 5 * 3).max(floor).min(listed).max(CHANGED_PAGES_MIN);
         // Large values that are gone leave their space to the next checkpoint, and change few pages.

@@ -21,13 +21,14 @@
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::index::Place;
 use crate::large::{Known, Written};
 use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::{Found, TableCore};
 use aquifer_buffer::{Mutation, PageRun, Pager, Retry};
-use aquifer_index::btree::{LeafValue, Place, ValueKind};
+use aquifer_index::{LeafValue, ValueKind};
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
 

@@ -30,7 +30,7 @@ use crate::record::{self, CommitWriter};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
 use aquifer_buffer::Mutation;
-use aquifer_index::btree::{LeafValue, ValueKind};
+use aquifer_index::{LeafValue, ValueKind};
 use aquifer_sync::{Arc, Condvar, Mutex, Rank};
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -11,6 +11,9 @@ use crate::commit_batch::commit_batch;
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::index::{IndexKind, TableKind};
+use crate::kind::{Hashed, OneKind, Sorted};
+use crate::records::{AnyTable, HashTable};
 use crate::stats::RecoveryReport;
 use crate::table::Table;
 use crate::table_core::TableCore;
@@ -20,6 +23,7 @@ use aquifer_codec::Key;
 use aquifer_index::btree::BTree;
 use aquifer_sync::thread::JoinHandle;
 use aquifer_sync::{Arc, Mutex, MutexGuard};
+use std::marker::PhantomData;
 use std::path::Path;
 
 /// An open database. Cloning gives another handle of the same one; it closes when the last handle goes.
@@ -67,26 +71,39 @@ impl Drop for Handle {
 /// How a table is made; fixed for its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct TableOptions {
+pub struct TableOptions<O = Sorted> {
     /// Whether changes go to the log. Without, the table costs no log, and comes back from a crash as of the last
     /// checkpoint.
     pub logged: bool,
+    kind: PhantomData<fn() -> O>,
 }
 
 impl Default for TableOptions {
     fn default() -> Self {
-        TableOptions { logged: true }
+        TableOptions::of_kind()
     }
 }
 
 impl TableOptions {
     /// A table whose changes are not logged.
     pub fn unlogged() -> TableOptions {
-        TableOptions { logged: false }
+        TableOptions::default().logged(false)
+    }
+
+    /// A hashed table: see [`HashTable`].
+    pub fn hashed() -> TableOptions<Hashed> {
+        TableOptions::of_kind()
+    }
+}
+
+impl<O> TableOptions<O> {
+    /// The default of a kind.
+    pub(crate) fn of_kind() -> TableOptions<O> {
+        TableOptions { logged: true, kind: PhantomData }
     }
 
     /// Sets [`logged`](Self::logged).
-    pub fn logged(mut self, on: bool) -> TableOptions {
+    pub fn logged(mut self, on: bool) -> TableOptions<O> {
         self.logged = on;
         self
     }
@@ -99,6 +116,8 @@ pub struct TableInfo {
     pub name: String,
     /// Id; never used again.
     pub id: u32,
+    /// Sorted or hashed.
+    pub kind: TableKind,
     /// Whether changes go to the log.
     pub logged: bool,
     /// Type of the keys, "bytes" unless the table is typed.
@@ -112,6 +131,7 @@ impl TableInfo {
         TableInfo {
             name: table.name.clone(),
             id: table.id,
+            kind: table.tree.kind().of_table(),
             logged: table.logged,
             key_type: table.key_type.clone(),
             value_type: table.value_type.clone(),
@@ -161,20 +181,33 @@ impl Database {
         Options::default().memory_budget(memory_budget_bytes).in_memory()
     }
 
-    /// Makes a table of byte keys and byte values.
+    /// Makes a table of byte keys and byte values: a [`Table`], or a [`HashTable`] by [`TableOptions::hashed`].
     ///
     /// # Errors
     ///
     /// [`Error::TableExists`]; a name of no or too many bytes; what a commit gives.
-    pub fn create_table(&self, name: &str, options: TableOptions) -> Result<Table> {
+    pub fn create_table<O: OneKind>(
+        &self,
+        name: &str,
+        options: TableOptions<O>,
+    ) -> Result<Table<[u8], [u8], O>> {
         let bytes = <[u8] as Key>::type_name();
         let description = Description {
             name: name.into(),
+            kind: self.new_kind(O::ONE),
             logged: options.logged,
             key_type: bytes.clone(),
             value_type: bytes,
         };
-        Ok(Table::new(&self.handle, self.create_described(description)?))
+        Table::new(&self.handle, self.create_described(description)?)
+    }
+
+    /// What the catalog keeps of a new table of a kind.
+    pub(crate) fn new_kind(&self, kind: TableKind) -> IndexKind {
+        match kind {
+            TableKind::Sorted => IndexKind::Sorted,
+            TableKind::Hashed => IndexKind::Hashed { seed: self.engine().new_seed() },
+        }
     }
 
     pub(crate) fn create_described(&self, description: Description) -> Result<Arc<TableCore>> {
@@ -198,13 +231,31 @@ impl Database {
         lsn.map_or(Ok(()), |lsn| self.engine().wait_for(Commit::Logged(lsn), Durability::Power))
     }
 
-    /// The table of this name, as bytes, whatever its types are.
+    /// The sorted table of this name, as bytes, whatever its types are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TableNotFound`], [`Error::Closed`]; [`Error::TypeMismatch`] if it is hashed.
+    pub fn table(&self, name: &str) -> Result<Table> {
+        Table::new(&self.handle, self.table_core(name)?)
+    }
+
+    /// The hashed table of this name, as bytes, whatever its types are.
+    ///
+    /// # Errors
+    ///
+    /// As [`table`](Self::table); [`Error::TypeMismatch`] if it is sorted.
+    pub fn hash_table(&self, name: &str) -> Result<HashTable> {
+        Table::new(&self.handle, self.table_core(name)?)
+    }
+
+    /// The table of this name, as bytes, whatever its types and its kind are.
     ///
     /// # Errors
     ///
     /// [`Error::TableNotFound`], [`Error::Closed`].
-    pub fn table(&self, name: &str) -> Result<Table> {
-        Ok(Table::new(&self.handle, self.table_core(name)?))
+    pub fn any_table(&self, name: &str) -> Result<AnyTable> {
+        Table::new(&self.handle, self.table_core(name)?)
     }
 
     pub(crate) fn table_core(&self, name: &str) -> Result<Arc<TableCore>> {

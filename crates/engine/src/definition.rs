@@ -3,6 +3,7 @@
 use crate::catalog::Description;
 use crate::database::{Database, TableOptions};
 use crate::error::{Error, Result};
+use crate::kind::{Hashed, OneKind, Sorted};
 use crate::table::Table;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
@@ -10,7 +11,7 @@ use aquifer_sync::Arc;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The name and types of a table. The catalog keeps the types and refuses others.
+/// The name, types and kind of a table. The catalog keeps types and kind and refuses others.
 ///
 /// ```
 /// use aquifer::{Database, TableDef};
@@ -23,18 +24,33 @@ use std::marker::PhantomData;
 /// assert_eq!(ages.get("ada")?, Some(36));
 /// # Ok::<(), aquifer::Error>(())
 /// ```
-pub struct TableDef<K: ?Sized, V: ?Sized> {
+pub struct TableDef<K: ?Sized, V: ?Sized, O = Sorted> {
     name: &'static str,
-    types: PhantomData<fn(&K, &V)>,
+    types: PhantomData<fn(&K, &V) -> O>,
 }
 
-impl<K: ?Sized, V: ?Sized> fmt::Debug for TableDef<K, V> {
+/// As [`TableDef`], of a hashed table.
+///
+/// ```
+/// use aquifer::{Database, HashTableDef};
+///
+/// const SESSIONS: HashTableDef<str, u64> = HashTableDef::new("sessions");
+///
+/// let db = Database::in_memory(4 << 20)?;
+/// let sessions = SESSIONS.open_or_create(&db)?;
+/// sessions.put("7f3a", &36)?;
+/// assert_eq!(sessions.get("7f3a")?, Some(36));
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+pub type HashTableDef<K, V> = TableDef<K, V, Hashed>;
+
+impl<K: ?Sized, V: ?Sized, O> fmt::Debug for TableDef<K, V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TableDef").field("name", &self.name).finish()
     }
 }
 
-impl<K: ?Sized, V: ?Sized> TableDef<K, V> {
+impl<K: ?Sized, V: ?Sized, O> TableDef<K, V, O> {
     /// A table of this name.
     pub const fn new(name: &'static str) -> Self {
         TableDef { name, types: PhantomData }
@@ -46,31 +62,32 @@ impl<K: ?Sized, V: ?Sized> TableDef<K, V> {
     }
 }
 
-impl<K: Key + ?Sized, V: Value + ?Sized> TableDef<K, V> {
+impl<K: Key + ?Sized, V: Value + ?Sized, O: OneKind> TableDef<K, V, O> {
     /// Makes the table.
     ///
     /// # Errors
     ///
     /// As [`Database::create_table`].
-    pub fn create(&self, db: &Database, options: TableOptions) -> Result<Table<K, V>> {
+    pub fn create(&self, db: &Database, options: TableOptions<O>) -> Result<Table<K, V, O>> {
         let description = Description {
             name: self.name.into(),
+            kind: db.new_kind(O::ONE),
             logged: options.logged,
             key_type: K::type_name(),
             value_type: V::type_name(),
         };
-        Ok(Table::new(db.handle(), db.create_described(description)?))
+        Table::new(db.handle(), db.create_described(description)?)
     }
 
     /// Opens the table.
     ///
     /// # Errors
     ///
-    /// [`Error::TableNotFound`]; [`Error::TypeMismatch`] if it was made with other types.
-    pub fn open(&self, db: &Database) -> Result<Table<K, V>> {
+    /// [`Error::TableNotFound`]; [`Error::TypeMismatch`] if it was made with other types, or is of the other kind.
+    pub fn open(&self, db: &Database) -> Result<Table<K, V, O>> {
         let table = db.table_core(self.name)?;
         self.check(&table)?;
-        Ok(Table::new(db.handle(), table))
+        Table::new(db.handle(), table)
     }
 
     /// Opens the table, and makes it, logged, if it is not there.
@@ -78,13 +95,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> TableDef<K, V> {
     /// # Errors
     ///
     /// As [`open`](Self::open) and [`create`](Self::create).
-    pub fn open_or_create(&self, db: &Database) -> Result<Table<K, V>> {
+    pub fn open_or_create(&self, db: &Database) -> Result<Table<K, V, O>> {
         loop {
             match self.open(db) {
                 Err(Error::TableNotFound { .. }) => {}
                 other => return other,
             }
-            match self.create(db, TableOptions::default()) {
+            match self.create(db, TableOptions::of_kind()) {
                 Err(Error::TableExists { .. }) => {} // another thread was faster
                 other => return other,
             }
@@ -104,10 +121,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized> TableDef<K, V> {
     }
 }
 
-impl<K: ?Sized, V: ?Sized> Clone for TableDef<K, V> {
+impl<K: ?Sized, V: ?Sized, O> Clone for TableDef<K, V, O> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<K: ?Sized, V: ?Sized> Copy for TableDef<K, V> {}
+impl<K: ?Sized, V: ?Sized, O> Copy for TableDef<K, V, O> {}

@@ -21,8 +21,10 @@ use crate::table_core::TableCore;
 use aquifer_buffer::Pager;
 use aquifer_io::DiskLock;
 use aquifer_pools::{Budget, Reservation};
+use aquifer_sync::atomic::{AtomicU64, Ordering};
 use aquifer_sync::{Arc, Mutex};
 use aquifer_wal::Log;
+use std::hash::{BuildHasher, RandomState};
 
 /// An open database.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(crate) struct Engine {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) flusher: Signal,
     pub(crate) checkpointer: Signal,
+    pub(crate) hash_seeds: HashSeeds,
 
     // Each behind its own lock.
     /// Held by whatever concerns the whole database: a checkpoint, verification, closing. Holds the disk's lock.
@@ -61,7 +64,26 @@ pub(crate) struct Maintenance {
     pub(crate) closed: bool,
 }
 
+/// Where the seeds of hashed tables come from.
+#[derive(Debug)]
+pub(crate) struct HashSeeds {
+    /// Given by the program; else the system draws.
+    pub(crate) fixed: Option<u64>,
+    pub(crate) drawn: AtomicU64,
+}
+
 impl Engine {
+    /// A seed for a new hashed table.
+    pub(crate) fn new_seed(&self) -> u64 {
+        let HashSeeds { fixed, drawn } = &self.hash_seeds;
+        let number = drawn.fetch_add(1, Ordering::Relaxed); // it only has to be another each time
+        match fixed {
+            Some(seed) => seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            // The keys of its hashers are the system's best random numbers that the standard library gives out.
+            None => RandomState::new().hash_one(number),
+        }
+    }
+
     /// No commit is taken after a failure of the log (P9).
     #[inline]
     pub(crate) fn check_healthy(&self) -> Result<()> {

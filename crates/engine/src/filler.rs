@@ -6,11 +6,13 @@
 //!   next that is made in the directory clears it away.
 //! - **FI2** Changes are committed in the order in which they are given, in large batches that wait for nothing; `finish`
 //!   syncs once.
+//! - **FI3** A hashed table gets a seed of its own, whatever the one had that it comes from.
 
 use crate::catalog::Description;
 use crate::database::Database;
 use crate::error::Result;
 use crate::large::LargeWriter;
+use crate::records::AnyTable;
 use crate::table::Table;
 use crate::{Durability, Options, WriteBatch};
 use std::path::Path;
@@ -43,10 +45,11 @@ impl Filler {
     }
 
     /// Makes a table.
-    pub(crate) fn create_table(&mut self, description: Description) -> Result<Table> {
+    pub(crate) fn create_table(&mut self, description: Description) -> Result<AnyTable> {
         self.commit()?;
-        let (core, _) = self.db.add_table(description)?;
-        Ok(Table::new(self.db.handle(), core))
+        let kind = self.db.new_kind(description.kind.of_table()); // FI3
+        let (core, _) = self.db.add_table(Description { kind, ..description })?;
+        Table::new(self.db.handle(), core)
     }
 
     /// Drops a table.
@@ -56,7 +59,7 @@ impl Filler {
     }
 
     /// Sets a value.
-    pub(crate) fn put(&mut self, table: &Table, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(crate) fn put(&mut self, table: &AnyTable, key: &[u8], value: &[u8]) -> Result<()> {
         self.batch.put(table, key, value);
         self.commit_if_full()
     }
@@ -64,7 +67,7 @@ impl Filler {
     /// Sets a value that comes piece by piece. If `fill` fails, nothing is set, and what it said is given back.
     pub(crate) fn put_large<E>(
         &mut self,
-        table: &Table,
+        table: &AnyTable,
         key: &[u8],
         fill: impl FnOnce(&mut LargeWriter) -> std::result::Result<(), E>,
     ) -> Result<std::result::Result<(), E>> {
@@ -78,7 +81,7 @@ impl Filler {
     }
 
     /// Removes a key.
-    pub(crate) fn delete(&mut self, table: &Table, key: &[u8]) -> Result<()> {
+    pub(crate) fn delete(&mut self, table: &AnyTable, key: &[u8]) -> Result<()> {
         self.batch.delete(table, key);
         self.commit_if_full()
     }
@@ -89,7 +92,7 @@ impl Filler {
     }
 
     /// The value of a key, after all that was given.
-    pub(crate) fn get(&mut self, table: &Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn get(&mut self, table: &AnyTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.commit()?;
         table.get(key)
     }

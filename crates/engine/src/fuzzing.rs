@@ -3,6 +3,7 @@
 
 use crate::catalog::{self, Catalog, Description};
 use crate::error::Result;
+use crate::index::IndexKind;
 use crate::record::{CommitWriter, Op, Patch, Record};
 use aquifer_buffer::{PageId, Pager};
 use aquifer_sync::Arc;
@@ -109,6 +110,8 @@ pub struct Row {
     pub root: u32,
     /// Name.
     pub name: String,
+    /// Seed of the hash function, if it is a hashed table.
+    pub hash_seed: Option<u64>,
     /// Whether commits to it are logged.
     pub logged: bool,
     /// Name of the keys' type.
@@ -121,6 +124,7 @@ impl Row {
     fn description(&self) -> Description {
         Description {
             name: self.name.clone(),
+            kind: self.hash_seed.map_or(IndexKind::Sorted, |seed| IndexKind::Hashed { seed }),
             logged: self.logged,
             key_type: self.key_type.clone(),
             value_type: self.value_type.clone(),
@@ -135,8 +139,12 @@ impl Row {
 /// What is wrong with the bytes.
 pub fn read_row(bytes: &[u8]) -> std::result::Result<Row, &'static str> {
     let (state, root, description) = catalog::decode_row(bytes)?;
-    let Description { name, logged, key_type, value_type } = description;
-    Ok(Row { state, root: root.0, name, logged, key_type, value_type })
+    let Description { name, kind, logged, key_type, value_type } = description;
+    let hash_seed = match kind {
+        IndexKind::Sorted => None,
+        IndexKind::Hashed { seed } => Some(seed),
+    };
+    Ok(Row { state, root: root.0, name, hash_seed, logged, key_type, value_type })
 }
 
 /// The bytes of a row.

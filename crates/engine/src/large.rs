@@ -37,7 +37,7 @@ mod reader;
 mod writer;
 
 pub(crate) use change::{append, patch};
-pub(crate) use clear::{clear_some, pages_of_range};
+pub(crate) use clear::{ClearedTo, clear_some, pages_of_range};
 pub(crate) use memory::{LargeMemory, LargeShare};
 pub use reader::LargeReader;
 pub(crate) use reader::{copy_whole, open, read_whole};
@@ -46,8 +46,8 @@ pub(crate) use writer::{Logging, PageWriter, write_whole};
 
 use crate::error::{Error, Result};
 use aquifer_buffer::{NewPages, PageRun, Pager};
+use aquifer_index::LeafValue;
 use aquifer_index::blob::{Descriptor, Extents, LargeValue, decode_extents};
-use aquifer_index::btree::LeafValue;
 use aquifer_io::Buffer;
 use aquifer_sync::Arc;
 use std::cell::Cell;

@@ -39,6 +39,8 @@ mod filler;
 #[doc(hidden)]
 pub mod fuzzing;
 mod housekeeping;
+mod index;
+mod kind;
 mod large;
 mod log_reader;
 mod opening;
@@ -47,6 +49,7 @@ mod pace;
 mod range;
 mod range_delete;
 mod record;
+mod records;
 mod recovery;
 mod salvage;
 mod scratch;
@@ -65,14 +68,17 @@ pub use aquifer_wal::{LogEnd, LogStats, Lsn};
 pub use backup::{Backup, BackupInfo, RestoreReport};
 pub use batch::WriteBatch;
 pub use database::{Database, TableInfo, TableOptions};
-pub use definition::TableDef;
+pub use definition::{HashTableDef, TableDef};
 pub use dump::{DumpProgress, DumpSummary};
 pub use durability::{CommitTicket, Durability};
 pub use error::{Error, ErrorKind, Result};
+pub use index::TableKind;
+pub use kind::{Hashed, Kind, OneKind, Sorted, Unknown};
 pub use large::{LargeReader, LargeWriter};
 pub use log_reader::{LogChange, LogOperation, LogReader, LogRecord, LogRecordKind};
 pub use options::Options;
 pub use range::{ByteOrdered, KeyRange, Range, Scan};
+pub use records::{AnyTable, HashTable, Iter, Records};
 pub use salvage::{
     KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog,
     SalvagedTable,

@@ -7,6 +7,7 @@
 
 use crate::catalog::{CATALOG_ID, Description, Row};
 use crate::error::{Error, Result};
+use crate::index::TableKind;
 use crate::opening::{DATA, disk_of, lock};
 use crate::options::Options;
 use crate::record::{Entry, Malformed, Op, Record};
@@ -107,6 +108,8 @@ pub enum LogOperation {
     Delete,
     /// The table is made.
     CreateTable {
+        /// Sorted or hashed.
+        kind: TableKind,
         /// Whether its changes are logged.
         logged: bool,
         /// Type of the keys.
@@ -233,10 +236,10 @@ fn change(entry: &Entry<'_>, names: &mut BTreeMap<u32, String>) -> std::result::
         },
         Op::Delete => LogOperation::Delete,
         Op::Create { row } => {
-            let Description { name, logged, key_type, value_type } =
+            let Description { name, kind, logged, key_type, value_type } =
                 Description::of_log(entry.key, row).map_err(Malformed)?;
             names.insert(entry.table, name);
-            LogOperation::CreateTable { logged, key_type, value_type }
+            LogOperation::CreateTable { kind: kind.of_table(), logged, key_type, value_type }
         }
         Op::Drop => LogOperation::DropTable,
         Op::RangeDelete { high } => LogOperation::RangeDelete { end: high.map(<[u8]>::to_vec) },

@@ -5,10 +5,10 @@
 
 use crate::archive;
 use crate::catalog::{Catalog, Journal};
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, listed_pages_max};
 use crate::commit_batch::CommitMemory;
 use crate::database::{Database, Handle};
-use crate::engine::{Engine, Maintenance};
+use crate::engine::{Engine, HashSeeds, Maintenance};
 use crate::error::{Error, Result};
 use crate::housekeeping::{self, Signal};
 use crate::large::LargeMemory;
@@ -20,12 +20,13 @@ use crate::stripes::Stripes;
 use aquifer_buffer::{BackupImage, CopyProgress, Pager, PagerOptions};
 use aquifer_io::{Disk, DiskLock, open_disk};
 use aquifer_pools::{Budget, Reservation};
+use aquifer_sync::atomic::AtomicU64;
 use aquifer_sync::{Arc, Mutex, Rank};
 use aquifer_wal::{Archive, History, Log, LogOptions, Lsn};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) const DATA: &str = "data";
 const DATA_NEW: &str = "data.new";
@@ -145,6 +146,9 @@ impl Opening {
         if let Some(archive) = archive {
             log.archive_to(archive)?; // before anything is retired
         }
+        if !self.options.background {
+            log.set_patience(Duration::ZERO); // the one who would wait is the one who makes room
+        }
         Ok(log)
     }
 
@@ -219,10 +223,13 @@ impl Opening {
         let pager = image.restore(Arc::clone(&disk), self.pager_options(), id, progress)?;
         let mut catalog = Catalog::load(&pager, true)?;
         let mut report = RecoveryReport { created: true, incarnation: 1, ..RecoveryReport::default() };
-        recovery::bring_forward(&pager, history, &mut catalog, &mut report)?;
+        pager.hold_back_name(true);
+        let listed_max = listed_pages_max(self.limits.memory_budget_bytes);
+        recovery::bring_forward(&pager, history, &mut catalog, &mut report, listed_max)?;
+        pager.hold_back_name(self.options.held_back);
         let end = history.position();
         report.log_bytes = end.0 - image.superblock().flip_lsn;
-        report.tables_dropped = finish_drops(&mut catalog, end);
+        report.tables_dropped += finish_drops(&mut catalog, end);
         let archive = archive::choose(&disk, &self.options, id)?;
         let log = self.start_log(&disk, id, 1, end, archive)?;
         let backend = disk.backend();
@@ -251,6 +258,7 @@ impl Opening {
             checkpoints: Checkpoints::new(parts.flip_lsn),
             flusher: Signal::default(),
             checkpointer: Signal::default(),
+            hash_seeds: HashSeeds { fixed: options.hash_seed, drawn: AtomicU64::new(0) },
             maintenance: Mutex::new(
                 Rank::Maintenance,
                 Maintenance { disk_lock: parts.disk_lock.map(Arc::new), closed: false },
@@ -270,7 +278,7 @@ impl Opening {
 }
 
 /// Frees what dropped tables have left. Returns how many.
-fn finish_drops(catalog: &mut Catalog, end: Lsn) -> u64 {
+pub(crate) fn finish_drops(catalog: &mut Catalog, end: Lsn) -> u64 {
     let dropping = catalog.dropping().len();
     loop {
         match catalog.free_some(Journal::Replay(end)) {
@@ -315,6 +323,9 @@ pub(crate) fn lock(disk: &Arc<dyn Disk>) -> Result<Box<dyn DiskLock>> {
 fn clear_crashed_creation(disk: &Arc<dyn Disk>, names: &[String]) -> Result<()> {
     check_ours(names)?;
     let has = |what: &str| names.iter().any(|name| name == what);
+    if has(archive::CHOICE) {
+        archive::forget(disk)?; // it was that of a database that did not come to be
+    }
     if !has(LOG_DIRECTORY) {
         disk.create_directory(LOG_DIRECTORY)?;
         disk.sync_directory("")?;

@@ -40,6 +40,8 @@ pub struct Options {
     /// A new database stays without its name until it is complete.
     pub(crate) held_back: bool,
     pub(crate) archive: ArchiveChoice,
+    /// Seeds of hashed tables are drawn from this instead of by chance.
+    pub(crate) hash_seed: Option<u64>,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             disk: None,
             held_back: false,
             archive: ArchiveChoice::AsBefore,
+            hash_seed: None,
         }
     }
 }
@@ -89,7 +92,7 @@ impl Options {
     }
 
     /// Background work on two threads of the engine's own (the default), or none: then
-    /// [`Database::step`] drives it on the caller's thread.
+    /// [`Database::step`] drives it on the caller's thread, and a full disk is an error at once.
     pub fn background(mut self, on: bool) -> Self {
         self.background = on;
         self
@@ -134,6 +137,13 @@ impl Options {
     /// Keeps the log no longer than needed, whatever was chosen before.
     pub fn no_archive(mut self) -> Self {
         self.archive = ArchiveChoice::Nowhere;
+        self
+    }
+
+    /// Seeds of hashed tables that are made from now on follow from this number and how many were made, instead of being drawn
+    /// by chance: for simulation and tests that must be repeatable. Who knows a table's seed can choose keys that make it slow.
+    pub fn hash_seed(mut self, seed: u64) -> Self {
+        self.hash_seed = Some(seed);
         self
     }
 

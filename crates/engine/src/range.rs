@@ -2,10 +2,10 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::large;
+use crate::index::Cursor;
+use crate::records::Records;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
-use aquifer_index::btree::{Cursor, ValueKind};
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -86,63 +86,23 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
     (Bound::Included(prefix.to_vec()), to)
 }
 
-/// A key, and its value if that is no large one.
-pub(crate) type SmallRecord<'s> = (&'s [u8], Option<&'s [u8]>);
-
 /// Reads records as encoded bytes, from either end, without allocating for each. Reads what is committed page by page, and
 /// holds nothing between calls. A large value is read whole, as it is by then; one that goes in between is passed over.
 pub struct Scan<'t> {
-    engine: &'t Engine,
-    table: &'t TableCore,
-    cursor: Cursor<'t>,
-    /// A record with a large value.
-    key: Vec<u8>,
-    value: Vec<u8>,
+    records: Records<'t>,
 }
 
 impl fmt::Debug for Scan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scan").field("table", &self.table.name).finish_non_exhaustive()
+        f.debug_struct("Scan").field("table", &self.records.table.name).finish_non_exhaustive()
     }
 }
 
 impl<'t> Scan<'t> {
     pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        let cursor = table.tree.cursor(&table.pager, from, to);
-        Scan { engine, table, cursor, key: Vec::new(), value: Vec::new() }
-    }
-
-    /// The next record from the front, valid until the next call; nothing in place of a large value, which its reader reads.
-    pub(crate) fn next_small(&mut self) -> Result<Option<SmallRecord<'_>>> {
-        self.table.check_usable()?;
-        let record = self.table.reading(self.cursor.next_value())?;
-        Ok(record.map(|(key, value)| (key, (!value.is_large()).then_some(value.bytes))))
-    }
-
-    fn step(&mut self, back: bool) -> Result<Option<(&[u8], &[u8])>> {
-        loop {
-            self.table.check_usable()?; // each time: it may have been closed since the last
-            let cursor = &mut self.cursor;
-            let record = if back { cursor.next_value_back() } else { cursor.next_value() };
-            let kind = match self.table.reading(record)? {
-                None => return Ok(None),
-                Some((key, value)) => {
-                    if value.is_large() {
-                        self.key.clear();
-                        self.key.extend_from_slice(key);
-                    }
-                    value.kind
-                }
-            };
-            if kind == ValueKind::Inline {
-                break;
-            }
-            if large::read_whole(self.engine, self.table, &self.key, &mut self.value)? {
-                return Ok(Some((&self.key, &self.value)));
-            }
-        }
-        Ok(if back { self.cursor.last_back() } else { self.cursor.last() })
+        let cursor = Cursor::Sorted(table.tree.sorted().cursor(&table.pager, from, to));
+        Scan { records: Records::new(engine, table, cursor) }
     }
 
     /// The next record from the front, valid until the next call.
@@ -152,7 +112,7 @@ impl<'t> Scan<'t> {
     /// A page that cannot be read; a table that is dropped or closed.
     #[expect(clippy::should_implement_trait, reason = "it lends what it returns")]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        self.step(false)
+        self.records.next()
     }
 
     /// The next record from the back, valid until the next call.
@@ -161,7 +121,7 @@ impl<'t> Scan<'t> {
     ///
     /// As [`next`](Self::next).
     pub fn next_back(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        self.step(true)
+        self.records.next_back()
     }
 }
 
@@ -174,7 +134,7 @@ pub struct Range<'t, K: ?Sized, V: ?Sized> {
 
 impl<K: ?Sized, V: ?Sized> fmt::Debug for Range<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Range").field("table", &self.scan.table.name).finish_non_exhaustive()
+        f.debug_struct("Range").field("table", &self.scan.records.table.name).finish_non_exhaustive()
     }
 }
 
@@ -187,7 +147,7 @@ impl<'t, K: Key + ?Sized, V: Value + ?Sized> Range<'t, K, V> {
         if self.ended {
             return None;
         }
-        let table = self.scan.table;
+        let table = self.scan.records.table;
         let record = if back { self.scan.next_back() } else { self.scan.next() };
         let decoded = record.and_then(|record| {
             record

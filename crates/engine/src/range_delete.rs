@@ -45,7 +45,8 @@ pub(crate) fn commit_range_delete(
             let mut held = engine.stripes.lock_all(); // RL2
             table.check_usable()?;
             let journal = Journal::Log(&engine.log);
-            let range = table.reading_large(DoomedRange::find(&engine.pager, table.tree, bounds))?; // RL3
+            let range =
+                table.reading_large(DoomedRange::find(&engine.pager, *table.tree.sorted(), bounds))?; // RL3
             let attempt = catalog.attempt_range_delete(table, &range, &record, journal, &mut held);
             match attempt {
                 Ok(outcome) => {
@@ -63,7 +64,7 @@ pub(crate) fn commit_range_delete(
     };
     for key in [Some(&low), high.as_ref()].into_iter().flatten() {
         let _stripe = engine.stripes.lock(table.id, key); // CM4
-        table.tree.rebalance_path(&engine.pager, key);
+        table.tree.sorted().rebalance_path(&engine.pager, key);
     }
     engine.checkpointer.nudge();
     Ok(match outcome.lsn {

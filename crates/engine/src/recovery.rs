@@ -16,16 +16,19 @@
 //!   there, a PATCH beyond its value) is corruption, not something to skip.
 //! - **RC3** An older superblock is not a way back: if the log says that a newer checkpoint was durable, or is not there at
 //!   all, the opening is refused.
+//! - **RC4** What a history takes of space, page ids and memory is bounded by what its database took, not by its length:
+//!   dropped tables are freed, and checkpoints taken, on the way.
 
 use crate::catalog::Catalog;
 use crate::commit::exchange_pages;
 use crate::error::{Error, Result};
 use crate::large::{Known, Written};
+use crate::opening::finish_drops;
 use crate::record::{self, Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
 use aquifer_buffer::{NewPages, PageId, Pager, Retry, Superblock};
-use aquifer_index::btree::{LeafValue, ValueKind};
+use aquifer_index::{LeafValue, ValueKind};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
@@ -68,14 +71,18 @@ pub(crate) fn replay(
     report.tail_cut_bytes = tail.cut_bytes;
     let attached = reserve_attached(pager, log.fork())?;
     let generation = Some(superblock.generation);
+    let value = Vec::new();
+    let listed_max = None;
     let mut replayer =
-        Replayer { pager, catalog, generation, report, value: Vec::new(), attached, applied: from };
+        Replayer { pager, catalog, generation, report, value, attached, applied: from, listed_max };
     replayer.run(&mut log)?;
     Ok(tail)
 }
 
 /// Applies the log from a backup's position on. Checkpoints that it tells of are those of the database that the backup was
 /// made of, and no matter here. Nothing is reserved for what it attaches: those bytes are in that database's data file alone.
+/// Takes a checkpoint whenever `listed_max` pages were written (RC4): the caller has seen to it that those leave the data file
+/// without its name.
 ///
 /// # Errors
 ///
@@ -85,10 +92,11 @@ pub(crate) fn bring_forward(
     history: &mut History,
     catalog: &mut Catalog,
     report: &mut RecoveryReport,
+    listed_max: u64,
 ) -> Result<()> {
     let applied = history.position();
-    let attached = VecDeque::new();
-    Replayer { pager, catalog, generation: None, report, value: Vec::new(), attached, applied }.run(history)
+    let (value, attached, listed_max) = (Vec::new(), VecDeque::new(), Some(listed_max));
+    Replayer { pager, catalog, generation: None, report, value, attached, applied, listed_max }.run(history)
 }
 
 /// Reserves all pages and slots that large values of the log have (LV6 of `large`), in the order of the log.
@@ -126,6 +134,8 @@ struct Replayer<'r> {
     attached: VecDeque<(Lsn, NewPages)>,
     /// Up to here every record is applied.
     applied: Lsn,
+    /// Pages written since the last checkpoint that may be listed. `None` where RC1 holds, and not RC4.
+    listed_max: Option<u64>,
 }
 
 /// Records read and not yet applied: each one's end, and where its bytes end in `bytes`.
@@ -158,6 +168,9 @@ impl Replayer<'_> {
                     self.apply_record(lsn, record)?;
                     self.applied = lsn;
                 }
+                if let Some(&(lsn, _)) = group.ends.last().filter(|_| self.listed_max.is_some()) {
+                    self.tidy(lsn)?;
+                }
                 group.bytes.clear();
                 group.ends.clear();
             }
@@ -165,6 +178,21 @@ impl Replayer<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// RC4, where everything up to `lsn` is applied.
+    fn tidy(&mut self, lsn: Lsn) -> Result<()> {
+        self.report.tables_dropped += finish_drops(self.catalog, lsn);
+        if self.listed_max.is_none_or(|max| self.pager.stats().epoch_records < max) {
+            return Ok(());
+        }
+        let mut flip = self.pager.flip(|| lsn.0);
+        if let Err(error) = self.pager.write_checkpoint(&mut flip) {
+            self.pager.abandon(flip);
+            return Err(error.into());
+        }
+        self.pager.install(&mut flip, 0)?;
+        Ok(self.pager.release(flip)?)
     }
 
     /// Brings the leaves that a group changes into memory, many reads at a time. What is malformed is found later.
@@ -235,6 +263,9 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
+            Op::RangeDelete { .. } | Op::Adopt { .. } if !table.tree.is_sorted() => {
+                return Err(malformed(lsn, Malformed("a hashed table has no ranges")));
+            }
             Op::RangeDelete { high } => {
                 let to = high.map_or(Bound::Unbounded, Bound::Excluded);
                 return self.catalog.replay_range_delete(&table, (Bound::Included(entry.key), to), lsn);

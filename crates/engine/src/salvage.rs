@@ -13,6 +13,7 @@
 //! the leaves that survive is what is lost.
 
 mod coverage;
+mod page;
 mod refill;
 mod report;
 mod source;

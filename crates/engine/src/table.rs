@@ -6,6 +6,7 @@ use crate::database::{Database, Handle, TableInfo};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::kind::{Kind, Sorted};
 use crate::large::{self, LargeReader, LargeWriter};
 use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
 use crate::range_delete::commit_range_delete;
@@ -14,7 +15,7 @@ use crate::table_core::TableCore;
 use crate::{CommitTicket, Durability};
 use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
-use aquifer_index::btree::ValueKind;
+use aquifer_index::ValueKind;
 use aquifer_sync::Arc;
 use std::borrow::Borrow;
 use std::fmt;
@@ -24,19 +25,20 @@ use std::ops::Bound;
 /// Keys given to the index at a time by `multi_get`.
 const KEYS_AT_ONCE: usize = 256;
 
-/// A sorted table: keys of type `K`, values of type `V`, bytes unless told otherwise.
+/// A table: keys of type `K`, values of type `V`, bytes unless told otherwise; sorted, unless it is a
+/// [`HashTable`](crate::HashTable).
 ///
 /// Keys are at most an eighth of a page, values at most 4 GiB. Those beyond a quarter of a page lie in pages of their own: they can
 /// be written and read as streams ([`write_large`](Self::write_large), [`open_large`](Self::open_large)). Cloning gives another handle; handles keep the database
 /// open, and can be used from any number of threads.
-pub struct Table<K: ?Sized = [u8], V: ?Sized = [u8]> {
+pub struct Table<K: ?Sized = [u8], V: ?Sized = [u8], O = Sorted> {
     handle: Arc<Handle>,
     core: Arc<TableCore>,
     durability: Durability,
-    types: PhantomData<fn(&K, &V)>,
+    types: PhantomData<fn(&K, &V) -> O>,
 }
 
-impl<K: ?Sized, V: ?Sized> Clone for Table<K, V> {
+impl<K: ?Sized, V: ?Sized, O> Clone for Table<K, V, O> {
     fn clone(&self) -> Self {
         Table {
             handle: Arc::clone(&self.handle),
@@ -47,7 +49,7 @@ impl<K: ?Sized, V: ?Sized> Clone for Table<K, V> {
     }
 }
 
-impl<K: ?Sized, V: ?Sized> fmt::Debug for Table<K, V> {
+impl<K: ?Sized, V: ?Sized, O> fmt::Debug for Table<K, V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table")
             .field("name", &self.core.name)
@@ -56,16 +58,42 @@ impl<K: ?Sized, V: ?Sized> fmt::Debug for Table<K, V> {
     }
 }
 
-impl<K: ?Sized, V: ?Sized> Table<K, V> {
-    pub(crate) fn new(handle: &Arc<Handle>, core: Arc<TableCore>) -> Self {
-        Table { handle: Arc::clone(handle), core, durability: Durability::default(), types: PhantomData }
+impl<K: ?Sized, V: ?Sized, O: Kind> Table<K, V, O> {
+    /// A handle.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TypeMismatch`] if the table is not of the handle's kind.
+    pub(crate) fn new(handle: &Arc<Handle>, core: Arc<TableCore>) -> Result<Self> {
+        let kind = core.tree.kind().of_table();
+        match O::KIND.filter(|&asked| asked != kind) {
+            Some(asked) => Err(Error::TypeMismatch {
+                table: core.name.clone(),
+                stored: format!("{kind} records"),
+                asked: format!("{asked} ones"),
+            }),
+            None => Ok(Table {
+                handle: Arc::clone(handle),
+                core,
+                durability: Durability::default(),
+                types: PhantomData,
+            }),
+        }
+    }
+}
+
+impl<K: ?Sized, V: ?Sized, O> Table<K, V, O> {
+    /// The same by a handle of another kind, if the table is of it.
+    pub(crate) fn with_kind<P: Kind>(&self) -> Option<Table<K, V, P>> {
+        let table = Table::new(&self.handle, Arc::clone(&self.core)).ok()?;
+        Some(table.with_durability(self.durability))
     }
 
     pub(crate) fn core(&self) -> &Arc<TableCore> {
         &self.core
     }
 
-    fn engine(&self) -> &Arc<Engine> {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.handle.engine
     }
 
@@ -92,7 +120,7 @@ impl<K: ?Sized, V: ?Sized> Table<K, V> {
     }
 }
 
-impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
+impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// The value of `key`.
     ///
     /// # Errors
@@ -305,31 +333,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         large::open(&self.handle, &self.core, &encoded_key(key))
     }
 
-    /// The first record.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
-    pub fn first(&self) -> Result<Option<(K::Owned, V::Owned)>> {
-        self.iter().next().transpose()
-    }
-
-    /// The last record.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
-    pub fn last(&self) -> Result<Option<(K::Owned, V::Owned)>> {
-        self.iter().next_back().transpose()
-    }
-
     /// Whether there is no record.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub fn is_empty(&self) -> Result<bool> {
-        Ok(self.scan(..).next()?.is_none())
+        Ok(self.records().next_small()?.is_none())
     }
 
     /// Records, estimated from a few pages. O(depth).
@@ -342,6 +352,64 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         self.core.reading(self.core.tree.len_estimate(&self.core.pager))
     }
 
+    fn commit_put(
+        &self,
+        key: &K,
+        value: &V,
+        old: Option<&mut Vec<u8>>,
+    ) -> Result<(Commit, Option<ValueKind>)> {
+        scratch::with(&scratch::KEY, |encoded_key| {
+            scratch::with(&scratch::VALUE, |encoded_value| {
+                key.encode(encoded_key);
+                value
+                    .encode(encoded_value)
+                    .map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
+                if encoded_value.len() > self.core.value_len_max {
+                    self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
+                    self.core.check_usable()?;
+                    let written =
+                        large::write_whole(self.engine(), encoded_value, large::Logging::of(&self.core))?;
+                    return commit_one(
+                        self.engine(),
+                        &self.core,
+                        encoded_key,
+                        Change::PutLarge(&written),
+                        old,
+                    );
+                }
+                commit_one(self.engine(), &self.core, encoded_key, Change::Put(encoded_value), old)
+            })
+        })
+    }
+
+    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, Option<ValueKind>)> {
+        scratch::with(&scratch::KEY, |encoded_key| {
+            key.encode(encoded_key);
+            commit_one(self.engine(), &self.core, encoded_key, Change::Delete, old)
+        })
+    }
+
+    fn ticket(&self, commit: Commit, durability: Durability) -> CommitTicket {
+        // Whoever does not wait still gets it flushed soon.
+        self.engine().flusher.nudge();
+        CommitTicket::new(self.engine(), commit, durability)
+    }
+
+    /// The value that a commit found, under a pin from before it.
+    fn decode_old(&self, pin: Pin, present: Option<ValueKind>, mut old: Vec<u8>) -> Result<Option<V::Owned>> {
+        if present == Some(ValueKind::Large) {
+            let descriptor = std::mem::take(&mut old);
+            large::copy_whole(self.engine(), &self.core, pin, &descriptor, &mut old)?;
+        }
+        present.map(|_| self.decode_value(&old)).transpose()
+    }
+
+    fn decode_value(&self, bytes: &[u8]) -> Result<V::Owned> {
+        V::decode(bytes).map_err(|error| Error::Decode { table: self.core.name.clone(), error })
+    }
+}
+
+impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// Records whose keys lie in `range`, estimated from a few pages. O(depth).
     ///
     /// # Errors
@@ -351,7 +419,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         self.core.check_usable()?;
         let (from, to) = encoded(&range);
         let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        self.core.reading(self.core.tree.estimate(&self.core.pager, bounds.0, bounds.1))
+        self.core.reading(self.core.tree.sorted().estimate(&self.core.pager, bounds.0, bounds.1))
     }
 
     /// Records whose keys lie in `range`, counted: reads every leaf of the range, and no record. Counts what is committed leaf by
@@ -364,7 +432,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         self.core.check_usable()?;
         let (from, to) = encoded(&range);
         let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        self.core.reading(self.core.tree.count(&self.core.pager, bounds.0, bounds.1))
+        self.core.reading(self.core.tree.sorted().count(&self.core.pager, bounds.0, bounds.1))
     }
 
     /// Deletes all records whose keys lie in `range`, in one commit with this handle's durability. O(depth) in time and log,
@@ -444,6 +512,24 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         Ok(count)
     }
 
+    /// The first record.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn first(&self) -> Result<Option<(K::Owned, V::Owned)>> {
+        self.iter().next().transpose()
+    }
+
+    /// The last record.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn last(&self) -> Result<Option<(K::Owned, V::Owned)>> {
+        self.iter().next_back().transpose()
+    }
+
     /// All records, in order of their keys.
     pub fn iter(&self) -> Range<'_, K, V> {
         self.range(..)
@@ -473,62 +559,6 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         K: ByteOrdered,
     {
         Scan::new(self.engine(), &self.core, prefix_bounds(prefix.as_ref()))
-    }
-
-    fn commit_put(
-        &self,
-        key: &K,
-        value: &V,
-        old: Option<&mut Vec<u8>>,
-    ) -> Result<(Commit, Option<ValueKind>)> {
-        scratch::with(&scratch::KEY, |encoded_key| {
-            scratch::with(&scratch::VALUE, |encoded_value| {
-                key.encode(encoded_key);
-                value
-                    .encode(encoded_value)
-                    .map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
-                if encoded_value.len() > self.core.value_len_max {
-                    self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
-                    self.core.check_usable()?;
-                    let written =
-                        large::write_whole(self.engine(), encoded_value, large::Logging::of(&self.core))?;
-                    return commit_one(
-                        self.engine(),
-                        &self.core,
-                        encoded_key,
-                        Change::PutLarge(&written),
-                        old,
-                    );
-                }
-                commit_one(self.engine(), &self.core, encoded_key, Change::Put(encoded_value), old)
-            })
-        })
-    }
-
-    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, Option<ValueKind>)> {
-        scratch::with(&scratch::KEY, |encoded_key| {
-            key.encode(encoded_key);
-            commit_one(self.engine(), &self.core, encoded_key, Change::Delete, old)
-        })
-    }
-
-    fn ticket(&self, commit: Commit, durability: Durability) -> CommitTicket {
-        // Whoever does not wait still gets it flushed soon.
-        self.engine().flusher.nudge();
-        CommitTicket::new(self.engine(), commit, durability)
-    }
-
-    /// The value that a commit found, under a pin from before it.
-    fn decode_old(&self, pin: Pin, present: Option<ValueKind>, mut old: Vec<u8>) -> Result<Option<V::Owned>> {
-        if present == Some(ValueKind::Large) {
-            let descriptor = std::mem::take(&mut old);
-            large::copy_whole(self.engine(), &self.core, pin, &descriptor, &mut old)?;
-        }
-        present.map(|_| self.decode_value(&old)).transpose()
-    }
-
-    fn decode_value(&self, bytes: &[u8]) -> Result<V::Owned> {
-        V::decode(bytes).map_err(|error| Error::Decode { table: self.core.name.clone(), error })
     }
 }
 

@@ -8,9 +8,10 @@
 
 use crate::catalog::Description;
 use crate::error::{Error, Result};
+use crate::index::Index;
 use aquifer_buffer::Pager;
 use aquifer_index::blob::LARGE_BYTES_MAX;
-use aquifer_index::btree::{BTree, LeafValue, ValueKind};
+use aquifer_index::{LeafValue, ValueKind};
 use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicU8, Ordering};
 
@@ -18,7 +19,7 @@ use aquifer_sync::atomic::{AtomicU8, Ordering};
 #[derive(Debug)]
 pub(crate) struct TableCore {
     pub(crate) pager: Arc<Pager>,
-    pub(crate) tree: BTree,
+    pub(crate) tree: Index,
     state: AtomicU8,
     /// Commits write log records.
     pub(crate) writes_log: bool,
@@ -61,13 +62,13 @@ pub(crate) enum TableState {
 impl TableCore {
     pub(crate) fn new(
         id: u32,
-        tree: BTree,
+        tree: Index,
         description: Description,
         pager: Arc<Pager>,
         on_disk: bool,
     ) -> TableCore {
-        let (key_len_max, value_len_max) = BTree::limits(pager.page_bytes());
-        let Description { name, logged, key_type, value_type } = description;
+        let (key_len_max, value_len_max) = tree.limits(pager.page_bytes());
+        let Description { name, kind: _, logged, key_type, value_type } = description;
         TableCore {
             pager,
             tree,
@@ -86,6 +87,7 @@ impl TableCore {
     pub(crate) fn description(&self) -> Description {
         Description {
             name: self.name.clone(),
+            kind: self.tree.kind(),
             logged: self.logged,
             key_type: self.key_type.clone(),
             value_type: self.value_type.clone(),

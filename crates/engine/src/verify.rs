@@ -8,9 +8,9 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::index::Index;
 use crate::large::Known;
 use aquifer_buffer::{PageId, PageRun, RunSet};
-use aquifer_index::btree::BTree;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -124,7 +124,7 @@ impl Engine {
             progress,
         };
         let nobody_writes = self.stripes.lock_all(); // VF1
-        run.walk(CATALOG, catalog.tree())?;
+        run.walk(CATALOG, Index::Sorted(catalog.tree()))?;
         for table in catalog.tables() {
             let report = run.walk(&table.name, table.tree)?;
             run.report.records += report.records;
@@ -134,7 +134,7 @@ impl Engine {
             run.walk(&format!("{} (dropped)", table.name), table.tree)?;
         }
         for (tree, table) in catalog.detached().map(|tree| (tree, tree.table())) {
-            run.walk(&format!("table {table} (detached)"), tree)?;
+            run.walk(&format!("table {table} (detached)"), Index::Sorted(tree))?;
         }
         run.find_lost_pages();
         drop(nobody_writes);
@@ -145,7 +145,7 @@ impl Engine {
 }
 
 impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
-    fn walk(&mut self, name: &str, tree: BTree) -> Result<TableReport> {
+    fn walk(&mut self, name: &str, tree: Index) -> Result<TableReport> {
         let (before, total) = (self.owners.len() as u64, self.total);
         let progress = &mut self.progress;
         let found = tree.check(&self.engine.pager, &mut |done| {

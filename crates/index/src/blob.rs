@@ -2,7 +2,7 @@
 //!
 //! A value beyond what a leaf takes lies in pages of its own, as pure bytes, the last page padded with zeros. The pages are named
 //! by *extents*, runs of consecutive page ids; the page map places each page and has its checksum. The leaf has a *descriptor*,
-//! in a record that is flagged ([`ValueKind::Large`](crate::btree::ValueKind)). FROZEN at version 1:
+//! in a record that is flagged ([`ValueKind::Large`](crate::ValueKind)). FROZEN at version 1:
 //!
 //! ```text
 //! descriptor: 1 | varint length of the value | extent*

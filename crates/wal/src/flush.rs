@@ -141,6 +141,10 @@ impl Flusher {
         self.patience_ms.store(patience.as_millis() as u64, Ordering::Relaxed);
     }
 
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))
+    }
+
     /// Works or waits until the goal is reached.
     pub(crate) fn reach(&self, goal: Goal) -> Result<()> {
         let mut gap_steps = 0;
@@ -204,9 +208,9 @@ impl Flusher {
     ) -> Result<(MutexGuard<'a, Shared>, bool)> {
         let Some(full) = &shared.disk_full else { return Ok((shared, true)) };
         let now = Instant::now();
-        let patience = Duration::from_millis(self.patience_ms.load(Ordering::Relaxed));
-        let ends = *patience_ends.get_or_insert(now + patience);
-        if now >= full.retry_at {
+        let is_first = patience_ends.is_none();
+        let ends = *patience_ends.get_or_insert_with(|| now + self.patience());
+        if now >= full.retry_at && (is_first || now < ends) {
             return Ok((shared, true));
         }
         if now >= ends {
@@ -240,7 +244,7 @@ impl Flusher {
             }
             Err(failure) if !failure.fatal => {
                 shared.progress.collected_nothing();
-                shared.is_full(failure.error);
+                shared.is_full(failure.error, self.patience());
                 drop(shared);
                 self.waiters.wake_everybody();
                 Ok(Led::DiskFull)
@@ -484,9 +488,9 @@ const _: () = assert!(FLIGHTS_MAX < SLOTS, "WA1");
 
 impl Shared {
     /// FL3.
-    fn is_full(&mut self, error: IoError) {
+    fn is_full(&mut self, error: IoError, patience: Duration) {
         let pause_ms = self.disk_full.as_ref().map_or(RETRY_MS.0, |full| (2 * full.pause_ms).min(RETRY_MS.1));
-        let retry_at = Instant::now() + Duration::from_millis(pause_ms);
+        let retry_at = Instant::now() + Duration::from_millis(pause_ms).min(patience);
         self.disk_full = Some(DiskFull { error, retry_at, pause_ms });
     }
 

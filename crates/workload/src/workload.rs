@@ -147,6 +147,14 @@ impl Workload {
         }
     }
 
+    /// Whether the store must know an order of its keys.
+    pub fn needs_order(self) -> bool {
+        matches!(
+            self,
+            Workload::Scan100 | Workload::FullScan | Workload::Reverse | Workload::YcsbE | Workload::Bulk
+        )
+    }
+
     /// Whether the store must hold the records before the run; the others are best begun with an empty one.
     pub fn needs_records(self) -> bool {
         !matches!(

@@ -45,7 +45,8 @@ fn run(input: &[u8]) {
 fn seeds() -> Seeds {
     let row = |state: u8, root: u32, name: &str, logged: bool, key_type: &str| {
         let (name, key_type, value_type) = (name.to_owned(), key_type.to_owned(), "bytes".to_owned());
-        write_row(&Row { state, root, name, logged, key_type, value_type })
+        let hash_seed = name.starts_with('h').then_some(77);
+        write_row(&Row { state, root, name, hash_seed, logged, key_type, value_type })
     };
     let build = |first: &[u8], rows: &[(u32, &[u8])], next: u32| {
         let mut input = Vec::new();

@@ -1,9 +1,10 @@
 //! The process that is killed, and what it shares with the one that kills it: how the database is opened and read.
 
 use super::acks::{Ack, Told};
-use super::script::{Level, Random, Script, State, TABLES};
+use super::script::{Level, Script, State, TABLES};
 use anyhow::{Context, Result, ensure};
 use aquifer::{CommitTicket, Database, Durability, ErrorKind, Table, TableOptions, WriteBatch};
+use aquifer_sim::Random;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -139,7 +140,7 @@ fn or_die(result: Result<()>) {
 
 /// Takes checkpoints at random moments, beside those that the database takes by itself.
 fn checkpoints(database: &Database, seed: u64, stop: &AtomicBool) -> Result<()> {
-    let mut random = Random::new(seed ^ u64::from(std::process::id()));
+    let mut random = Random(seed ^ u64::from(std::process::id()));
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(5 + random.below(150)));
         database.checkpoint()?;

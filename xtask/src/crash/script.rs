@@ -7,6 +7,7 @@
 //! - **S1** Every value begins with the number of the commit that wrote it.
 //! - **S2** A pair is in both tables with the same number, or in neither.
 
+use aquifer_sim::Random;
 use std::collections::BTreeMap;
 
 /// The tables, in the order of [`Place::table`].
@@ -20,36 +21,6 @@ const PAIRS: u64 = 500;
 const VALUE_BYTES_MAX: u64 = 900;
 /// Bytes of a value that hold the commit's number.
 const NUMBER_BYTES: usize = 8;
-
-/// A stream of numbers that looks random: SplitMix64 (Steele, Lea, Flood, 2014).
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    /// The stream of a seed.
-    pub fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ (x >> 31)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.draw() % bound
-    }
-
-    /// True once in `times`.
-    pub fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
 
 /// What an acknowledgement promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,8 +79,8 @@ impl Script {
     }
 
     fn random(self, salt: u64, number: u64) -> Random {
-        let mut mix = Random::new(self.seed ^ (u64::from(self.writer) << 48) ^ (salt << 40));
-        Random::new(mix.draw() ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93))
+        let mut mix = Random(self.seed ^ (u64::from(self.writer) << 48) ^ (salt << 40));
+        Random(mix.draw() ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93))
     }
 
     /// The writer's commit number `number`, counted from 1.
@@ -125,7 +96,7 @@ impl Script {
             1..=3 => Level::Process,
             _ => Level::Eventual,
         };
-        Commit { changes, level, waits_later: random.once_in(4) }
+        Commit { changes, level, waits_later: random.below(4) == 0 }
     }
 
     /// The key at `index`: the writer, the index, and a tail of changing length.
@@ -147,9 +118,9 @@ impl Script {
     /// What commit `number` puts at `place`. Half of the commits keep the key's usual length and bytes and change
     /// the number only, so that the log has partial updates in it.
     pub fn value(self, place: Place, number: u64) -> Vec<u8> {
-        let of_commit = self.random(2, number).once_in(2);
+        let of_commit = self.random(2, number).below(2) == 0;
         let mut random = self.random(3, place.index ^ if of_commit { number << 20 } else { 0 });
-        let length = if random.once_in(8) { random.below(VALUE_BYTES_MAX) } else { random.below(160) };
+        let length = if random.below(8) == 0 { random.below(VALUE_BYTES_MAX) } else { random.below(160) };
         let mut value = number.to_le_bytes().to_vec();
         while value.len() < NUMBER_BYTES + length as usize {
             value.extend(random.draw().to_le_bytes());
@@ -167,12 +138,12 @@ impl Script {
 
 /// A batch of one to twenty pairs, rarely of two hundred. Each pair is put or removed in both tables (S2).
 fn pairs(random: &mut Random) -> Vec<Change> {
-    let count = if random.once_in(64) { 200 } else { 1 + random.below(20) };
+    let count = if random.below(64) == 0 { 200 } else { 1 + random.below(20) };
     let first = random.below(PAIRS);
     let mut changes = Vec::new();
     for i in 0..count {
         let index = SINGLES + (first + i * 7) % PAIRS; // 7 and 500 have no common factor: all different
-        let put = !random.once_in(5);
+        let put = random.below(5) != 0;
         changes.extend((0..TABLES.len()).map(|table| Change { place: Place { table, index }, put }));
     }
     changes

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn back_up(pager: &Arc<Pager>, to: &tempfile::TempDir) -> Result<BackupReport> {
-    pager.keep_checkpoint()?.back_up(disk(to), |_| {})
+    Pager::keep_checkpoint(pager)?.back_up(disk(to), |_| {})
 }
 
 /// What a backup holds, once verified and restored.

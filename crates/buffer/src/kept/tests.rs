@@ -30,7 +30,7 @@ fn what_is_kept_stays_under_many_checkpoints_and_then_its_space_comes_back() {
     checkpoint(&pager).unwrap();
     rewrite(&pager, &pages, 1 << 20);
     let used = pager.stats().used_bytes;
-    let kept = pager.keep_checkpoint().unwrap();
+    let kept = Pager::keep_checkpoint(&pager).unwrap();
     let then = all(&pager);
     for round in 0..8 {
         rewrite(&pager, &pages, round);
@@ -59,7 +59,7 @@ fn several_are_kept_and_go_in_any_order() {
         let mut kept = Vec::new();
         for round in 0..3 {
             rewrite(&pager, &pages[round * 50..200 + round * 50], 100 + round as u64);
-            kept.push(Some((Arc::new(pager.keep_checkpoint().unwrap()), all(&pager))));
+            kept.push(Some((Arc::new(Pager::keep_checkpoint(&pager).unwrap()), all(&pager))));
         }
         rewrite(&pager, &pages, 1000);
         let used = pager.stats().used_bytes;
@@ -84,6 +84,6 @@ fn it_fits_into_the_smallest_budget_when_frames_have_taken_it_all() {
         allocate(&pager, n).unwrap();
     }
     checkpoint(&pager).unwrap();
-    let kept: Vec<_> = (0..4).map(|_| pager.keep_checkpoint().unwrap()).collect();
+    let kept: Vec<_> = (0..4).map(|_| Pager::keep_checkpoint(&pager).unwrap()).collect();
     assert_eq!(held(&kept[3]).len(), 4000);
 }

@@ -11,10 +11,11 @@
 //!   leaves records without a note, which the next run makes anew.
 
 use crate::exit::Failure;
+use crate::kind::KindArg;
 use crate::opening::OpeningArgs;
 use crate::output::Output;
 use crate::progress::Progress;
-use aquifer::Database;
+use aquifer::{Database, TableKind};
 use aquifer_workload::{Durability, Report, Spec, Workload};
 use std::path::PathBuf;
 
@@ -76,6 +77,9 @@ pub struct Numbers {
     /// Read everything once before the clock starts, where there are records
     #[arg(long)]
     warm: bool,
+    /// The table's kind; a hashed one has no order to scan
+    #[arg(long, value_enum, default_value_t = KindArg::Sorted)]
+    kind: KindArg,
 }
 
 /// What one name on the command line stands for.
@@ -147,6 +151,12 @@ pub fn run(args: &BenchArgs, opening: &OpeningArgs, out: &mut Output) -> Result<
     let specs: Vec<Spec> = workloads.map(|&workload| args.numbers.spec(workload, budget_mib)).collect();
     for spec in &specs {
         spec.check()?; // all of them before the first takes its time
+        if args.numbers.kind == KindArg::Hashed && spec.workload.needs_order() {
+            return Err(Failure::Usage(format!(
+                "--kind hashed: {} needs keys in order, and a hashed table has none",
+                spec.workload
+            )));
+        }
     }
     let mut db = None;
     for spec in &specs {
@@ -154,13 +164,13 @@ pub fn run(args: &BenchArgs, opening: &OpeningArgs, out: &mut Output) -> Result<
             if let Some(db) = db.take() {
                 Database::close(&db)?; // the child opens it
             }
-            reopen::measure(&args.dir, spec, &opening)?
+            reopen::measure(&args.dir, spec, args.numbers.kind, &opening)?
         } else {
             let db = match &db {
                 Some(db) => db,
                 None => db.insert(opening.open_or_create(&args.dir, None)?),
             };
-            (measure(db, spec)?, String::new())
+            (measure(db, spec, args.numbers.kind.kind())?, String::new())
         };
         let remark = if remark.is_empty() { remark } else { format!("\n{remark}") };
         out.line(&if args.json { report.to_json() } else { format!("{report}{remark}") })?;
@@ -174,16 +184,15 @@ pub fn run(args: &BenchArgs, opening: &OpeningArgs, out: &mut Output) -> Result<
 }
 
 /// Runs one workload, on the records that it needs (BE3).
-fn measure(db: &Database, spec: &Spec) -> Result<Report, Failure> {
+fn measure(db: &Database, spec: &Spec, kind: TableKind) -> Result<Report, Failure> {
     let notes = note::Notes::open(db)?;
-    let note = notes.read()?;
-    let (store, note) = match note {
-        Some(note) if spec.workload.needs_records() && note.serves(spec) => {
-            (AquiferStore::open(db)?, Some(note))
-        }
-        _ => {
+    let note = notes.read()?.filter(|note| spec.workload.needs_records() && note.serves(spec));
+    let there = note.is_some().then(|| AquiferStore::open(db)).transpose()?;
+    let (store, note) = match there.filter(|store| store.kind() == kind) {
+        Some(store) => (store, note),
+        None => {
             notes.remove()?;
-            (AquiferStore::emptied(db)?, None)
+            (AquiferStore::emptied(db, kind)?, None)
         }
     };
     let note = match note {

@@ -21,12 +21,13 @@ pub struct DirArgs {
 /// Lists the tables, one JSON object a line with `--json`.
 pub fn tables(args: &DirArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(), Failure> {
     let db = opening.open(&args.dir)?;
-    let mut rows = vec![["table", "key", "value", "logged", "records (about)"].map(str::to_owned)];
+    let mut rows = vec![["table", "kind", "key", "value", "logged", "records (about)"].map(str::to_owned)];
     for info in db.tables() {
-        let records = db.table(&info.name)?.len_estimate()?;
+        let records = db.any_table(&info.name)?.len_estimate()?;
         if args.json {
             out.json(&json!({
                 "name": info.name,
+                "kind": info.kind.to_string(),
                 "key_type": info.key_type,
                 "value_type": info.value_type,
                 "logged": info.logged,
@@ -34,7 +35,9 @@ pub fn tables(args: &DirArgs, opening: &OpeningArgs, out: &mut Output) -> Result
             }))?;
         } else {
             let logged = if info.logged { "yes" } else { "no" };
-            rows.push([info.name, info.key_type, info.value_type, logged.to_owned(), grouped(records)]);
+            let kind = info.kind.to_string();
+            let types = (info.key_type, info.value_type);
+            rows.push([info.name, kind, types.0, types.1, logged.to_owned(), grouped(records)]);
         }
     }
     if !args.json {

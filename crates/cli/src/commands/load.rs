@@ -14,6 +14,7 @@ use super::TableArgs;
 use super::source::Source;
 use crate::exit::Failure;
 use crate::input::{self, Fault, Format, InputError, Record, Records, Shape};
+use crate::kind::KindArg;
 use crate::opening::{OpenTable, OpeningArgs};
 use crate::output::{self, Output, grouped, size};
 use crate::progress::Progress;
@@ -92,6 +93,9 @@ pub struct LoadArgs {
     /// Make a new table without a log: after a crash it is as of the last checkpoint
     #[arg(long)]
     unlogged: bool,
+    /// What a new table is: sorted, or hashed, which is faster and has no ranges
+    #[arg(long, value_enum)]
+    kind: Option<KindArg>,
     /// Size of the pages of a new database, in KiB: 4, 8, 16, 32 or 64; a value has a quarter of it at most
     #[arg(long, value_name = "KIB")]
     page_kib: Option<u32>,
@@ -118,10 +122,21 @@ pub fn run(args: &LoadArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(
     let (reader, position) = source.into_reader();
     let mut records = input::records(reader, &shape).map_err(Failure::Usage)?;
     let db = opening.open_or_create(&args.place.dir, args.page_kib)?;
-    let options = if args.unlogged { TableOptions::unlogged() } else { TableOptions::default() };
-    let open = OpenTable::open_or_create(&db, &args.place.table, options)?;
+    let table = &args.place.table;
+    let open = match args.kind {
+        Some(KindArg::Hashed) => {
+            OpenTable::open_or_create(&db, table, TableOptions::hashed().logged(!args.unlogged))?
+        }
+        _ => OpenTable::open_or_create(&db, table, TableOptions::default().logged(!args.unlogged))?,
+    };
+    let is = open.table.info().kind;
+    if let Some(kind) = args.kind.filter(|kind| kind.kind() != is) {
+        return Err(Failure::Usage(format!(
+            "--kind {}: table `{table}` is {is}; that is fixed when it is made",
+            kind.kind()
+        )));
+    }
     if args.unlogged && open.table.info().logged {
-        let table = &args.place.table;
         return Err(Failure::Usage(format!(
             "--unlogged: table `{table}` has a log; that is fixed when it is made"
         )));

@@ -4,7 +4,7 @@ use crate::exit::Failure;
 use crate::opening::OpeningArgs;
 use crate::output::{Output, grouped};
 use crate::text::Form;
-use aquifer::{LogChange, LogEnd, LogOperation, LogReader, LogRecord, LogRecordKind};
+use aquifer::{LogChange, LogEnd, LogOperation, LogReader, LogRecord, LogRecordKind, TableKind};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
@@ -99,9 +99,10 @@ fn change_text(change: &LogChange) -> String {
             format!("{table}\tattach\t{key}\t({} bytes in pages of their own)", grouped(*len))
         }
         LogOperation::Delete => format!("{table}\tdelete\t{key}"),
-        LogOperation::CreateTable { logged, key_type, value_type } => {
+        LogOperation::CreateTable { kind, logged, key_type, value_type } => {
             let log = if *logged { "" } else { ", without a log" };
-            format!("{table}\tcreate table\t\t{key_type} to {value_type}{log}")
+            let kind = if *kind == TableKind::Sorted { String::new() } else { format!(", {kind}") };
+            format!("{table}\tcreate table\t\t{key_type} to {value_type}{kind}{log}")
         }
         LogOperation::DropTable => format!("{table}\tdrop table"),
         LogOperation::RangeDelete { end } => {
@@ -189,8 +190,9 @@ fn change_json(change: &LogChange) -> Json {
             object["operation"] = "delete".into();
             object["key"] = text(&change.key).into();
         }
-        LogOperation::CreateTable { logged, key_type, value_type } => {
+        LogOperation::CreateTable { kind, logged, key_type, value_type } => {
             object["operation"] = "create table".into();
+            object["kind"] = json!(kind.to_string());
             object["logged"] = json!(logged);
             object["key_type"] = json!(key_type);
             object["value_type"] = json!(value_type);

@@ -1,4 +1,4 @@
-//! `scan`: records in the order of their keys.
+//! `scan`: records in the order of their keys, or of their hashes where a table is hashed.
 
 use super::TableArgs;
 use crate::exit::Failure;
@@ -6,7 +6,7 @@ use crate::opening::{OpenTable, OpeningArgs};
 use crate::output::Output;
 use crate::text::Form;
 use crate::typed::Role;
-use aquifer::Scan;
+use aquifer::{Records, Scan, Table};
 use serde_json::json;
 use std::ffi::OsString;
 use std::ops::Bound;
@@ -53,12 +53,15 @@ pub fn run(args: &ScanArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(
 }
 
 fn print_all(args: &ScanArgs, open: &OpenTable, out: &mut Output) -> Result<(), Failure> {
-    let mut scan = begin(args, open)?;
+    let sorted = open.table.sorted();
+    let mut scan = match &sorted {
+        Some(sorted) => Source::Sorted(begin(args, open, sorted)?),
+        None => Source::Hashed(begin_unordered(args, open)?),
+    };
     let mut line = String::new();
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 {
-        let next = if args.reverse { scan.next_back()? } else { scan.next()? };
-        let Some((key, value)) = next else {
+        let Some((key, value)) = scan.next(args.reverse)? else {
             break;
         };
         left -= 1;
@@ -69,10 +72,48 @@ fn print_all(args: &ScanArgs, open: &OpenTable, out: &mut Output) -> Result<(), 
     Ok(())
 }
 
-fn begin<'t>(args: &ScanArgs, open: &'t OpenTable) -> Result<Scan<'t>, Failure> {
+/// Where records come from.
+enum Source<'t> {
+    Sorted(Scan<'t>),
+    Hashed(Records<'t>),
+}
+
+/// Key and value, lent.
+type Pair<'r> = (&'r [u8], &'r [u8]);
+
+impl Source<'_> {
+    fn next(&mut self, reverse: bool) -> Result<Option<Pair<'_>>, Failure> {
+        Ok(match self {
+            Source::Sorted(scan) => match reverse {
+                true => scan.next_back()?,
+                false => scan.next()?,
+            },
+            Source::Hashed(records) => records.next()?,
+        })
+    }
+}
+
+/// All records of a hashed table, which has no ranges.
+fn begin_unordered<'t>(args: &ScanArgs, open: &'t OpenTable) -> Result<Records<'t>, Failure> {
+    let ordered = [
+        ("--prefix", args.prefix.is_some()),
+        ("--from", args.from.is_some()),
+        ("--to", args.to.is_some()),
+        ("--reverse", args.reverse),
+    ];
+    if let Some((option, _)) = ordered.into_iter().find(|&(_, given)| given) {
+        return Err(Failure::Usage(format!(
+            "{option}: table `{}` is hashed; its records have no order",
+            open.table.name()
+        )));
+    }
+    Ok(open.table.records())
+}
+
+fn begin<'t>(args: &ScanArgs, open: &OpenTable, table: &'t Table) -> Result<Scan<'t>, Failure> {
     if let Some(prefix) = &args.prefix {
         let prefix = open.key.encode_prefix(prefix.as_bytes(), args.text)?;
-        return Ok(open.table.scan_prefix(&prefix));
+        return Ok(table.scan_prefix(&prefix));
     }
     let bound = |given: &Option<OsString>| -> Result<Option<Vec<u8>>, Failure> {
         let encode = |key: &OsString| open.key.encode(Role::Key, key.as_bytes(), args.text);
@@ -86,7 +127,7 @@ fn begin<'t>(args: &ScanArgs, open: &'t OpenTable) -> Result<Scan<'t>, Failure> 
     }
     let from: Bound<&[u8]> = from.as_deref().map_or(Bound::Unbounded, Bound::Included);
     let to: Bound<&[u8]> = to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    Ok(open.table.scan((from, to)))
+    Ok(table.scan((from, to)))
 }
 
 fn print(

@@ -15,7 +15,7 @@ fn bench(place: &Place, options: &str) -> Vec<Value> {
 fn every_workload_has_its_line() {
     let place = Place::new();
     let lines = bench(&place, "--workload all --ops 500 --threads 2");
-    assert_eq!(lines.len(), 19);
+    assert_eq!(lines.len(), 20);
     for line in &lines {
         assert!(line["ops_per_s"].as_f64().unwrap() >= 0.0, "{line}");
         assert_eq!(line["records"], json!(3000));

@@ -190,6 +190,33 @@ fn a_table_without_log_is_made_on_request() {
 }
 
 #[test]
+fn a_hashed_table_is_made_on_request_and_has_no_order() {
+    let place = Place::new();
+    place.run_with("load DB h --kind hashed", b"a\t1\nb\t2\nc\t3\n").succeeded();
+    assert_eq!(place.run("get DB h b").succeeded(), "2\n");
+    place.run("put DB h d 4").succeeded();
+    place.run("delete DB h a").succeeded();
+    let out = place.run("scan DB h").succeeded();
+    let mut lines: Vec<_> = out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["b\t2", "c\t3", "d\t4"]);
+    assert_eq!(place.run("scan DB h --limit 1 --keys").succeeded().lines().count(), 1);
+    for option in ["--from a", "--to b", "--prefix a", "--reverse"] {
+        let name = option.split(' ').next().unwrap();
+        place.run(&format!("scan DB h {option}")).failed(2, &[name, "table `h` is hashed"]);
+    }
+    assert_eq!(place.run("tables DB --json").json()[0]["kind"], json!("hashed"));
+    place.run_with("load DB h --kind sorted", b"").failed(2, &["--kind sorted: table `h` is hashed"]);
+    place
+        .run("bench DB --kind hashed --workload scan100")
+        .failed(2, &["--kind hashed: scan100 needs keys in order"]);
+    let line =
+        place.run("bench DB --json --kind hashed --workload get --records 500 --ops 100").json().remove(0);
+    assert_eq!(line["kind"], json!("hashed"));
+    assert!(place.run("verify DB").succeeded().contains("no damage"));
+}
+
+#[test]
 fn every_durability_and_batch_size_loads_the_same() {
     let input: String = (0..3000).map(|n| format!("{:04}\t{n}\n", n * 7919 % 3000)).collect();
     for durability in ["power", "process", "eventual"] {
@@ -220,10 +247,10 @@ fn sorted_input_is_loaded_in_bulk_or_not_at_all() {
     let lines: String = (0..3000).map(|n| format!("key{n:06}\t{n}\n")).collect();
     let out = place.run_with("load DB t --sorted", lines.as_bytes()).succeeded();
     assert!(out.starts_with("loaded 3,000 records, "), "{out}");
-    assert_eq!(place.run("scan DB t --prefix key00299").succeeded().lines().count(), 10);
-    assert_eq!(place.run("verify DB --json").json()[0]["records"], json!(3000));
     let log = place.run("log DB").succeeded();
     assert!(log.contains("t\tbulk load") && !log.contains("\tput\t"), "{log}");
+    assert_eq!(place.run("scan DB t --prefix key00299").succeeded().lines().count(), 10);
+    assert_eq!(place.run("verify DB --json").json()[0]["records"], json!(3000));
 
     let place = Place::new();
     let out = place.run_with("load DB t --sorted", b"b\t1\nc\t2\na\t3\n");

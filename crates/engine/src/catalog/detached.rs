@@ -168,7 +168,7 @@ impl Catalog {
         held: &mut [Held<'_>],
     ) -> std::result::Result<Outcome, Stop> {
         let (from, to) = range.bounds;
-        let cut = table.tree.cut(m, &self.pager, from, to)?;
+        let cut = table.tree.sorted().cut(m, &self.pager, from, to)?;
         if cut.is_nothing() {
             // The absence was read, and may be another's delete that is not yet durable.
             return Ok(Outcome {
@@ -210,7 +210,7 @@ impl Catalog {
     ) -> std::result::Result<Outcome, Stop> {
         let outcome = {
             let m = self.pager.enter();
-            let swap = table.tree.swap(&m, loaded)?;
+            let swap = table.tree.sorted().swap(&m, loaded)?;
             let reserved = reserve(journal, record)?;
             let lsn = reserved.as_ref().map(Reserved::lsn);
             lsn.iter().for_each(|&lsn| held.iter_mut().for_each(|stripe| stripe.reserved(lsn))); // T4
@@ -233,7 +233,7 @@ impl Catalog {
         bounds: KeyBounds<'_>,
         lsn: Lsn,
     ) -> Result<()> {
-        let range = DoomedRange::find(&self.pager, table.tree, bounds)?;
+        let range = DoomedRange::find(&self.pager, *table.tree.sorted(), bounds)?;
         loop {
             match self.attempt_range_delete(table, &range, &[], Journal::Replay(lsn), &mut []) {
                 Ok(_) => return Ok(()),

@@ -3,7 +3,13 @@
 use super::*;
 
 fn description() -> Description {
-    Description { name: "users".into(), logged: true, key_type: "str".into(), value_type: "u64".into() }
+    Description {
+        name: "users".into(),
+        kind: IndexKind::Sorted,
+        logged: true,
+        key_type: "str".into(),
+        value_type: "u64".into(),
+    }
 }
 
 #[test]
@@ -12,6 +18,17 @@ fn a_row_has_its_fields_at_their_places() {
     assert_eq!(row, b"\x01\x01\x01\x02\x03\x04\x05users\x01\x03stru64");
     assert_eq!(decode_row(&row), Ok((DROPPING, PageId(0x0403_0201), description())));
     assert_eq!(row_key(0x0102_0304), [1, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_hashed_table_has_its_seed_in_its_options() {
+    let hashed = Description { kind: IndexKind::Hashed { seed: 0x0807_0605_0403_0201 }, ..description() };
+    let row = encode_row(LIVE, PageId(9), &hashed);
+    assert_eq!(row, b"\x01\x00\x09\x00\x00\x00\x05users\x03\x01\x02\x03\x04\x05\x06\x07\x08\x03stru64");
+    assert_eq!(decode_row(&row), Ok((LIVE, PageId(9), hashed)));
+    let mut unknown = row;
+    unknown[12] = 4;
+    assert_eq!(decode_row(&unknown), Err("its options are of a newer version"));
 }
 
 #[test]

@@ -29,7 +29,7 @@
 //! Payloads:
 //!
 //! ```text
-//! TABLE:      flags u8: bit 0 logged | varint length, name | varint length, name of the key type
+//! TABLE:      flags u8: bit 0 logged, bit 1 hashed | varint length, name | varint length, name of the key type
 //!             | name of the value type, to the end
 //! RECORDS:    (varint bytes shared with the key before in this chunk | varint length of the rest of the key | the rest
 //!             | varint length of the value | value)*
@@ -39,7 +39,7 @@
 //! END:        varint tables | varint records | varint bytes of keys and values
 //! ```
 //!
-//! Tables are in the order of their names, the records of one in the order of their keys, and nothing follows END.
+//! Tables are in the order of their names, the records of a sorted one in the order of their keys, and nothing follows END.
 //!
 //! # Invariants
 //!
@@ -49,6 +49,7 @@
 //!   dump is found at once.
 
 use crate::catalog::Description;
+use crate::index::IndexKind;
 use aquifer_codec::checksum::crc32c;
 use aquifer_codec::varint;
 
@@ -64,6 +65,7 @@ pub(super) const CHUNK_HEADER_BYTES: usize = 24;
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 const LOGGED_FLAG: u8 = 1;
+const HASHED_FLAG: u8 = 2;
 
 /// What a chunk holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +177,9 @@ impl ChunkHeader {
 /// The payload of TABLE.
 pub(super) fn encode_table(description: &Description) -> Vec<u8> {
     let mut out = vec![if description.logged { LOGGED_FLAG } else { 0 }];
+    if description.kind != IndexKind::Sorted {
+        out[0] |= HASHED_FLAG; // its seed stays at home: whoever restores draws another
+    }
     put_with_length(&mut out, description.name.as_bytes());
     put_with_length(&mut out, description.key_type.as_bytes());
     out.extend_from_slice(description.value_type.as_bytes());
@@ -183,14 +188,15 @@ pub(super) fn encode_table(description: &Description) -> Vec<u8> {
 
 pub(super) fn decode_table(mut payload: &[u8]) -> Result<Description, &'static str> {
     let (&flags, rest) = payload.split_first().ok_or("the table's description is empty")?;
-    if flags & !LOGGED_FLAG != 0 {
+    if flags & !(LOGGED_FLAG | HASHED_FLAG) != 0 {
         return Err("the table's options are of a newer version");
     }
+    let kind = if flags & HASHED_FLAG == 0 { IndexKind::Sorted } else { IndexKind::Hashed { seed: 0 } };
     payload = rest;
     let text = |bytes| std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "a name is not text");
     let name = text(with_length(&mut payload)?)?;
     let key_type = text(with_length(&mut payload)?)?;
-    Ok(Description { name, logged: flags & LOGGED_FLAG != 0, key_type, value_type: text(payload)? })
+    Ok(Description { name, kind, logged: flags & LOGGED_FLAG != 0, key_type, value_type: text(payload)? })
 }
 
 /// Appends a record to a payload of RECORDS; `previous` is the key before in it.

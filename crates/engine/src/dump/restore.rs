@@ -7,7 +7,8 @@ use crate::Options;
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::filler::Filler;
-use crate::table::Table;
+use crate::index::TableKind;
+use crate::records::AnyTable;
 use std::io::Read;
 use std::path::Path;
 
@@ -44,7 +45,8 @@ struct Restoring<R> {
 
 /// The table whose records come.
 struct Current {
-    table: Table,
+    table: AnyTable,
+    is_sorted: bool,
     records: u64,
     record_bytes: u64,
     last_key: Option<Vec<u8>>,
@@ -77,7 +79,9 @@ impl<R: Read> Restoring<R> {
                     Err(error @ Error::Usage { .. }) => Err(self.dump.damaged(&error.to_string())),
                     made => made,
                 }?;
-                *table = Some(Current { table: made, records: 0, record_bytes: 0, last_key: None });
+                let is_sorted = made.info().kind == TableKind::Sorted;
+                *table =
+                    Some(Current { table: made, is_sorted, records: 0, record_bytes: 0, last_key: None });
             }
             (Chunk::TableEnd(counts), table @ Some(_)) => {
                 let Some(current) = table.take() else { unreachable!("matched above") };
@@ -107,7 +111,7 @@ impl<R: Read> Restoring<R> {
         let Restoring { dump, filler, table: Some(current), summary } = self else {
             unreachable!("called for a table's records")
         };
-        if current.last_key.as_ref().is_some_and(|last| *last >= key) {
+        if current.is_sorted && current.last_key.as_ref().is_some_and(|last| *last >= key) {
             return Err(dump.damaged("its keys are not in order"));
         }
         filler.put_large(&current.table, &key, |writer| {
@@ -141,7 +145,7 @@ impl<R: Read> Restoring<R> {
         let mut key = Vec::new();
         while !payload.is_empty() {
             let value = take_record(&mut payload, &mut key).map_err(|what| damaged_at(byte, chunk, what))?;
-            if current.last_key.as_ref().is_some_and(|last| *last >= key) {
+            if current.is_sorted && current.last_key.as_ref().is_some_and(|last| *last >= key) {
                 return Err(damaged_at(byte, chunk, "its keys are not in order"));
             }
             filler.put(&current.table, &key, value)?;

@@ -1,11 +1,11 @@
-//! Writing a dump: tables by name, records by key, chunk after chunk.
+//! Writing a dump: tables by name, records in the order of the index, chunk after chunk.
 
 use super::format::{ChunkHeader, Header, Kind, encode_large, encode_numbers, encode_table, push_record};
 use super::{DumpProgress, DumpSummary, dump_error};
 use crate::catalog::Description;
 use crate::database::Database;
 use crate::error::{Error, Result};
-use crate::table::Table;
+use crate::records::AnyTable;
 use aquifer_codec::checksum::crc32c;
 use std::io::Write;
 
@@ -16,7 +16,7 @@ impl Database {
     /// Writes every table, with its records, to `writer`: a portable, checksummed stream, described in
     /// `docs/dump-format.md`. `progress` is called after every chunk. Flushes the writer at the end, and syncs nothing.
     ///
-    /// Writers may go on meanwhile. The dump reads what is committed page by page, as [`scan`](Table::scan) does, table by
+    /// Writers may go on meanwhile. The dump reads what is committed page by page, as [`records`](AnyTable::records) does, table by
     /// table: it holds every record that was there from beginning to end, but is no snapshot. Of a batch that is committed
     /// meanwhile it may hold a part. For the state of one moment, let nobody write. Tables that are made meanwhile are not in it,
     /// and those dropped before their turn are not either.
@@ -42,7 +42,7 @@ impl Database {
         let mut tables = Vec::new();
         let mut records_estimate = 0;
         for info in self.tables() {
-            let estimated = self.table(&info.name).and_then(|table| Ok((table.len_estimate()?, table)));
+            let estimated = self.any_table(&info.name).and_then(|table| Ok((table.len_estimate()?, table)));
             match estimated {
                 Ok((estimate, table)) => {
                     records_estimate += estimate;
@@ -73,12 +73,12 @@ impl Database {
 }
 
 fn dump_table<W: Write>(
-    table: &Table,
+    table: &AnyTable,
     out: &mut Chunks<W>,
     summary: &mut DumpSummary,
     mut progress: impl FnMut(&DumpSummary),
 ) -> Result<()> {
-    let mut scan = table.scan(..);
+    let mut scan = table.records();
     let (mut records, mut record_bytes) = (0u64, 0u64);
     let mut key_before = Vec::new();
     let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));
@@ -129,7 +129,7 @@ fn dump_table<W: Write>(
 }
 
 /// Writes a large value as it is now, part by part; its length, or nothing if it is gone.
-fn dump_large<W: Write>(table: &Table, key: &[u8], out: &mut Chunks<W>) -> Result<Option<u64>> {
+fn dump_large<W: Write>(table: &AnyTable, key: &[u8], out: &mut Chunks<W>) -> Result<Option<u64>> {
     let Some(mut reader) = table.open_large(key)? else { return Ok(None) };
     out.chunk(Kind::Large, &encode_large(key, reader.len()))?;
     let mut part = vec![0; CHUNK_BYTES.min(reader.len() as usize)];
@@ -142,7 +142,7 @@ fn dump_large<W: Write>(table: &Table, key: &[u8], out: &mut Chunks<W>) -> Resul
     Ok(Some(at))
 }
 
-fn description(table: &Table) -> Description {
+fn description(table: &AnyTable) -> Description {
     table.core().description()
 }
 

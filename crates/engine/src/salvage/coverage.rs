@@ -7,6 +7,8 @@
 //! - **CV2** Where leaves overlap, the one of higher standing answers: what a page map vouches for before what it does not,
 //!   then the newer, then the one with fewer keys. Equally new ones, from before and after a split or a merge, hold the same records.
 //!   A leaf whose range was deleted covers that range since, and is newer than what was cut out.
+//! - **CV3** The overflow pages of a bucket answer beside it, behind it in the order of pieces. They have no version of their own to
+//!   be chosen by: equal hashes are too rare to be worth it.
 
 use super::report::KeyGap;
 use aquifer_buffer::PageId;
@@ -25,6 +27,10 @@ pub(super) struct Leaf {
     /// It counts before those that are not, however new they are.
     pub(super) preferred: bool,
     pub(super) changed_at: u64,
+    /// Of its table's hash function, if that is hashed.
+    pub(super) seed: Option<u64>,
+    /// One of several for the same position, beside the bucket.
+    pub(super) is_overflow: bool,
     pub(super) lower: Vec<u8>,
     pub(super) upper: Option<Vec<u8>>,
 }
@@ -49,7 +55,7 @@ pub(super) struct Coverage {
 impl Coverage {
     /// Gives every key to a leaf (CV2). O(n log n) where few overlap.
     pub(super) fn of(leaves: &[Leaf]) -> Coverage {
-        let mut order: Vec<usize> = (0..leaves.len()).collect();
+        let mut order: Vec<usize> = (0..leaves.len()).filter(|&index| !leaves[index].is_overflow).collect();
         order.sort_by(|&a, &b| {
             let standing = |leaf: &Leaf| (leaf.preferred, leaf.changed_at);
             let (a, b) = (&leaves[a], &leaves[b]);
@@ -63,7 +69,13 @@ impl Coverage {
             }
         }
         let gaps = gaps(&covered, Vec::new(), None);
-        Coverage { pieces: covered.into_values().collect(), gaps }
+        let mut pieces: Vec<Piece> = covered.into_values().collect();
+        pieces.extend(leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_overflow).map(|(index, leaf)| {
+            let (from, to, changed_at) = (leaf.lower.clone(), leaf.upper.clone(), leaf.changed_at);
+            Piece { from, to, leaf: index, changed_at }
+        }));
+        pieces.sort_by(|a, b| a.from.cmp(&b.from)); // CV3
+        Coverage { pieces, gaps }
     }
 
     /// The position up to which the changes of a key are in the leaf that answers for it; nothing if none does.

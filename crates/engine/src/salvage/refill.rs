@@ -8,6 +8,7 @@
 //! - **RF3** A PATCH whose value is lost is counted and passed over; a later PUT or DELETE of the key does not need it.
 
 use super::coverage::{Coverage, Leaf, Piece};
+use super::page::{LoosePage, position};
 use super::report::{LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedTable};
 use super::source::{Source, Standing};
 use super::survivors::Survivors;
@@ -15,13 +16,15 @@ use super::values::Places;
 use crate::catalog::Description;
 use crate::error::{Error, Result};
 use crate::filler::Filler;
+use crate::index::IndexKind;
+use crate::kind::Sorted;
 use crate::record::{Entries, Entry, Malformed, Op, Record};
-use crate::table::Table;
+use crate::records::AnyTable;
 use aquifer_buffer::{PageId, Wreck};
 use aquifer_codec::Key;
 use aquifer_codec::checksum::crc32c;
+use aquifer_index::LeafValue;
 use aquifer_index::blob::Descriptor;
-use aquifer_index::btree::{LeafValue, LoosePage};
 use aquifer_wal::Remains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -36,7 +39,9 @@ pub(super) struct CatalogTable {
 
 /// A table of the new database.
 struct Target {
-    table: Table,
+    table: AnyTable,
+    /// Of the hash function that its pages were made with, if it is hashed.
+    seed: Option<u64>,
     coverage: Coverage,
     report: SalvagedTable,
 }
@@ -105,6 +110,12 @@ impl<'s> Refill<'s> {
     }
 
     fn add_table(&mut self, id: u32, description: Option<Description>) -> Result<()> {
+        let leaves = self.leaves.get(&id).map_or(&[][..], Vec::as_slice);
+        let seed = match description.as_ref().map(|description| description.kind) {
+            Some(IndexKind::Sorted) => None,
+            Some(IndexKind::Hashed { seed }) => Some(seed),
+            None => leaves.iter().find_map(|leaf| leaf.seed),
+        };
         let made = match description {
             Some(description) => match self.filler.create_table(description) {
                 Err(Error::Usage { .. }) => None, // a name that cannot be
@@ -122,14 +133,16 @@ impl<'s> Refill<'s> {
                     name.push_str("-salvaged");
                 }
                 let value_type = bytes.clone();
-                self.filler.create_table(Description { name, logged: true, key_type: bytes, value_type })?
+                let kind = seed.map_or(IndexKind::Sorted, |seed| IndexKind::Hashed { seed });
+                let logged = true;
+                self.filler.create_table(Description { name, kind, logged, key_type: bytes, value_type })?
             }
         };
-        let coverage = Coverage::of(self.leaves.get(&id).map_or(&[], Vec::as_slice));
+        let coverage = Coverage::of(leaves);
         let name = table.name().to_owned();
         let report =
             SalvagedTable { name, id, named, lost: coverage.gaps.clone(), ..SalvagedTable::default() };
-        self.targets.insert(id, Target { table, coverage, report });
+        self.targets.insert(id, Target { table, seed, coverage, report });
         Ok(())
     }
 
@@ -234,7 +247,8 @@ impl<'s> Refill<'s> {
         if let Op::RangeDelete { high } = entry.op {
             return delete_range(&mut self.filler, target, entry.key, high, lsn);
         }
-        if target.coverage.changed_at(entry.key).is_some_and(|changed_at| changed_at > lsn) {
+        let position = position(target.seed, entry.key);
+        if target.coverage.changed_at(&position).is_some_and(|changed_at| changed_at > lsn) {
             return Ok(()); // RF2
         }
         let Target { table, report: of_table, .. } = target;
@@ -310,12 +324,14 @@ fn delete_range(
     high: Option<&[u8]>,
     lsn: u64,
 ) -> Result<()> {
+    // In a hashed table there are no ranges: the record makes no sense, and changes nothing.
+    let Some(table) = target.table.with_kind::<Sorted>() else { return Ok(()) };
     let mut from = Bound::Included(low.to_vec());
     loop {
         filler.flush()?;
         let to = high.map_or(Bound::Unbounded, |high| Bound::Excluded(high.to_vec()));
         let mut keys = Vec::new();
-        let mut scan = target.table.scan((from, to));
+        let mut scan = table.scan((from, to));
         while keys.len() < KEYS_AT_ONCE
             && let Some((key, _)) = scan.next()?
         {
@@ -346,7 +362,7 @@ fn copy(
     report: &mut SalvageReport,
     step: &mut impl FnMut(u64),
 ) -> Result<()> {
-    let Target { table, coverage, report: of_table } = target;
+    let Target { table, coverage, report: of_table, .. } = target;
     let mut failed: Option<Error> = None;
     let mut refused = 0;
     for pieces in coverage.pieces.chunks(PIECES_AT_ONCE) {
@@ -423,9 +439,8 @@ pub(super) fn read_pieces(
         let Some(page) = page.and_then(|bytes| LoosePage::new(bytes).ok()) else {
             return visit(Err(piece));
         };
-        page.records(|key, value| {
-            let inside =
-                piece.from.as_slice() <= key && piece.to.as_ref().is_none_or(|to| key < to.as_slice());
+        page.records(|at, key, value| {
+            let inside = piece.from.as_slice() <= at && piece.to.as_ref().is_none_or(|to| at < to.as_slice());
             if inside {
                 visit(Ok((key, value)));
             }

@@ -69,7 +69,8 @@ pub struct SalvagedTable {
     pub leaves: u64,
     /// Large values that are lost, because one of their pages is; what the log did not change since the checkpoint is gone.
     pub lost_values: Vec<LostValue>,
-    /// Keys whose page is lost, in order: what the log did not change since the checkpoint is gone there.
+    /// Keys whose page is lost, in order: what the log did not change since the checkpoint is gone there. Of a hashed table these
+    /// are not keys but their hashes, eight bytes big-endian.
     pub lost: Vec<KeyGap>,
 }
 

@@ -13,13 +13,13 @@
 //!   database. Without a map nothing is known of the pages of large values.
 
 use super::coverage::{Leaf, order_of_ends};
+use super::page::LoosePage;
 use super::report::KeyGap;
 use super::values;
 use crate::catalog::CATALOG_ID;
 use crate::error::Result;
 use aquifer_buffer::{MapRemains, PageId, PlacedPage, RunSet, Superblock, Wreck};
 use aquifer_codec::checksum::crc32c;
-use aquifer_index::btree::LoosePage;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
@@ -280,8 +280,10 @@ fn version(page: &LoosePage<'_>, slot: u32, checksum: u32, checked: bool) -> Ver
             checked,
             preferred: checked,
             changed_at: page.changed_at(),
-            lower: page.lower().to_vec(),
-            upper: page.upper().map(<[u8]>::to_vec),
+            seed: page.seed(),
+            is_overflow: page.is_overflow(),
+            lower: page.lower(),
+            upper: page.upper(),
         },
     }
 }

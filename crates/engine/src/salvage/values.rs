@@ -7,10 +7,10 @@
 //! - **SV2** A manifest of the log from before the checkpoint may name pages that are in other hands since: such a record counts
 //!   only if it brings all pages of its value, each with its checksum.
 
+use super::page::LoosePage;
 use crate::large::LargeWriter;
 use aquifer_buffer::{MapRemains, PageId, PlacedPage, RunSet, Wreck, decode_manifest};
 use aquifer_index::blob::{Descriptor, Extents, LargeValue, decode_extents};
-use aquifer_index::btree::LoosePage;
 use aquifer_io::Buffer;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,7 +20,7 @@ const PAGES_AT_ONCE: usize = 64;
 
 /// Collects the descriptors in a leaf.
 pub(super) fn claim(page: &LoosePage<'_>, page_bytes: usize, named: &mut Vec<Vec<u8>>) {
-    page.records(|_, value| {
+    page.records(|_, _, value| {
         if value.is_large() && Descriptor::decode(value.bytes, page_bytes).is_ok() {
             named.push(value.bytes.to_vec());
         }

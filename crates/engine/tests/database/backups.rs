@@ -386,6 +386,12 @@ fn the_choice_of_an_archive_is_followed_or_the_opening_is_refused() {
     refused("cannot be used");
     small().no_archive().open(&source).unwrap().close().unwrap();
     assert!(!choice.exists());
+    // What a creation that was cut off had chosen is no choice of the next.
+    let next = dir.path().join("next");
+    std::fs::create_dir(&next).unwrap();
+    std::fs::write(next.join("archive"), &sound).unwrap();
+    small().open_or_create(&next).unwrap().close().unwrap();
+    assert!(!next.join("archive").exists());
     small().open(&source).unwrap();
 }
 
@@ -501,4 +507,36 @@ fn large_values_are_in_backups_and_not_in_the_archive() {
     db.close().unwrap();
     let (found, _) = restored(&forward()).unwrap();
     assert_eq!(found.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"a", b"c", b"d"]);
+}
+
+/// Much more than fits is made and dropped again, and page ids are used up many times over.
+#[test]
+fn a_long_history_needs_no_more_space_than_its_database_did() {
+    let (disk, archive, backup) = (SimDisk::new(), SimDisk::new(), SimDisk::new());
+    let db = on(&disk).archive_on(archive.disk()).open_or_create("").unwrap();
+    table(&db).put(b"stays", b"1").unwrap();
+    db.backup_on(backup.disk(), |_| {}).unwrap();
+    for round in 0..60u64 {
+        let table = db.create_table("for a while", TableOptions::default()).unwrap();
+        for n in 0..400 {
+            let _ = table.put_with(&key(n)[..], &[round as u8; 1000][..], Durability::Eventual).unwrap();
+            if n % 100 == 0 {
+                while db.step().unwrap() {}
+            }
+        }
+        drop(table);
+        db.drop_table("for a while").unwrap();
+        while db.step().unwrap() {}
+    }
+    table(&db).put(b"stays", b"2").unwrap();
+    db.close().unwrap();
+    let target = SimDisk::new();
+    target.set_free(Some(12 << 20));
+    let forward = Backup::on(backup.disk()).archive_on(archive.disk());
+    let (restored, _) = forward.restore(on(&target), "", |_| {}).unwrap();
+    assert_clean(&restored);
+    assert_eq!(restored.tables().len(), 1);
+    assert_eq!(table(&restored).get(b"stays").unwrap().as_deref(), Some(&b"2"[..]));
+    restored.close().unwrap();
+    assert_eq!(table(&on(&target).open("").unwrap()).get(b"stays").unwrap().as_deref(), Some(&b"2"[..]));
 }

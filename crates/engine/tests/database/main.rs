@@ -26,6 +26,7 @@ mod damage;
 mod dumps;
 mod faults;
 mod files;
+mod hashed;
 mod large;
 mod large_crash;
 mod lifecycle;

@@ -115,7 +115,7 @@ fn what_is_loaded_in_bulk_survives_a_crash() {
     for logged in [true, false] {
         let disk = SimDisk::new();
         let db = options(&disk).create("").unwrap();
-        let table = db.create_table("t", TableOptions { logged }).unwrap();
+        let table = db.create_table("t", TableOptions::default().logged(logged)).unwrap();
         let log_before = db.stats().log.record_bytes;
         assert_eq!(table.bulk_load(records(6000)).unwrap(), 6000);
         assert!(db.stats().log.record_bytes - log_before < 4096, "past the log");

@@ -3,8 +3,8 @@
 use super::edit::NodeMut;
 use super::fault::Nonsense;
 use super::layout::*;
-use super::leaf_value::LeafValue;
 use super::node::Node;
+use crate::LeafValue;
 use aquifer_buffer::PageId;
 
 /// What a new page's header says.

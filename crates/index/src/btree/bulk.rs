@@ -19,9 +19,9 @@ use super::build::{Builder, Plan};
 use super::edit::NodeMut;
 use super::fault::Attempt;
 use super::layout::*;
-use super::leaf_value::LeafValue;
 use super::node::Node;
 use super::split::Halves;
+use crate::LeafValue;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 use std::ops::Range;
 

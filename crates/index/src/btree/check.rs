@@ -10,9 +10,9 @@
 use super::BTree;
 use super::fault::damaged;
 use super::layout::{FLAG_DETACHED, FLAG_DISMANTLED, FLAG_LARGE, LEVEL_MAX};
-use super::leaf_value::LeafValue;
 use super::node::Node;
 use super::page_check::{Expected, check_page};
+use crate::LeafValue;
 use aquifer_buffer::{Error, PageId, Pager, Result};
 use std::collections::HashSet;
 

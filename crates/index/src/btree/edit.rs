@@ -10,8 +10,8 @@
 
 use super::fault::Nonsense;
 use super::layout::*;
-use super::leaf_value::LeafValue;
 use super::node::Node;
+use crate::LeafValue;
 use aquifer_buffer::PageId;
 
 /// A tree page to be changed.

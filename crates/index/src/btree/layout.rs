@@ -85,9 +85,6 @@ pub(crate) const FLAG_LARGE: u8 = 8;
 /// What a root keeps when it grows or becomes lower.
 pub(crate) const ROOT_FLAGS: u8 = FLAG_DETACHED | FLAG_LARGE;
 
-/// Of an entry's value length: the value is a descriptor.
-pub(crate) const LARGE_BIT: usize = 1 << 15;
-
 pub(crate) const KIND: usize = 0;
 pub(crate) const FLAGS: usize = 1;
 pub(crate) const LEVEL: usize = 2;

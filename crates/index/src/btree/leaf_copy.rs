@@ -9,8 +9,8 @@
 use super::descent::Goal;
 use super::fault::damaged;
 use super::layout::HEAD_BYTES;
-use super::leaf_value::{LeafValue, ValueKind};
 use super::node::Node;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{PageId, Result};
 use std::cmp::Ordering;
 

@@ -6,9 +6,9 @@
 //!   fences, order of keys, hints, heap. What passes can be read without a panic (ND1).
 
 use super::layout::FLAG_DISMANTLED;
-use super::leaf_value::LeafValue;
 use super::node::Node;
 use super::page_check::{Expected, check_page};
+use crate::LeafValue;
 use aquifer_buffer::PageId;
 
 /// A page of a sorted tree that was found somewhere.

@@ -3,7 +3,6 @@
 //! | module | its secret |
 //! |---|---|
 //! | `layout` | the bytes of a page |
-//! | `words` | reading bytes that may change underneath |
 //! | `node`, `search` | reading a page, finding a key on it |
 //! | `edit`, `build` | changing a page, making one |
 //! | `split` | where a page is cut |
@@ -14,7 +13,7 @@
 //! | `bulk` | building a tree from sorted records; exchanging two |
 //! | `cursor`, `leaf_copy` | records in order |
 //! | `ahead` | loading leaves before they are needed |
-//! | `leaf_value` | inline bytes or the descriptor of a large value |
+//! | `large` | whether there may be large values |
 //! | `check`, `dismantle`, `count` | the whole tree |
 //! | `loose` | a page without its tree, for salvage |
 //!
@@ -35,11 +34,10 @@ mod cursor;
 mod descent;
 mod dismantle;
 mod edit;
-mod fault;
 mod grow;
+mod large;
 mod layout;
 mod leaf_copy;
-mod leaf_value;
 mod loose;
 mod node;
 mod page_check;
@@ -49,16 +47,15 @@ mod rebalance;
 mod regroup;
 mod search;
 mod split;
-mod words;
 
 pub use bulk::{BulkError, BulkLoader, Swap};
 pub use check::CheckReport;
 pub use cursor::{Cursor, Record};
-pub use leaf_value::{LeafValue, ValueKind};
 pub use loose::LoosePage;
 pub use place::Place;
 pub use range_delete::Cut;
 
+use crate::{ValueKind, fault, words};
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
 use fault::Attempt;
@@ -232,6 +229,6 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
 }
 
 #[cfg(all(test, not(loom)))]
-mod test_tree;
+pub(crate) mod test_tree;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -9,8 +9,9 @@
 //!   page has slots, or allocate more than the page's size and a key.
 
 use super::layout::*;
-use super::leaf_value::{LeafValue, ValueKind};
 use super::words::Words;
+use crate::leaf_value::len_of_stored;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
 use std::cmp::Ordering;
 
@@ -242,7 +243,7 @@ impl<W: Words> Node<W> {
     pub(crate) fn entry_len(self, slot: Slot) -> Option<usize> {
         let mut len = entry_head_bytes(self.level()) + slot.rest_len();
         if self.level() == 0 {
-            len += self.words.u16_at(slot.offset()) & !LARGE_BIT;
+            len += len_of_stored(self.words.u16_at(slot.offset()));
         } else if len == 0 {
             return Some(0); // BT5
         }
@@ -252,7 +253,7 @@ impl<W: Words> Node<W> {
     /// Offset and length of the value of a leaf's slot, if they lie within the page.
     #[inline(always)]
     pub(crate) fn value_range(self, slot: Slot) -> Option<(usize, usize)> {
-        let len = self.words.u16_at(slot.offset()) & !LARGE_BIT;
+        let len = len_of_stored(self.words.u16_at(slot.offset()));
         let start = slot.offset() + 2 + slot.rest_len();
         (start + len <= self.page_bytes()).then_some((start, len))
     }

@@ -21,10 +21,10 @@ use super::BTree;
 use super::edit::NodeMut;
 use super::fault::Attempt;
 use super::layout::*;
-use super::leaf_value::LeafValue;
 use super::node::Node;
 use super::rebalance::is_worth_a_look;
 use super::split::Incoming;
+use crate::LeafValue;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
 /// Attempts after which a contended leaf is given up for this passage of the gate.

@@ -15,8 +15,8 @@
 use super::build::{Builder, NO_ROOM, Plan};
 use super::fault::Nonsense;
 use super::layout::separator;
-use super::leaf_value::{LeafValue, ValueKind};
 use super::node::Node;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
 use std::ops::Range;
 

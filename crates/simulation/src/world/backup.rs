@@ -18,7 +18,13 @@ impl World {
         let mut others = others.iter();
         let mut result = Ok(());
         let target = self.backup.disk();
+        let checkpoints = db.stats().pager.checkpoints;
+        let mut is_begun = false;
         let made = db.backup_on(target, |_| {
+            // The backup's own checkpoint, if it took one: nobody has acted since.
+            if !std::mem::replace(&mut is_begun, true) && db.stats().pager.checkpoints > checkpoints {
+                self.model.checkpointed();
+            }
             for other in others.by_ref().take(OTHERS_AT_ONCE) {
                 if result.is_ok() {
                     result = self.work(db, other);
@@ -27,6 +33,7 @@ impl World {
         });
         result?;
         if let Err(error) = made {
+            self.model.maybe_checkpointed();
             return self.failed(&error, "a backup");
         }
         if was_uncertain {

@@ -5,6 +5,10 @@ use crate::action::{Again, End};
 use crate::model::Found;
 use aquifer::{Database, Options};
 use aquifer_sim::{Fault, SimDisk};
+use std::collections::BTreeMap;
+
+/// So that a seed of the simulation gives the same pages each time.
+const HASH_SEED: u64 = 0x5EED;
 
 impl World {
     pub(super) fn end(&mut self, end: End, seed: u64, again: &[Again]) -> Judged {
@@ -96,6 +100,7 @@ pub(super) fn options(disk: &SimDisk) -> Options {
         .background(false)
         .log_bytes_max(1 << 20)
         .segment_bytes_max(128 << 10)
+        .hash_seed(HASH_SEED)
         .disk(disk.disk())
 }
 
@@ -104,7 +109,13 @@ pub(super) fn read(db: &Database) -> aquifer::Result<Found> {
     db.tables()
         .into_iter()
         .map(|table| {
-            Ok((table.name.clone(), (table.logged, db.table(&table.name)?.iter().collect::<Result<_, _>>()?)))
+            let handle = db.any_table(&table.name)?;
+            let mut records = handle.records();
+            let mut rows = BTreeMap::new();
+            while let Some((key, value)) = records.next()? {
+                rows.insert(key.to_vec(), value.to_vec());
+            }
+            Ok((table.name.clone(), (table.logged, rows)))
         })
         .collect()
 }

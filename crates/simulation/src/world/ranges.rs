@@ -13,6 +13,7 @@ impl World {
         durability: Durability,
     ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
+        let Some(handle) = handle.sorted() else { return Ok(()) };
         let (low, high) = (key(first), key(first.saturating_add(count)));
         let rows = &self.model.state()[&name(table)].rows;
         let gone = rows.range(low.clone()..high.clone());
@@ -24,6 +25,7 @@ impl World {
     /// Loads records into a table if it is empty; finds that it is refused otherwise.
     pub(super) fn bulk_load(&mut self, db: &Database, table: u8, count: u32, value_len: u16) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
+        let Some(handle) = handle.sorted() else { return Ok(()) };
         let value = self.value(value_len);
         let records: Vec<_> = (0..count).map(|number| (key(number), value.clone())).collect();
         let commit = records.iter().map(|(key, value)| (name(table), key.clone(), Some(value.clone())));
@@ -36,9 +38,6 @@ impl World {
                 Err(error) => self.failed(&error, "a bulk load into a table that is not empty"),
                 Ok(_) => Err("a table that is not empty was loaded in bulk".into()),
             };
-        }
-        if loaded.as_ref().is_err_and(|error| error.kind() == aquifer::ErrorKind::Usage) && self.uncertain {
-            return Ok(()); // a change that may have happened has
         }
         self.settle(commit, loaded.map(drop), logged.then_some(Durability::Power), "a bulk load")
     }

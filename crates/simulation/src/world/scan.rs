@@ -1,4 +1,4 @@
-//! Scans between whose records others act (WO1).
+//! Scans between whose records others act (WO1). A hashed table is read whole, and what was found is put in order.
 
 use super::{Judged, Touched, World, key, name};
 use crate::action::Action;
@@ -19,7 +19,9 @@ impl World {
     ) -> Judged {
         let Some((handle, _)) = self.table(db, table)? else { return Ok(()) };
         let name = name(table);
-        let from = from.map(key);
+        let sorted = handle.sorted();
+        // A hashed table has neither ranges nor directions.
+        let (from, reverse) = if sorted.is_some() { (from.map(key), reverse) } else { (None, false) };
         let bounds = match (&from, reverse) {
             (None, _) => (Bound::Unbounded, Bound::Unbounded),
             (Some(key), false) => (Bound::Included(key.as_slice()), Bound::Unbounded),
@@ -30,12 +32,19 @@ impl World {
             rows.map(|(key, value)| (key.clone(), value.clone())).collect()
         };
         self.touched = Some(BTreeMap::new());
-        let mut range = handle.range(bounds);
+        let hashed = handle.hashed();
+        let mut range = sorted.as_ref().map(|table| table.range(bounds));
+        let mut records = hashed.as_ref().map(|table| table.iter());
         let mut others = others.iter();
         let mut found = Vec::new();
         let mut result = Ok(());
         loop {
-            let next = if reverse { range.next_back() } else { range.next() };
+            let next = match (&mut range, &mut records) {
+                (Some(range), _) if reverse => range.next_back(),
+                (Some(range), _) => range.next(),
+                (None, Some(records)) => records.next(),
+                (None, None) => return Err(format!("table {name} is of no kind")),
+            };
             match next {
                 None => break,
                 Some(Ok(record)) => found.push(record),
@@ -60,6 +69,9 @@ impl World {
         }
         if reverse {
             found.reverse();
+        }
+        if hashed.is_some() {
+            found.sort();
         }
         judge_scan(&name, &before, &touched, &found)
     }

@@ -41,7 +41,7 @@ fn an_unknown_name_is_answered_with_all_names() {
     let message = "ycsb".parse::<Workload>().unwrap_err().to_string();
     assert_eq!(
         message,
-        "no workload is called `ycsb`; there are load, fillseq, fillrandom, overwrite, fillsync, get, getmiss, \
+        "no workload is called `ycsb`; there are load, bulk, fillseq, fillrandom, overwrite, fillsync, get, getmiss, \
          multiget, scan100, fullscan, reverse, ycsb-a, ycsb-b, ycsb-c, ycsb-d, ycsb-e, ycsb-f, update-field, reopen"
     );
     assert!(serde_json::from_str::<Workload>("\"ycsb\"").is_err());

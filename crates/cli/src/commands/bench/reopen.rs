@@ -13,6 +13,7 @@
 
 use super::{AquiferStore, Numbers, note};
 use crate::exit::Failure;
+use crate::kind::KindArg;
 use crate::opening::OpeningArgs;
 use crate::output::{Output, grouped, size};
 use aquifer_workload::{Durability, Report, Spec, Store as _, Workload};
@@ -39,7 +40,7 @@ pub fn load_until_killed(
 ) -> Result<(), Failure> {
     let db = opening.open_or_create(&args.dir, None)?;
     note::Notes::open(&db)?.remove()?;
-    let store = AquiferStore::emptied(&db)?;
+    let store = AquiferStore::emptied(&db, args.numbers.kind.kind())?;
     let spec = Spec { threads: 1, ..args.numbers.spec(Workload::Load, opening.budget.unwrap_or_default()) };
     let out = RefCell::new(out);
     let say = |done: u64| {
@@ -54,8 +55,13 @@ pub fn load_until_killed(
 }
 
 /// The parent: has a load killed in its middle and measures the opening.
-pub fn measure(dir: &Path, spec: &Spec, opening: &OpeningArgs) -> Result<(Report, String), Failure> {
-    let said = kill_in_the_middle(dir, spec, opening)?;
+pub fn measure(
+    dir: &Path,
+    spec: &Spec,
+    kind: KindArg,
+    opening: &OpeningArgs,
+) -> Result<(Report, String), Failure> {
+    let said = kill_in_the_middle(dir, spec, kind, opening)?;
     let begun = Instant::now();
     let db = opening.open(dir)?;
     let elapsed = begun.elapsed();
@@ -83,12 +89,12 @@ pub fn measure(dir: &Path, spec: &Spec, opening: &OpeningArgs) -> Result<(Report
 }
 
 /// Lets a child load until half of the records are in, kills it, and returns how many it had said were in.
-fn kill_in_the_middle(dir: &Path, spec: &Spec, opening: &OpeningArgs) -> Result<u64, Failure> {
+fn kill_in_the_middle(dir: &Path, spec: &Spec, kind: KindArg, opening: &OpeningArgs) -> Result<u64, Failure> {
     let failed = |what: &str| {
         let what = format!("the loading process: {what}");
         move |source: io::Error| Failure::Io { what, source }
     };
-    let mut child = Killed(spawn(dir, spec, opening).map_err(failed("starting it"))?);
+    let mut child = Killed(spawn(dir, spec, kind, opening).map_err(failed("starting it"))?);
     let heard = BufReader::new(child.0.stdout.take().expect("the child's output is a pipe"));
     let mut said = 0;
     for line in heard.lines() {
@@ -106,7 +112,7 @@ fn kill_in_the_middle(dir: &Path, spec: &Spec, opening: &OpeningArgs) -> Result<
     Err(failed("it ended by itself")(io::Error::other("its own message says why")))
 }
 
-fn spawn(dir: &Path, spec: &Spec, opening: &OpeningArgs) -> io::Result<Child> {
+fn spawn(dir: &Path, spec: &Spec, kind: KindArg, opening: &OpeningArgs) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("load-until-killed").arg(dir);
     command.args(["--records", &spec.records.to_string()]);
@@ -116,6 +122,7 @@ fn spawn(dir: &Path, spec: &Spec, opening: &OpeningArgs) -> io::Result<Child> {
     command.args(["--batch", &spec.batch.to_string()]);
     command.args(["--budget", &spec.budget_mib.to_string()]);
     command.args(["--backend", opening.backend.name()]);
+    command.args(["--kind", &kind.kind().to_string()]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
 }
 

@@ -2,29 +2,38 @@
 
 use super::TABLE;
 use crate::exit::Failure;
-use aquifer::{Database, Table, TableOptions, WriteBatch};
+use aquifer::{AnyTable, Database, TableKind, TableOptions, WriteBatch};
 use aquifer_workload::{BoxError, Counters, Description, Durability, Key, Session, Store};
 use std::ops::Bound;
 
 /// The database, and the benchmark's table in it.
 pub struct AquiferStore {
     db: Database,
-    table: Table,
+    table: AnyTable,
 }
 
 impl AquiferStore {
     /// The table as it is.
     pub fn open(db: &Database) -> Result<AquiferStore, Failure> {
-        Ok(AquiferStore { db: db.clone(), table: db.table(TABLE)? })
+        Ok(AquiferStore { db: db.clone(), table: db.any_table(TABLE)? })
+    }
+
+    /// The kind of the table.
+    pub fn kind(&self) -> TableKind {
+        self.table.info().kind
     }
 
     /// The table without records, made if it is not there.
-    pub fn emptied(db: &Database) -> Result<AquiferStore, Failure> {
+    pub fn emptied(db: &Database, kind: TableKind) -> Result<AquiferStore, Failure> {
         match db.drop_table(TABLE) {
             Ok(()) | Err(aquifer::Error::TableNotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(AquiferStore { db: db.clone(), table: db.create_table(TABLE, TableOptions::default())? })
+        match kind {
+            TableKind::Hashed => drop(db.create_table(TABLE, TableOptions::hashed())?),
+            _ => drop(db.create_table(TABLE, TableOptions::default())?),
+        }
+        AquiferStore::open(db)
     }
 }
 
@@ -45,7 +54,7 @@ impl Store for AquiferStore {
         Description {
             engine: "aquifer".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            kind: "sorted".into(),
+            kind: self.kind().to_string(),
             backend: self.db.stats().backend,
         }
     }
@@ -69,9 +78,33 @@ impl Store for AquiferStore {
 /// One thread's way in.
 pub struct AquiferSession<'s> {
     db: &'s Database,
-    table: Table,
+    table: AnyTable,
     durability: aquifer::Durability,
     batch: WriteBatch,
+}
+
+impl AquiferSession<'_> {
+    /// Everything, of a table that has no order.
+    fn scan_unordered(
+        &mut self,
+        from: Option<&[u8]>,
+        limit: u64,
+        reverse: bool,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<u64, BoxError> {
+        if from.is_some() || reverse {
+            return Err("a hashed table has no ranges".into());
+        }
+        let mut records = self.table.records();
+        let mut count = 0;
+        while count < limit
+            && let Some((key, value)) = records.next()?
+        {
+            visit(key, value);
+            count += 1;
+        }
+        Ok(count)
+    }
 }
 
 impl Session for AquiferSession<'_> {
@@ -98,7 +131,10 @@ impl Session for AquiferSession<'_> {
     }
 
     fn bulk_load(&mut self, records: &mut dyn Iterator<Item = (Key, Vec<u8>)>) -> Result<(), BoxError> {
-        self.table.bulk_load(records)?;
+        let Some(table) = self.table.sorted() else {
+            return Err("a hashed table is not loaded in bulk; use load".into());
+        };
+        table.bulk_load(records)?;
         Ok(())
     }
 
@@ -109,9 +145,12 @@ impl Session for AquiferSession<'_> {
         reverse: bool,
         visit: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<u64, BoxError> {
+        let Some(table) = self.table.sorted() else {
+            return self.scan_unordered(from, limit, reverse, visit);
+        };
         let start: Bound<&[u8]> = from.map_or(Bound::Unbounded, Bound::Included);
         let range = if reverse { (Bound::Unbounded, start) } else { (start, Bound::Unbounded) };
-        let mut scan = self.table.scan(range);
+        let mut scan = table.scan(range);
         let mut count = 0;
         while count < limit {
             let next = if reverse { scan.next_back()? } else { scan.next()? };

@@ -32,7 +32,9 @@ impl Loader<'_> {
         records: &mut dyn Records,
         mut progress: impl FnMut(u64),
     ) -> Result<(), Failure> {
-        let table = self.open.table.clone();
+        let Some(table) = self.open.table.sorted() else {
+            return Err(Failure::Usage("--sorted: a hashed table has no order; load it without".into()));
+        };
         let mut record = Record::default();
         let next = std::iter::from_fn(|| {
             loop {

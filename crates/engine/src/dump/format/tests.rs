@@ -33,8 +33,13 @@ fn the_chunk_header_is_frozen() {
 
 #[test]
 fn a_table_is_frozen() {
-    let table =
-        Description { name: "t".into(), logged: true, key_type: "str".into(), value_type: "u8".into() };
+    let table = Description {
+        name: "t".into(),
+        kind: IndexKind::Sorted,
+        logged: true,
+        key_type: "str".into(),
+        value_type: "u8".into(),
+    };
     let bytes = encode_table(&table);
     assert_eq!(bytes, b"\x01\x01t\x03stru8");
     assert_eq!(decode_table(&bytes), Ok(table));

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 fn leaf(lower: u8, upper: Option<u8>, changed_at: u64, preferred: bool) -> Leaf {
     Leaf {
+        seed: None,
+        is_overflow: false,
         page: PageId(1),
         slot: 0,
         checksum: 0,

@@ -1,10 +1,10 @@
 //! A search finds what a scan of the sorted keys finds, with and without hints, whatever the keys.
 
 use super::super::build::{Builder, Plan};
-use super::super::leaf_value::LeafValue;
 use super::super::test_tree::{LONE_PAGE, Scramble, hard_key};
 use super::super::words::tests::OnlyWords;
 use super::*;
+use crate::LeafValue;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -1,10 +1,10 @@
 //! Leaves in a row, split as the tree would split them: nothing is lost, and every split helps (SP1).
 
 use super::super::edit::NodeMut;
-use super::super::leaf_value::LeafValue;
 use super::super::place::{Fit, fit};
 use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, value, value_len};
 use super::*;
+use crate::LeafValue;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

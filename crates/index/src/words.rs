@@ -64,6 +64,22 @@ pub(crate) trait Words: Copy {
         len.cmp(&other.len())
     }
 
+    /// Are the bytes at `offset` these?
+    #[inline(always)]
+    fn equals(self, offset: usize, other: &[u8]) -> bool {
+        let (chunks, tail) = other.as_chunks::<8>();
+        let mut at = offset;
+        for chunk in chunks {
+            if self.u64_at(at) != u64::from_le_bytes(*chunk) {
+                return false;
+            }
+            at += 8;
+        }
+        tail.is_empty()
+            || self.u64_at(at).swap_bytes() >> (64 - 8 * tail.len())
+                == big_endian_padded(tail) >> (64 - 8 * tail.len())
+    }
+
     /// Makes `out` the `len` bytes at `offset` (at most a page's worth).
     #[inline]
     fn copy_to(self, offset: usize, len: usize, out: &mut Vec<u8>) {
