@@ -445,3 +445,6 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
         },
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

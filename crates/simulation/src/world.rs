@@ -559,8 +559,8 @@ fn brief(value: Option<&[u8]>) -> String {
     }
 }
 
-/// The table that is hashed; the others are sorted. It is seldom drawn last, so it has traffic.
-const HASHED_TABLE: u8 = 1;
+/// The table that is hashed; the others are sorted. It is often drawn, so it has traffic.
+pub(crate) const HASHED_TABLE: u8 = 1;
 
 fn name(table: u8) -> String {
     format!("table{table}")

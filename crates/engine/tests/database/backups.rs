@@ -1,7 +1,7 @@
 //! Backups: what they hold, under writers and under faults of either disk; and the way back, to any commit since.
 
 use crate::power_loss::on;
-use crate::{assert_clean, contents, key, small, table};
+use crate::{assert_clean, contents, key, rows, small, table};
 use aquifer::{Backup, Database, Durability, Error, ErrorKind, Options, TableOptions, WriteBatch};
 use aquifer_sim::{Call, Fault, Random, SimDisk};
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,8 +12,13 @@ use std::time::{Duration, SystemTime};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// The sorted table, and a hashed one if there is one.
 fn state(db: &Database) -> State {
-    contents(&table(db)).into_iter().collect()
+    let mut state: State = contents(&table(db)).into_iter().collect();
+    if let Ok(hashed) = db.any_table("hashed") {
+        state.extend(rows(&hashed).into_iter().map(|(key, value)| ([b"hashed ", &key[..]].concat(), value)));
+    }
+    state
 }
 
 fn restored(backup: &Backup) -> aquifer::Result<(State, aquifer::RestoreReport)> {
@@ -25,7 +30,7 @@ fn restored(backup: &Backup) -> aquifer::Result<(State, aquifer::RestoreReport)>
     table(&db).put(b"again", b"and again").unwrap();
     db.close().unwrap();
     let db = on(&disk).open("").unwrap();
-    assert_eq!(contents(&table(&db)).len(), found.len() + usize::from(!found.contains_key(&b"again"[..])));
+    assert_eq!(state(&db).len(), found.len() + usize::from(!found.contains_key(&b"again"[..])));
     Ok((found, report))
 }
 
@@ -470,6 +475,9 @@ fn large_values_are_in_backups_and_not_in_the_archive() {
     let large = |seed: u8, len: usize| -> Vec<u8> { (0..len).map(|at| seed ^ (at / 7) as u8).collect() };
     t.put(b"a", &large(1, 300_000)).unwrap();
     t.put(b"b", &large(2, 50_000)).unwrap();
+    let hashed = db.create_table("hashed", TableOptions::hashed()).unwrap();
+    hashed.put(b"h", &large(5, 20_000)).unwrap();
+    hashed.put(b"i", &large(6, 20_000)).unwrap();
     let first = db.backup_on(backup.disk(), |_| {}).unwrap();
     assert!(!first.incremental && first.pages_copied > 85);
     assert_eq!(restored(&Backup::on(backup.disk())).unwrap().0, state(&db));
@@ -484,6 +492,7 @@ fn large_values_are_in_backups_and_not_in_the_archive() {
     t.delete(b"b").unwrap();
     t.put(b"a", b"small now").unwrap();
     t.put(b"d", b"d").unwrap();
+    hashed.delete(b"h").unwrap();
     let mut batch = WriteBatch::new();
     batch.put(&t, b"e", b"e");
     let ticket = db.submit(&mut batch, Durability::Power).unwrap();
@@ -506,7 +515,7 @@ fn large_values_are_in_backups_and_not_in_the_archive() {
     table(&db).range_delete(&b"e"[..]..).unwrap();
     db.close().unwrap();
     let (found, _) = restored(&forward()).unwrap();
-    assert_eq!(found.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"a", b"c", b"d"]);
+    assert_eq!(found.keys().map(Vec::as_slice).collect::<Vec<_>>(), [&b"a"[..], b"c", b"d", b"hashed i"]);
 }
 
 /// Much more than fits is made and dropped again, and page ids are used up many times over.

@@ -1,10 +1,10 @@
 //! Large values: written whole, as streams, appended to, patched; read whole and by ranges; freed exactly.
 
 use crate::model::random_bytes;
-use crate::{assert_clean, contents, open, small, table};
+use crate::{KINDS, any_table, assert_clean, open, rows, small, table};
 use aquifer::{
-    Database, Durability, Error, ErrorKind, LogOperation, LogReader, LogRecordKind, Table, TableOptions,
-    WriteBatch,
+    AnyTable, Database, Durability, Error, ErrorKind, LogOperation, LogReader, LogRecordKind, Table,
+    TableKind, TableOptions, WriteBatch,
 };
 use aquifer_sim::Random;
 use std::collections::BTreeMap;
@@ -16,15 +16,32 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Databases on disk and in memory, and a table without a log.
-fn everywhere(check: impl Fn(&Database, Table)) {
-    let dir = tempfile::tempdir().unwrap();
-    let db = small().memory_budget(4 << 20).open_or_create(dir.path()).unwrap();
-    check(&db, table(&db));
-    check(&db, db.create_table("unlogged", TableOptions::unlogged()).unwrap());
-    drop(db);
-    let db = small().memory_budget(16 << 20).in_memory().unwrap();
-    check(&db, table(&db));
+/// Databases on disk and in memory, and a table without a log; of both kinds.
+fn everywhere(check: impl Fn(&Database, AnyTable)) {
+    for kind in KINDS {
+        let dir = tempfile::tempdir().unwrap();
+        let db = small().memory_budget(4 << 20).open_or_create(dir.path()).unwrap();
+        check(&db, any_table(&db, kind));
+        match kind {
+            TableKind::Hashed => {
+                drop(db.create_table("unlogged", TableOptions::hashed().logged(false)).unwrap())
+            }
+            _ => drop(db.create_table("unlogged", TableOptions::unlogged()).unwrap()),
+        }
+        check(&db, db.any_table("unlogged").unwrap());
+        drop(db);
+        let db = small().memory_budget(16 << 20).in_memory().unwrap();
+        check(&db, any_table(&db, kind));
+    }
+}
+
+/// As [`everywhere`], of the kind that has ranges.
+fn everywhere_sorted(check: impl Fn(&Database, Table)) {
+    everywhere(|db, table| {
+        if let Some(sorted) = table.sorted() {
+            check(db, sorted);
+        }
+    });
 }
 
 #[test]
@@ -38,9 +55,14 @@ fn values_of_any_length_are_put_and_got() {
             assert!(table.contains(b"k").unwrap());
             assert_eq!(table.replace(b"k", &new).unwrap().unwrap(), old);
             assert_eq!(table.multi_get([&b"k"[..], b"other"]).unwrap(), [Some(new.clone()), None]);
-            assert_eq!(table.first().unwrap().unwrap(), (b"k".to_vec(), new.clone()));
-            let mut scan = table.scan(..);
-            assert_eq!(scan.next_back().unwrap().unwrap().1, new);
+            assert_eq!(rows(&table), BTreeMap::from([(b"k".to_vec(), new.clone())]));
+            if let Some(sorted) = table.sorted() {
+                assert_eq!(sorted.first().unwrap().unwrap(), (b"k".to_vec(), new.clone()));
+                assert_eq!(sorted.scan(..).next_back().unwrap().unwrap().1, new);
+            }
+            if let Some(hashed) = table.hashed() {
+                assert_eq!(hashed.iter().next().unwrap().unwrap(), (b"k".to_vec(), new.clone()));
+            }
             assert_eq!(table.take(b"k").unwrap().unwrap(), new);
             assert_eq!(table.get(b"k").unwrap(), None);
         }
@@ -48,7 +70,9 @@ fn values_of_any_length_are_put_and_got() {
         table.put(b"k", &bytes(1, 100_000)).unwrap();
         let report = db.verify(|_| {}).unwrap();
         let of_table = report.tables.iter().find(|of| of.name == table.name()).unwrap();
-        assert_eq!((of_table.large_values, of_table.record_bytes, of_table.pages), (1, 100_001, 26));
+        assert_eq!((of_table.large_values, of_table.record_bytes), (1, 100_001));
+        let of_index = if table.sorted().is_some() { 1 } else { 2 };
+        assert_eq!(of_table.pages, of_index + 25);
     });
 }
 
@@ -189,7 +213,7 @@ fn a_batch_of_small_and_large_values_is_one_commit() {
         assert!(batch.is_empty());
         assert!(table.get(b"large").unwrap().unwrap() == bytes(3, 1_500_000));
         assert_eq!(table.get(b"shrinks").unwrap().unwrap(), b"now small");
-        assert_eq!(table.iter().count(), 3);
+        assert_eq!(rows(&table).len(), 3);
         assert_clean(db);
         // One that is refused leaves nothing.
         db.checkpoint().unwrap();
@@ -213,12 +237,18 @@ fn a_batch_of_small_and_large_values_is_one_commit() {
 
 #[test]
 fn a_dropped_table_frees_its_large_values() {
-    for logged in [true, false] {
+    for (kind, logged) in KINDS.into_iter().flat_map(|kind| [(kind, true), (kind, false)]) {
         let dir = tempfile::tempdir().unwrap();
         let db = open(dir.path());
-        let kept = table(&db);
+        let kept = any_table(&db, kind);
         kept.put(b"kept", &bytes(1, 30_000)).unwrap();
-        let gone = db.create_table("gone", TableOptions::default().logged(logged)).unwrap();
+        match kind {
+            TableKind::Hashed => {
+                drop(db.create_table("gone", TableOptions::hashed().logged(logged)).unwrap())
+            }
+            _ => drop(db.create_table("gone", TableOptions::default().logged(logged)).unwrap()),
+        }
+        let gone = db.any_table("gone").unwrap();
         for n in 0..300u32 {
             gone.put_with(&n.to_be_bytes(), &bytes(n.into(), 2000 + n as usize * 10), Durability::Eventual)
                 .unwrap()
@@ -232,21 +262,24 @@ fn a_dropped_table_frees_its_large_values() {
         assert_clean(&db);
         drop((reader, gone));
         // Reopened half-way.
+        let pages = db.stats().pager.pages;
         db.step().unwrap();
         assert_clean(&db);
+        assert!(db.stats().pager.pages > pages / 2, "a step does not do it all");
         drop((db, kept));
         let db = open(dir.path());
         while db.step().unwrap() {}
         db.checkpoint().unwrap();
         assert_clean(&db);
-        assert_eq!(db.stats().pager.pages, 1 + 1 + 8);
-        assert_eq!(table(&db).get(b"kept").unwrap().unwrap(), bytes(1, 30_000));
+        let of_index = if kind == TableKind::Sorted { 1 } else { 2 };
+        assert_eq!(db.stats().pager.pages, 1 + of_index + 8);
+        assert_eq!(any_table(&db, kind).get(b"kept").unwrap().unwrap(), bytes(1, 30_000));
     }
 }
 
 #[test]
 fn a_deleted_range_frees_its_large_values() {
-    everywhere(|db, table| {
+    everywhere_sorted(|db, table| {
         let key = |n: u32| n.to_be_bytes();
         let eventual = table.clone().with_durability(Durability::Eventual);
         for round in 0..2u64 {
@@ -284,7 +317,7 @@ fn a_deleted_range_frees_its_large_values() {
 
 #[test]
 fn a_bulk_load_of_a_value_that_no_leaf_takes_is_refused() {
-    everywhere(|db, table| {
+    everywhere_sorted(|db, table| {
         let records = [(b"a".to_vec(), vec![1; 10]), (b"b".to_vec(), vec![2; 20_000])];
         let error = table.bulk_load(records).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
@@ -298,13 +331,14 @@ fn a_bulk_load_of_a_value_that_no_leaf_takes_is_refused() {
 /// Everything at random, in little memory, against a map.
 #[test]
 fn random_work_is_that_of_a_map_and_leaks_nothing() {
-    for seed in 0..12u64 {
+    for seed in 0..16u64 {
+        let kind = KINDS[seed as usize % 2];
         let mut random = Random(seed);
         let dir = tempfile::tempdir().unwrap();
         let mut db = open(dir.path());
         let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         for _ in 0..300 {
-            let table = table(&db).with_durability(Durability::Eventual);
+            let table = any_table(&db, kind).with_durability(Durability::Eventual);
             let key = format!("key {}", random.below(40)).into_bytes();
             let value = if random.chance(50) {
                 random_bytes(&mut random, 1500)
@@ -314,9 +348,10 @@ fn random_work_is_that_of_a_map_and_leaks_nothing() {
             match random.below(13) {
                 12 => {
                     let behind = format!("key {}", random.below(40)).into_bytes();
-                    table.range_delete(&key[..]..&behind[..]).unwrap();
+                    let Some(sorted) = table.sorted() else { continue };
+                    sorted.range_delete(&key[..]..&behind[..]).unwrap();
                     model.retain(|other, _| *other < key || *other >= behind);
-                    assert_eq!(table.count(..).unwrap(), model.len() as u64);
+                    assert_eq!(sorted.count(..).unwrap(), model.len() as u64);
                 }
                 0..=3 => {
                     table.put(&key, &value).unwrap();
@@ -367,8 +402,7 @@ fn random_work_is_that_of_a_map_and_leaks_nothing() {
                 },
             }
         }
-        let model: Vec<_> = model.into_iter().collect();
-        assert!(contents(&table(&db)) == model, "seed {seed}");
+        assert!(rows(&any_table(&db, kind)) == model, "seed {seed}");
         assert_clean(&db);
         while db.step().unwrap() {} // pages that a range delete has cut out go in the background
         db.checkpoint().unwrap();
@@ -377,7 +411,7 @@ fn random_work_is_that_of_a_map_and_leaks_nothing() {
         drop(db);
         let db = open(dir.path());
         assert_eq!((db.stats().pager.used_bytes, db.stats().pager.pages), before, "seed {seed}: slots leak");
-        assert!(contents(&table(&db)) == model, "seed {seed}");
+        assert!(rows(&any_table(&db, kind)) == model, "seed {seed}");
     }
 }
 
@@ -401,9 +435,13 @@ fn very_many_changes_leave_few_extents() {
 
 #[test]
 fn readers_see_whole_values_while_writers_replace_them() {
+    KINDS.into_iter().for_each(check_readers);
+}
+
+fn check_readers(kind: TableKind) {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::options().memory_budget(8 << 20).open_or_create(dir.path()).unwrap();
-    let table = table(&db).with_durability(Durability::Eventual);
+    let table = any_table(&db, kind).with_durability(Durability::Eventual);
     let value = |seed: u64| bytes(seed, 20_000 + (seed % 7) as usize * 9000);
     let known: std::collections::BTreeSet<Vec<u8>> = (0..40).map(value).collect();
     table.put(b"k", &value(0)).unwrap();
@@ -517,20 +555,26 @@ fn the_log_says_what_it_attaches() {
 
 #[test]
 fn dumps_carry_large_values() {
+    for kind in KINDS {
+        check_dump(kind);
+    }
+}
+
+fn check_dump(kind: TableKind) {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    let table = table(&db);
+    let table = any_table(&db, kind);
     for (n, len) in [10, 5000, 700_000, 3, 256 << 10, 1].into_iter().enumerate() {
         table.put(&[n as u8], &bytes(n as u64, len)).unwrap();
     }
-    let expected = contents(&table);
+    let expected = rows(&table);
     let mut dump = Vec::new();
     let summary = db.dump(&mut dump, |_| ()).unwrap();
     assert_eq!((summary.records, summary.record_bytes), (6, 6 + 10 + 5000 + 700_000 + 3 + (256 << 10) + 1));
     let to = tempfile::tempdir().unwrap();
     let (restored, of_restore) = Database::restore(small(), to.path(), &dump[..], |_| ()).unwrap();
     assert_eq!(of_restore, summary);
-    assert!(contents(&restored.table("t").unwrap()) == expected);
+    assert!(rows(&restored.any_table("t").unwrap()) == expected);
     assert_clean(&restored);
     for cut in [dump.len() / 2, dump.len() / 3, dump.len() - 60] {
         let to = tempfile::tempdir().unwrap();

@@ -43,7 +43,8 @@ mod threads;
 mod typed;
 mod writes;
 
-use aquifer::{Database, Options, Table, TableOptions};
+use aquifer::{AnyTable, Database, Options, Table, TableKind, TableOptions};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A database whose background work is done by nobody, in two mebibytes.
@@ -72,6 +73,30 @@ fn contents(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     assert_eq!(forward, backward);
     forward
 }
+
+/// Everything in a table of either kind. No key comes twice.
+fn rows(table: &AnyTable) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut rows = BTreeMap::new();
+    let mut records = table.records();
+    while let Some((key, value)) = records.next().unwrap_or_else(|error| panic!("{}: {error}", table.name()))
+    {
+        assert_eq!(rows.insert(key.to_vec(), value.to_vec()), None);
+    }
+    rows
+}
+
+/// The table `t`, of either kind.
+fn any_table(db: &Database, kind: TableKind) -> AnyTable {
+    if db.tables().iter().all(|table| table.name != "t") {
+        match kind {
+            TableKind::Hashed => drop(db.create_table("t", TableOptions::hashed()).unwrap()),
+            _ => drop(db.create_table("t", TableOptions::default()).unwrap()),
+        }
+    }
+    db.any_table("t").unwrap()
+}
+
+const KINDS: [TableKind; 2] = [TableKind::Sorted, TableKind::Hashed];
 
 fn assert_clean(db: &Database) {
     let report = db.verify(|_| {}).unwrap();

@@ -26,13 +26,7 @@ pub struct Model {
 
 /// All tables and their records.
 pub fn read_state(db: &Database) -> State {
-    let read = |name: &str| -> Rows {
-        db.table(name)
-            .unwrap()
-            .iter()
-            .collect::<Result<_>>()
-            .unwrap_or_else(|error| panic!("{name}: {error}"))
-    };
+    let read = |name: &str| crate::rows(&db.any_table(name).unwrap());
     db.tables().into_iter().map(|table| (table.name.clone(), read(&table.name))).collect()
 }
 

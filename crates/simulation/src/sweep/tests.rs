@@ -79,3 +79,8 @@ fn large_values() {
 fn ranges_and_bulk_loads() {
     sweep("ranges and bulk loads");
 }
+
+#[test]
+fn large_values_in_hashed_tables() {
+    sweep("large values in a hashed table");
+}
