@@ -117,9 +117,12 @@ fn steps() -> Vec<Step> {
 pub fn read_state(db: &Database) -> aquifer::Result<State> {
     let mut state = State::new();
     for info in db.tables() {
-        let table = db.table(&info.name)?;
-        let records = table.iter().collect::<aquifer::Result<BTreeMap<Vec<u8>, Vec<u8>>>>()?;
-        state.insert(info.name, records);
+        let table = db.any_table(&info.name)?;
+        let mut records = table.records();
+        let rows: &mut BTreeMap<_, _> = state.entry(info.name).or_default();
+        while let Some((key, value)) = records.next()? {
+            rows.insert(key.to_vec(), value.to_vec());
+        }
     }
     Ok(state)
 }

@@ -103,6 +103,11 @@ impl Type {
     pub fn is_plain(&self) -> bool {
         matches!(self, Type::Bytes | Type::Str | Type::ByteArray(_) | Type::Opaque(_))
     }
+
+    /// True for the types of which a value is null in JSON.
+    fn may_be_null(&self) -> bool {
+        matches!(self, Type::Optional(_) | Type::Unit)
+    }
 }
 
 impl std::fmt::Display for Type {

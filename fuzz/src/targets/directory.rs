@@ -114,7 +114,7 @@ fn check_state(state: &State, base: &Base, done: &Done) {
 fn go_on(db: Database, disk: &MemoryDisk) {
     let mut expected = recipe::read_state(&db).expect("it was read before");
     let Some(name) = expected.keys().next().cloned() else { return };
-    let written = db.table(&name).and_then(|table| {
+    let written = db.any_table(&name).and_then(|table| {
         table.put_with(b"key 010", &[1; 100], Durability::Power)?.wait()?;
         table.put_with(b"new", b"afterwards", Durability::Power)?.wait()
     });

@@ -1,9 +1,9 @@
 //! Stored bytes to JSON (TY1).
 //!
 //! Numbers become JSON numbers where JSON has them and strings otherwise; tuples and arrays become arrays, and
-//! `None` and `()` become null. Byte strings become text in the form of [`crate::text`]: text, or `0x` and
-//! digits. So does a string that is the whole key or value; inside a tuple, where its type leaves no doubt, it
-//! stands as it is.
+//! `None` and `()` become null, so `Some` of what may be null becomes an array of one. Byte strings become text in
+//! the form of [`crate::text`]: text, or `0x` and digits. So does a string that is the whole key or value; inside a
+//! tuple, where its type leaves no doubt, it stands as it is.
 
 use super::number::with_number;
 use super::{Number, Role, Type};
@@ -126,7 +126,8 @@ impl Type {
                 match some {
                     Some((1, rest)) => {
                         *bytes = rest;
-                        item.decode_inner(role, bytes)?
+                        let value = item.decode_inner(role, bytes)?;
+                        if item.may_be_null() { Json::Array(vec![value]) } else { value }
                     }
                     // `None`, or what is neither: the codec says which.
                     _ => {

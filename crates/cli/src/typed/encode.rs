@@ -138,7 +138,11 @@ impl Type {
                 values.iter().try_for_each(|value| item.encode_inner(role, value, out))
             }
             (Type::Optional(_), Json::Null) => inner!(Option<()>, &None, role, out),
-            (Type::Optional(item), value) => {
+            (Type::Optional(item), Json::Array(values)) if item.may_be_null() && values.len() == 1 => {
+                inner!(Option<()>, &Some(()), role, out)?;
+                item.encode_inner(role, &values[0], out)
+            }
+            (Type::Optional(item), value) if !item.may_be_null() => {
                 inner!(Option<()>, &Some(()), role, out)?;
                 item.encode_inner(role, value, out)
             }

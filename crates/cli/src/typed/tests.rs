@@ -138,6 +138,19 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
+fn some_of_what_may_be_null_is_an_array_of_one() {
+    let nested = Type::named("option<option<u8>>");
+    for (text, bytes) in [("null", &[0][..]), ("[null]", &[1, 0]), ("[7]", &[1, 1, 7])] {
+        assert_eq!(nested.encode(Role::Value, text.as_bytes(), false).unwrap(), bytes);
+        let mut printed = String::new();
+        nested.print(Role::Value, bytes, Form::Whole, &mut printed).unwrap();
+        assert_eq!(printed, text);
+    }
+    check_misfit("option<option<u8>>", "7", "7 is no option<option<u8>>");
+    check_misfit("option<()>", "[null,null]", "[null,null] is no option<()>");
+}
+
+#[test]
 fn bytes_of_another_type_are_an_error() {
     assert!(Type::named("u32").decode(Role::Key, &[1, 2]).is_err());
     assert!(Type::named("option<u8>").decode(Role::Value, &[2, 1]).is_err());
