@@ -1,7 +1,7 @@
 //! Entry points for the fuzz targets: readers of bytes that no user can call by themselves. No logic here, and no promise
 //! that they stay.
 
-use crate::catalog::{self, Catalog, Description};
+use crate::catalog::{Catalog, Description, row};
 use crate::error::Result;
 use crate::index::IndexKind;
 use crate::record::{CommitWriter, Op, Patch, Record};
@@ -97,7 +97,7 @@ pub fn write_create(table: u32, name: &str) -> Vec<u8> {
         value_type: "bytes".into(),
         ..Row::default()
     };
-    CommitWriter::new(&mut out, 1).create(table, name, &catalog::encode_options(&row.description()));
+    CommitWriter::new(&mut out, 1).create(table, name, &row::encode_options(&row.description()));
     out
 }
 
@@ -138,7 +138,7 @@ impl Row {
 ///
 /// What is wrong with the bytes.
 pub fn read_row(bytes: &[u8]) -> std::result::Result<Row, &'static str> {
-    let (state, root, description) = catalog::decode_row(bytes)?;
+    let (state, root, description) = row::decode_row(bytes)?;
     let Description { name, kind, logged, key_type, value_type } = description;
     let hash_seed = match kind {
         IndexKind::Sorted => None,
@@ -149,7 +149,7 @@ pub fn read_row(bytes: &[u8]) -> std::result::Result<Row, &'static str> {
 
 /// The bytes of a row.
 pub fn write_row(row: &Row) -> Vec<u8> {
-    catalog::encode_row(row.state, PageId(row.root), &row.description())
+    row::encode_row(row.state, PageId(row.root), &row.description())
 }
 
 /// Live tables, and the ids of those being dropped.
