@@ -93,6 +93,7 @@ impl Pager {
         self.set_checkpoint_epoch(epoch);
         self.stats.epoch_began();
         let free = self.epochs.flip(epoch);
+        self.direct.flip();
         self.free_slots(&free);
         self.ids.lock().flip();
         epoch
@@ -118,7 +119,8 @@ impl Pager {
         let records = self.epochs.old_records();
         let old = self.superblock.lock().map;
         let mut writer = MapWriter::new(file, &self.space);
-        let map = match writer.apply(old, &records) {
+        let applied = writer.apply(old, &records).and_then(|map| self.apply_direct(&mut writer, map));
+        let map = match applied {
             Ok(map) => map,
             Err(error) => {
                 self.free_slots(&writer.allocated);
@@ -327,6 +329,7 @@ impl Pager {
             file.sync()?;
         }
         self.epochs.forget_old();
+        self.direct.installed();
         self.stats.checkpointed();
         flip.state = State::Durable { superseded: std::mem::take(superseded) };
         Ok(next.generation)
@@ -343,6 +346,7 @@ impl Pager {
     /// If the flip is not installed.
     pub fn release(&self, flip: Flip) -> Result<()> {
         let State::Durable { superseded } = flip.state else { panic!("release comes after install") };
+        self.release_direct(); // before slots that its readers still need are freed (DS4)
         self.free_superseded(&superseded);
         let file = self.file.as_ref().expect("a database in memory takes no checkpoints");
         self.lock_space().shorten(file)?;
@@ -356,14 +360,14 @@ impl Pager {
         }
     }
 
-    fn check_poison(&self) -> Result<()> {
+    pub(crate) fn check_poison(&self) -> Result<()> {
         match &*self.poisoned.lock() {
             Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
             None => Ok(()),
         }
     }
 
-    fn poison(&self, error: &Error) {
+    pub(crate) fn poison(&self, error: &Error) {
         self.poisoned.lock().get_or_insert_with(|| error.to_string());
     }
 }

@@ -39,6 +39,9 @@ pub enum Error {
         /// The first failure.
         cause: String,
     },
+    /// The data file is not written any more: it may be another's.
+    #[error("the data file is closed")]
+    Stopped,
     /// The system granted no address space or memory.
     #[error("no memory for {what}: {cause}; lower memory_budget or raise the process's limits")]
     Memory {

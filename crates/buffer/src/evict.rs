@@ -112,6 +112,7 @@ impl Pager {
     pub fn stop_writing(&self) {
         let _no_batch_is_under_way = self.eviction.lock();
         self.stopped.store(true, Ordering::Relaxed); // ordered by the lock
+        self.direct.stop();
     }
 
     /// Moves memory of frames to another account.

@@ -10,6 +10,8 @@
 //! | `frame` | frames, their headers and latches; the free list and the clock |
 //! | `load` | bringing a page into memory |
 //! | `evict` | giving frames away |
+//! | [`direct`](NewPages) | pages of large values, which pass by the pool |
+//! | `runs` | consecutive pages or slots |
 //! | `epoch` | what was written in which epoch, and copies for the checkpoint |
 //! | `checkpoint` | flip, write, install, release |
 //! | `map` | the durable page map |
@@ -26,6 +28,7 @@
 
 mod backup;
 mod checkpoint;
+mod direct;
 mod epoch;
 mod error;
 mod evict;
@@ -39,6 +42,7 @@ mod mutation;
 mod origins;
 mod page;
 mod pager;
+mod runs;
 mod shrink;
 mod space;
 mod stats;
@@ -52,12 +56,14 @@ mod wreck;
 
 pub use backup::{BackupImage, BackupReport, CopyProgress};
 pub use checkpoint::Flip;
+pub use direct::{NewPages, Pin, decode_manifest};
 pub use error::{Error, Result};
 pub use ids::PageId;
 pub use kept::KeptCheckpoint;
 pub use mutation::Mutation;
 pub use page::{ExclusivePage, Optimistic, Retry, SharedPage};
 pub use pager::{Pager, PagerOptions};
+pub use runs::{PageRun, RunSet};
 pub use shrink::Shrink;
 pub use stats::PagerStats;
 pub use superblock::Superblock;

@@ -216,7 +216,7 @@ impl Pager {
         condvar.notify_all();
     }
 
-    fn no_such_page(&self, page: PageId) -> Error {
+    pub(crate) fn no_such_page(&self, page: PageId) -> Error {
         self.corrupt(page, NO_SUCH_PAGE)
     }
 

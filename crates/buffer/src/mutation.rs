@@ -11,7 +11,7 @@ use crate::PageId;
 use crate::frame::{TAKEN, WRITING};
 use crate::page::{ExclusivePage, Optimistic, Retry};
 use crate::pager::Pager;
-use crate::translation::{Location, Residence};
+use crate::translation::{FrameId, Location, Residence};
 use aquifer_sync::Pass;
 use aquifer_sync::rank::{self, Rank};
 use std::fmt;
@@ -90,6 +90,17 @@ impl<'p> Mutation<'p> {
             pager.frames.put(&[frame]);
             return Err(Retry::Frames);
         };
+        Ok(self.make(page, frame))
+    }
+
+    /// A new page with an id that the caller has reserved: latched, dirty, all zeros.
+    pub(crate) fn allocate_as(&self, page: PageId) -> Result<ExclusivePage<'_>, Retry> {
+        let frame = self.pager.frames.try_take().ok_or(Retry::Frames)?;
+        Ok(self.make(page, frame))
+    }
+
+    fn make(&self, page: PageId, frame: FrameId) -> ExclusivePage<'_> {
+        let pager = self.pager;
         let header = pager.frames.header(frame);
         header.latch.lock_exclusive();
         rank::acquired(Rank::PageLatch);
@@ -103,7 +114,7 @@ impl<'p> Mutation<'p> {
         pager.table.entry(page).expect("ids below `committed` have words").publish(frame);
         let mut new = ExclusivePage::latched(self, frame, page);
         new.bytes_mut().fill(0);
-        Ok(new)
+        new
     }
 
     /// Frees a latched page. Nothing refers to it any more.
@@ -111,10 +122,17 @@ impl<'p> Mutation<'p> {
     /// # Errors
     ///
     /// [`Retry::Copies`] if the checkpoint under way needs a copy and there is no room; nothing has happened then.
-    pub fn free(&self, mut page: ExclusivePage<'_>) -> Result<(), Retry> {
+    pub fn free(&self, page: ExclusivePage<'_>) -> Result<(), Retry> {
         page.keep_for_checkpoint()?;
-        let (id, frame) = (page.id(), page.frame());
+        let id = page.id();
         self.forget(id);
+        self.free_frame(page);
+        self.free_name(id);
+        Ok(())
+    }
+
+    fn free_frame(&self, mut page: ExclusivePage<'_>) {
+        let (id, frame) = (page.id(), page.frame());
         let header = page.header();
         header.clear_flag(TAKEN);
         header.set_dirty_epoch(0);
@@ -126,8 +144,17 @@ impl<'p> Mutation<'p> {
         if !being_written {
             self.pager.frames.put(&[frame]); // else who writes it does (FR5)
         }
-        self.free_name(id);
-        Ok(())
+    }
+
+    /// Frees the frame of a page, if it has one, in a database in memory. The id is the caller's.
+    pub(crate) fn free_frame_of(&self, page: PageId) {
+        loop {
+            match self.exclusive(page) {
+                Ok(latched) => return self.free_frame(latched),
+                Err(Retry::Changed) => continue,
+                Err(_) => return,
+            }
+        }
     }
 
     /// Frees a page by name, without loading it. Nothing refers to it any more, and the caller holds no latch on it.

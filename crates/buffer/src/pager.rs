@@ -1,5 +1,6 @@
 //! The buffer manager of one database: its parts, and how it is made.
 
+use crate::direct::DirectPages;
 use crate::epoch::Epochs;
 use crate::file::{DATA, DataFile};
 use crate::frame::Frames;
@@ -56,6 +57,7 @@ pub struct Pager {
     returned: Mutex<Vec<u32>>,
     pub(crate) shrinking: Mutex<Shrinking>,
     pub(crate) stopped: AtomicBool,
+    pub(crate) direct: DirectPages,
     pub(crate) epochs: Epochs,
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) kept: Mutex<Holders>,
@@ -163,6 +165,7 @@ impl Pager {
             returned: Mutex::new(Rank::Leaf, Vec::new()),
             shrinking: Mutex::new(Rank::Leaf, Shrinking::default()),
             stopped: AtomicBool::new(false),
+            direct: DirectPages::new(),
             epochs: Epochs::new(copies_max),
             superblock: Mutex::new(Rank::Epoch, superblock),
             kept: Mutex::new(Rank::Leaf, Holders::default()),
@@ -202,6 +205,17 @@ impl Pager {
             self.commit_page_table(next.saturating_add(TABLE_STEP))?;
         }
         Ok(())
+    }
+
+    /// As [`grow_page_table`](Self::grow_page_table), for `pages` more in a row.
+    pub(crate) fn grow_page_table_for(&self, pages: u32) -> Result<()> {
+        let next = self.ids.lock().next();
+        self.commit_page_table(next.saturating_add(pages).saturating_add(TABLE_STEP / 2))
+    }
+
+    /// Makes sure that ids below `end` have words.
+    pub(crate) fn grow_page_table_to(&self, end: u32) -> Result<()> {
+        self.commit_page_table(end)
     }
 
     fn commit_page_table(&self, pages: u32) -> Result<()> {
@@ -308,6 +322,7 @@ impl Pager {
     pub(crate) fn lock_space(&self) -> MutexGuard<'_, Space> {
         let mut space = self.space.lock();
         let returned = std::mem::take(&mut *self.returned.lock());
+        let returned = self.direct.withhold(returned);
         returned.into_iter().for_each(|slot| space.free(slot));
         space
     }
@@ -356,6 +371,7 @@ impl Pager {
             frames_free: u64::from(self.frames.free_frames()),
             pages,
             epoch_records,
+            pages_waiting: self.direct.waiting(),
             written_bytes: self.file.as_ref().map_or(0, DataFile::written_bytes),
             file_bytes: slots * page_bytes,
             used_bytes: used * page_bytes,

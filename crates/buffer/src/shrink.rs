@@ -14,9 +14,13 @@
 //! - **SH2** Of every node of the map at least one page is written, so the node is as well, and none keeps the tail.
 //! - **SH3** It begins only when there are clearly fewer pages than there were: free slots that the next checkpoint will want, as
 //!   where pages are changed all the time, are no reason, nor is a file that cannot be cut.
+//! - **SH4** Direct pages stay where they are: they never enter a frame (DP1), and the pool cannot tell one that is at rest from a page of
+//!   a tree. So where there may be any at rest, only what is in memory is moved: no direct page of a file ever is. Where there is none, those
+//!   that were reserved, attached or detached since are known by their state. The caller takes no checkpoint meanwhile, so none
+//!   comes to rest during a step. What stays in the tail keeps it: the step looks at each page once, and ends all the same.
 
 use crate::pager::Pager;
-use crate::{PageId, Result, Retry};
+use crate::{Error, PageId, Result, Retry};
 
 /// Pages looked at in one step.
 const LOOKED_AT: u32 = 1 << 16;
@@ -53,22 +57,28 @@ pub(crate) struct Shrinking {
 }
 
 impl Pager {
-    /// Marks some pages to be moved, if there are fewer pages than there were and part of the file lies idle. Outside the gate.
+    /// Marks some pages to be moved, if there are fewer pages than there were and part of the file lies idle. Outside the gate, and
+    /// while no checkpoint is taken. `may_load` is asked only where something is to be moved: it says that no value that is attached has
+    /// direct pages; else pages that are not in memory stay where they are (SH4).
     ///
     /// # Errors
     ///
-    /// What loading a page gave, or making room for it.
-    pub fn shrink_some(&self) -> Result<Shrink> {
+    /// What loading a page gave, or making room for it; what `may_load` gave.
+    pub fn shrink_some<E: From<Error>>(
+        &self,
+        may_load: impl FnOnce() -> std::result::Result<bool, E>,
+    ) -> std::result::Result<Shrink, E> {
         let Some((ceiling, first, mut node)) = self.begin_or_go_on() else { return Ok(Shrink::Nothing) };
+        let may_load = may_load()?;
         let end = self.ids.lock().next();
         let per_node = (self.page_bytes() / 8) as u32;
         let (mut moved, mut page) = (0, first);
         while page < end && page - first < LOOKED_AT && moved < MOVED {
             let slot = self.table.location(PageId(page)).slot;
             if slot != 0 && (slot >= ceiling || node != Some(page / per_node)) {
-                self.mark_dirty(PageId(page))?;
-                node = Some(page / per_node); // SH2
-                moved += 1;
+                let marked = self.mark_dirty(PageId(page), may_load)?;
+                node = if marked { Some(page / per_node) } else { node }; // SH2
+                moved += usize::from(marked);
             }
             page += 1;
         }
@@ -114,15 +124,20 @@ impl Pager {
         Some((ceiling, 1, None))
     }
 
-    /// Has a page written anew, wherever it is; one that is gone needs it no more.
-    fn mark_dirty(&self, page: PageId) -> Result<()> {
+    /// Has a page written anew; one that is gone needs it no more. Whether it will be (SH4).
+    fn mark_dirty(&self, page: PageId, may_load: bool) -> Result<bool> {
+        if self.direct.knows(page) {
+            return Ok(false);
+        }
         loop {
             let marked = {
                 let m = self.enter();
                 m.exclusive(page).and_then(|mut latched| latched.make_dirty())
             };
             match marked {
-                Ok(()) | Err(Retry::Damaged(..)) => return Ok(()),
+                Ok(()) => return Ok(true),
+                Err(Retry::Damaged(..)) => return Ok(false),
+                Err(Retry::Missing(_)) if !may_load => return Ok(false),
                 Err(retry) => self.resolve(retry)?,
             }
         }

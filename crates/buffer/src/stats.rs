@@ -30,6 +30,8 @@ pub struct PagerStats {
     pub waits_inside_gate: u64,
     /// Versions written in epochs that no durable checkpoint covers yet.
     pub epoch_records: u64,
+    /// Pages of large values that are gone; their space comes back after the next checkpoint.
+    pub pages_waiting: u64,
     /// Checkpoints made durable.
     pub checkpoints: u64,
     /// Longest time that a flip held the gate closed, in microseconds.

@@ -9,9 +9,10 @@ use aquifer_io::Buffer;
 const BATCH_BYTES: usize = 256 << 10;
 
 impl Pager {
-    /// Every page that exists, ascending. O(pages).
+    /// Every page that exists, ascending, but for direct pages that are not attached yet, or not any more. O(pages).
     pub fn pages(&self) -> Vec<PageId> {
-        (1..self.ids.lock().next()).map(PageId).filter(|&page| self.exists(page)).collect()
+        let end = self.ids.lock().next();
+        self.direct.referred_to(end, |page| self.exists(page))
     }
 
     fn exists(&self, page: PageId) -> bool {

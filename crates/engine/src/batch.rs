@@ -44,8 +44,8 @@ pub struct WriteBatch {
 pub(crate) struct BatchEntry {
     start: usize,
     key_len: u32,
-    /// `None` deletes.
-    value_len: Option<u32>,
+    /// `None` deletes. Beyond what a leaf takes it becomes a large value.
+    value_len: Option<usize>,
     /// Index in `tables`.
     pub(crate) table: u32,
 }
@@ -107,14 +107,14 @@ impl WriteBatch {
 
     fn push(&mut self, table: &Arc<TableCore>, start: usize, key_len: usize, value_len: Option<usize>) {
         let bytes = &self.bytes[start..];
-        if let Err(error) = table.check_lengths(&bytes[..key_len], &bytes[key_len..]) {
+        let value_bytes = value_len.unwrap_or(0) as u64;
+        if let Err(error) = table.check_lengths_large(&bytes[..key_len], value_bytes) {
             self.bytes.truncate(start);
             self.failed.get_or_insert(error);
             return;
         }
         let table = self.table_index(table);
-        // Both lengths are within a page.
-        let (key_len, value_len) = (key_len as u32, value_len.map(|len| len as u32));
+        let key_len = key_len as u32; // within a page
         self.entries.push(BatchEntry { start, key_len, value_len, table });
     }
 
@@ -146,7 +146,13 @@ impl WriteBatch {
     #[inline]
     pub(crate) fn value(&self, entry: &BatchEntry) -> Option<&[u8]> {
         let start = entry.start + entry.key_len as usize;
-        entry.value_len.map(|len| &self.bytes[start..][..len as usize])
+        entry.value_len.map(|len| &self.bytes[start..][..len])
+    }
+
+    /// Is its value too long for a leaf?
+    #[inline]
+    pub(crate) fn is_large(&self, entry: &BatchEntry) -> bool {
+        entry.value_len.is_some_and(|len| len > self.table_of(entry).value_len_max)
     }
 
     /// The entries that count, by table and key: of several on one key the last.

@@ -1,13 +1,13 @@
 //! Loading sorted records into an empty table, past the log.
 //!
 //! ```text
-//!  row of a tree beside | full leaves, one after the other | checkpoint | ATTACH: the roots change places
+//!  row of a tree beside | full leaves, one after the other | checkpoint | ADOPT: the roots change places
 //!  '--- a crash: the row's tree is freed at the next opening ----------'  '--- replayed: all is there ---'
 //! ```
 //!
 //! # Invariants
 //!
-//! - **BU1** Nobody sees a record before all are there, and durable but for the ATTACH record (CD3). What stops before leaves the
+//! - **BU1** Nobody sees a record before all are there, and durable but for the ADOPT record (CD3). What stops before leaves the
 //!   table as it was; the pages come back.
 //! - **BU2** The table must be empty when the load begins and when it ends: the second is found out under all stripes.
 //! - **BU3** The loader holds a stripe while it changes its tree, so whoever holds all of them finds it whole.
@@ -30,7 +30,7 @@ pub(crate) struct BulkLoad<'e> {
     table: &'e TableCore,
     loader: Option<BulkLoader>,
     tree: BTree,
-    attached: bool,
+    adopted: bool,
 }
 
 impl<'e> BulkLoad<'e> {
@@ -49,16 +49,19 @@ impl<'e> BulkLoad<'e> {
         };
         let lsn = engine.log.reserved().0;
         let loader = BulkLoader::new(tree, engine.pager.page_bytes(), FILL_PERCENT, lsn);
-        Ok(BulkLoad { engine, table, loader: Some(loader), tree, attached: false })
+        Ok(BulkLoad { engine, table, loader: Some(loader), tree, adopted: false })
     }
 
     /// Loads a record, whose key lies above all before.
     ///
     /// # Errors
     ///
-    /// `Usage` for one that is out of order, with its place; too long a key or value; those of disk and budget.
+    /// `Usage` for one that is out of order, or whose value no leaf takes, with its place; too long a key; those of disk and budget.
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.table.check_lengths(key, value)?;
+        self.table.check_key(key)?;
+        if value.len() > self.table.value_len_max {
+            return Err(self.too_long(value.len()));
+        }
         let stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
         self.table.check_usable()?;
         let loader = self.loader.as_mut().expect("until it is finished");
@@ -82,21 +85,21 @@ impl<'e> BulkLoad<'e> {
         if self.table.writes_log {
             self.engine.checkpoint()?; // CD3
         }
-        Ok((count, self.attach()?))
+        Ok((count, self.adopt()?))
     }
 
-    fn attach(&mut self) -> Result<Commit> {
+    fn adopt(&mut self) -> Result<Commit> {
         let (engine, table) = (self.engine, self.table);
         let mut record = Vec::new();
         if table.writes_log {
-            CommitWriter::new(&mut record, 1).attach(table.id, self.tree.root().0);
+            CommitWriter::new(&mut record, 1).adopt(table.id, self.tree.root().0);
         }
         let mut catalog = engine.lock_catalog_to_change()?;
         let outcome = loop {
             let mut held = engine.stripes.lock_all(); // BU2, CD2
             check_empty(table)?;
             let journal = Journal::Log(&engine.log);
-            match catalog.attempt_attach(table, self.tree, &record, journal, &mut held) {
+            match catalog.attempt_adopt(table, self.tree, &record, journal, &mut held) {
                 Ok(outcome) => {
                     held[0].committed();
                     break outcome;
@@ -107,7 +110,7 @@ impl<'e> BulkLoad<'e> {
                 }
             }
         };
-        self.attached = true;
+        self.adopted = true;
         engine.reclaim_in_memory(&mut catalog)?;
         drop(catalog);
         engine.checkpointer.nudge();
@@ -115,6 +118,16 @@ impl<'e> BulkLoad<'e> {
             Some(lsn) => Commit::Logged(lsn),
             None => Commit::Unlogged { epoch: outcome.epoch },
         })
+    }
+
+    #[cold]
+    fn too_long(&self, len: usize) -> Error {
+        let count = self.loader.as_ref().map_or(0, BulkLoader::count);
+        Error::usage(format!(
+            "table {}: the value of record {count} has {len} bytes, and a bulk load takes values of at most {}, which lie in the leaves; \
+             put longer ones one by one, or all records without a bulk load",
+            self.table.name, self.table.value_len_max
+        ))
     }
 
     fn failed(&self, error: BulkError) -> Error {
@@ -127,7 +140,7 @@ impl<'e> BulkLoad<'e> {
 
 impl Drop for BulkLoad<'_> {
     fn drop(&mut self) {
-        if self.attached {
+        if self.adopted {
             return;
         }
         let mut catalog = self.engine.catalog.lock();

@@ -1,16 +1,6 @@
 //! The catalog: which tables there are, where their trees are rooted, and how a table comes and goes.
 //!
-//! It is itself a sorted tree, table 0, whose root is the first page ever allocated. Its rows, FROZEN at version 1:
-//!
-//! ```text
-//! key 00                 value: next table id u32 (little-endian)
-//! key 01, id u32 (big-endian)
-//!   value: version u8 = 1 | state u8: 0 live, 1 dropping | root page u32 (little-endian)
-//!        | varint length, name | options
-//! key 02 …                 a tree beside the tables': see `detached`
-//! options: flags u8: bit 0 logged, bit 1 hashed | seed u64 of the hash function (little-endian), if hashed
-//!        | varint length, name of the key type | name of the value type, to the end
-//! ```
+//! It is itself a sorted tree, table 0, whose root is the first page ever allocated. `row` says what its rows are.
 //!
 //! # Invariants
 //!
@@ -18,54 +8,35 @@
 //!   checkpoint has all or nothing of a table.
 //! - **C2** Table ids are never used again.
 //! - **C3** A table goes in steps. Its row turns to *dropping* together with the log record, under all stripes (ST2). When
-//!   no handle is left, its pages are freed in passages, each leaving a whole, smaller tree; the last frees the root and
+//!   no handle is left, its large values are removed one by one, where there are any, and then its pages are freed in
+//!   passages, each leaving a whole, smaller tree; the last frees the root and
 //!   takes the row. A crash between passages leaves a dropping row, which the next opening finishes: nothing leaks.
-//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code. ATTACH alone names one, of
+//! - **C4** The log knows tables by id and never a root: replay makes its own, through this code. ADOPT alone names one, of
 //!   a tree that the checkpoint has (CD3).
 
 mod detached;
+pub(crate) mod row;
 
 use crate::commit::Stop;
 use crate::error::{Error, Result};
-use crate::index::{Index, IndexKind};
+use crate::index::Index;
+use crate::large::{self, ClearedTo};
 use crate::record::{self, CommitWriter};
 use crate::stripes::Stripes;
 use crate::table_core::{TableCore, TableState};
 use aquifer_buffer::{Mutation, PageId, Pager};
-use aquifer_codec::varint;
 use aquifer_index::btree::BTree;
 use aquifer_sync::Arc;
 use aquifer_wal::{Log, Lsn};
+use row::{DROPPING, LIVE, NEXT_ID_KEY, encode_options, encode_row, row_key, set_row_root};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-pub(crate) use detached::KeyBounds;
+pub(crate) use detached::{DoomedRange, KeyBounds};
+pub(crate) use row::{Description, Row};
 
 /// The catalog's own table id.
 pub(crate) const CATALOG_ID: u32 = 0;
-/// Longest name of a table, in bytes.
-const NAME_BYTES_MAX: usize = 128;
-/// Longest name of a key or value type, in bytes.
-const TYPE_BYTES_MAX: usize = 256;
-
-const NEXT_ID_KEY: &[u8] = &[0];
-const ROW_KIND: u8 = 1;
-const ROW_VERSION: u8 = 1;
-const LIVE: u8 = 0;
-const DROPPING: u8 = 1;
-const LOGGED_FLAG: u8 = 1;
-const HASHED_FLAG: u8 = 2;
-
-/// What is fixed when a table is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Description {
-    pub(crate) name: String,
-    pub(crate) kind: IndexKind,
-    pub(crate) logged: bool,
-    pub(crate) key_type: String,
-    pub(crate) value_type: String,
-}
-
 /// All tables, in memory and on their page.
 #[derive(Debug)]
 pub(crate) struct Catalog {
@@ -77,6 +48,8 @@ pub(crate) struct Catalog {
     by_name: BTreeMap<String, Arc<TableCore>>,
     by_id: BTreeMap<u32, Arc<TableCore>>,
     dropping: Vec<Arc<TableCore>>,
+    /// Of each of them, where it is not at its beginning, from where on large values are still to be removed; nothing: none is left.
+    cleared: BTreeMap<u32, Option<ClearedTo>>,
     /// Trees to be freed, and trees that are being loaded: `catalog/detached.rs`.
     detached: Vec<BTree>,
     loading: Vec<BTree>,
@@ -131,6 +104,7 @@ impl Catalog {
             by_name: BTreeMap::new(),
             by_id: BTreeMap::new(),
             dropping: Vec::new(),
+            cleared: BTreeMap::new(),
             detached: Vec::new(),
             loading: Vec::new(),
             closed: false,
@@ -402,15 +376,42 @@ impl Catalog {
         let Some(at) = self.dropping.iter_mut().position(|table| Arc::get_mut(table).is_some()) else {
             return self.free_detached(journal);
         };
+        let table = Arc::clone(&self.dropping[at]);
+        if self.free_large(&table, journal)? {
+            return Ok(true);
+        }
         let table = &self.dropping[at];
         let freed = self.attempt_free(&self.pager.enter(), table, journal);
         match freed {
             Ok(true) => {
-                self.dropping.swap_remove(at);
+                let gone = self.dropping.swap_remove(at);
+                self.cleared.remove(&gone.id);
             }
             Ok(false) => {}
             Err(retry) => self.pager.resolve(retry)?,
         }
+        Ok(true)
+    }
+
+    /// May any tree hold large values?
+    ///
+    /// # Errors
+    ///
+    /// What loading a root gives.
+    pub(crate) fn may_hold_large(&self) -> Result<bool> {
+        for tree in self.by_name.values().chain(&self.dropping).map(|table| table.tree) {
+            if tree.may_hold_large(&self.pager)? {
+                return Ok(true);
+            }
+        }
+        Ok(false) // no detached tree does (CD5)
+    }
+
+    /// Removes some large values of a dropped table; `false` if none is left.
+    fn free_large(&mut self, table: &TableCore, journal: Journal<'_>) -> Result<bool> {
+        let cleared = self.cleared.entry(table.id).or_insert_with(|| Some(ClearedTo::beginning(&table.tree)));
+        let Some(from) = cleared else { return Ok(false) };
+        *cleared = large::clear_some(&self.pager, &table.tree, from, journal.now())?;
         Ok(true)
     }
 
@@ -442,147 +443,3 @@ impl Catalog {
         if self.closed { Err(Error::Closed) } else { Ok(()) }
     }
 }
-
-impl Description {
-    fn check(&self) -> Result<()> {
-        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX {
-            return Err(Error::usage(format!(
-                "a table's name has 1 to {NAME_BYTES_MAX} bytes, not {}",
-                self.name.len()
-            )));
-        }
-        let long = [&self.key_type, &self.value_type].into_iter().find(|name| name.len() > TYPE_BYTES_MAX);
-        match long {
-            Some(name) => {
-                Err(Error::usage(format!("the type name {name:.40}… is longer than {TYPE_BYTES_MAX} bytes")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// A row of the catalog, read by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Row {
-    NextId(u32),
-    Table { id: u32, live: bool, root: PageId, description: Description },
-    Detached { root: PageId, table: u32 },
-}
-
-impl Row {
-    /// Takes a record of the catalog's tree for a row.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub(crate) fn read(key: &[u8], value: &[u8]) -> std::result::Result<Row, &'static str> {
-        if key == NEXT_ID_KEY {
-            let id = value.try_into().map_err(|_| "the next table id is not four bytes")?;
-            return Ok(Row::NextId(u32::from_le_bytes(id)));
-        }
-        if let Some((&detached::DETACHED_KIND, root)) = key.split_first() {
-            let (root, table) = detached::read(root, value)?;
-            return Ok(Row::Detached { root, table });
-        }
-        let Some((&ROW_KIND, id)) = key.split_first() else { return Err("a row's key is of no known kind") };
-        let id = u32::from_be_bytes(id.try_into().map_err(|_| "a table id is not four bytes")?);
-        if id == CATALOG_ID {
-            return Err("a table id was never given out");
-        }
-        let (state, root, description) = decode_row(value)?;
-        match state {
-            LIVE | DROPPING => Ok(Row::Table { id, live: state == LIVE, root, description }),
-            _ => Err("a table's state is unknown"),
-        }
-    }
-}
-
-impl Description {
-    /// What a CREATE of the log says.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub(crate) fn of_log(name: &[u8], options: &[u8]) -> std::result::Result<Description, &'static str> {
-        let name = std::str::from_utf8(name).map_err(|_| "its name is not text")?;
-        decode_options(name, options)
-    }
-}
-
-fn row_key(id: u32) -> [u8; 5] {
-    let mut key = [ROW_KIND; 5];
-    key[1..].copy_from_slice(&id.to_be_bytes());
-    key
-}
-
-const ROOT_AT: usize = 2;
-const NAME_AT: usize = 6;
-
-pub(crate) fn encode_row(state: u8, root: PageId, description: &Description) -> Vec<u8> {
-    let mut row = vec![ROW_VERSION, state];
-    row.extend_from_slice(&root.0.to_le_bytes());
-    debug_assert_eq!(row.len(), NAME_AT);
-    varint::put(&mut row, description.name.len() as u64);
-    row.extend_from_slice(description.name.as_bytes());
-    row.extend_from_slice(&encode_options(description));
-    row
-}
-
-fn set_row_root(row: &mut [u8], root: PageId) {
-    row[ROOT_AT..NAME_AT].copy_from_slice(&root.0.to_le_bytes());
-}
-
-pub(crate) fn decode_row(row: &[u8]) -> std::result::Result<(u8, PageId, Description), &'static str> {
-    let (fixed, rest) = row.split_at_checked(NAME_AT).ok_or("a row is cut short")?;
-    if fixed[0] != ROW_VERSION {
-        return Err("a row is of a newer version");
-    }
-    let root = PageId(u32::from_le_bytes(fixed[ROOT_AT..].try_into().expect("four bytes")));
-    let (name, options) = split_text(rest)?;
-    Ok((fixed[1], root, decode_options(name, options)?))
-}
-
-pub(crate) fn encode_options(description: &Description) -> Vec<u8> {
-    let mut out = vec![if description.logged { LOGGED_FLAG } else { 0 }];
-    if let IndexKind::Hashed { seed } = description.kind {
-        out[0] |= HASHED_FLAG;
-        out.extend_from_slice(&seed.to_le_bytes());
-    }
-    varint::put(&mut out, description.key_type.len() as u64);
-    out.extend_from_slice(description.key_type.as_bytes());
-    out.extend_from_slice(description.value_type.as_bytes());
-    out
-}
-
-fn decode_options(name: &str, options: &[u8]) -> std::result::Result<Description, &'static str> {
-    let (&flags, mut rest) = options.split_first().ok_or("its options are cut short")?;
-    if flags & !(LOGGED_FLAG | HASHED_FLAG) != 0 {
-        return Err("its options are of a newer version");
-    }
-    let mut kind = IndexKind::Sorted;
-    if flags & HASHED_FLAG != 0 {
-        let (seed, behind) = rest.split_first_chunk::<8>().ok_or("its options are cut short")?;
-        kind = IndexKind::Hashed { seed: u64::from_le_bytes(*seed) };
-        rest = behind;
-    }
-    let (key_type, value_type) = split_text(rest)?;
-    let value_type = std::str::from_utf8(value_type).map_err(|_| "a type's name is not text")?;
-    Ok(Description {
-        name: name.into(),
-        kind,
-        logged: flags & LOGGED_FLAG != 0,
-        key_type: key_type.into(),
-        value_type: value_type.into(),
-    })
-}
-
-/// Takes a length and that much text off the front.
-fn split_text(bytes: &[u8]) -> std::result::Result<(&str, &[u8]), &'static str> {
-    let (len, len_bytes) = varint::get(bytes).ok_or("a length is malformed")?;
-    let len = usize::try_from(len).map_err(|_| "a length is beyond the row")?;
-    let (text, rest) = bytes[len_bytes..].split_at_checked(len).ok_or("a length is beyond the row")?;
-    Ok((std::str::from_utf8(text).map_err(|_| "a name is not text")?, rest))
-}
-
-#[cfg(test)]
-mod tests;

@@ -283,7 +283,7 @@ impl Engine {
     }
 
     /// No commit succeeds from now on.
-    fn poison(&self, error: Error) -> Error {
+    pub(crate) fn poison(&self, error: Error) -> Error {
         let cause = match error {
             Error::Poisoned { cause } => cause,
             other => other.to_string(),
@@ -311,10 +311,12 @@ impl Engine {
         let listed = listed_pages_max(self.limits.memory_budget_bytes);
         let floor = CHANGED_BYTES_MIN / self.pager.page_bytes() as u64;
         let pages_max = (stats.pages / 5 * 3).max(floor).min(listed).max(CHANGED_PAGES_MIN);
+        // Large values that are gone leave their space to the next checkpoint, and change few pages.
         let replay = Duration::from_nanos(pages * REPLAY_PAGE_NS + log_bytes * REPLAY_BYTE_NS);
         let due = replay > self.limits.recovery_target / 2
             || log_bytes > self.limits.log_bytes_max
             || pages > pages_max
+            || stats.pages_waiting > (stats.pages / 2).max(floor)
             || self.checkpoints.unfinished.load(Ordering::Relaxed);
         due && self.has_changed() && self.checkpoints.may_begin()
     }

@@ -15,24 +15,40 @@
 //!   every page, and T4 follows.
 //! - **CM4** A leaf that a delete leaves loose is merged afterwards, in passages of its own, and still under the stripe: who
 //!   holds all stripes finds no tree being changed.
+//! - **CM5** Large values obey LV1 to LV4 (`large`): their pages are attached and detached after the leaf is changed, in the
+//!   same passage.
 
 use crate::durability::Commit;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::Place;
+use crate::large::{Known, Written};
 use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
-use crate::table_core::TableCore;
-use aquifer_buffer::{Mutation, Pager, Retry};
+use crate::table_core::{Found, TableCore};
+use aquifer_buffer::{Mutation, PageRun, Pager, Retry};
+use aquifer_index::{LeafValue, ValueKind};
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
 
 /// What happens to the key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum Change<'v> {
     Put(&'v [u8]),
+    PutLarge(&'v Written),
     Delete,
+}
+
+impl Change<'_> {
+    /// What the leaf gets, if anything.
+    fn leaf_value(&self) -> Option<LeafValue<'_>> {
+        match self {
+            Change::Put(value) => Some(LeafValue::inline(value)),
+            Change::PutLarge(written) => Some(written.leaf_value()),
+            Change::Delete => None,
+        }
+    }
 }
 
 /// Why an attempt inside the gate stopped (CM1).
@@ -63,8 +79,23 @@ impl Stop {
     }
 }
 
-/// Changes one key. The old value, if there is one, is copied to `old`. Says where the commit stands, and whether there
-/// was an old value; deleting what is absent changes nothing.
+/// Why a passage has not committed.
+enum Halt {
+    Stop(Stop),
+    /// What was there is a large value that is not known yet: its descriptor (LV3).
+    Large(Vec<u8>),
+    /// What was there is not what was expected.
+    Changed,
+}
+
+impl From<Retry> for Halt {
+    fn from(retry: Retry) -> Halt {
+        Halt::Stop(retry.into())
+    }
+}
+
+/// Changes one key. The old value, if there is one, is copied to `old`, or its descriptor. Says where the commit stands, and
+/// what the old value was; deleting what is absent changes nothing.
 ///
 /// # Errors
 ///
@@ -75,31 +106,46 @@ pub(crate) fn commit_one(
     key: &[u8],
     change: Change<'_>,
     old: Option<&mut Vec<u8>>,
-) -> Result<(Commit, bool)> {
-    let value = match change {
-        Change::Put(value) => value,
-        Change::Delete => &[],
-    };
+) -> Result<(Commit, Option<ValueKind>)> {
+    commit_one_if(engine, table, key, change, None, old)
+}
+
+/// As [`commit_one`], if the key has what is `expected`, if anything is.
+///
+/// # Errors
+///
+/// As [`commit_one`]; [`Error::ValueChanged`].
+pub(crate) fn commit_one_if(
+    engine: &Engine,
+    table: &TableCore,
+    key: &[u8],
+    change: Change<'_>,
+    expected: Option<&Option<Found>>,
+    old: Option<&mut Vec<u8>>,
+) -> Result<(Commit, Option<ValueKind>)> {
+    let value = change.leaf_value().map_or(&[][..], |value| value.bytes);
     table.check_lengths(key, value)?;
     engine.pace.slow_down(key.len() + value.len());
+    let attempt = Attempt { engine, table, key, change, expected, record: &[] };
     if !table.writes_log {
-        return Attempt { engine, table, key, change, record: &[] }.run(old);
+        return attempt.run(old);
     }
     scratch::with(&scratch::RECORD, |record| {
         let mut writer = CommitWriter::new(record, 1);
         match change {
             Change::Put(value) => writer.put(table.id, key, value),
+            Change::PutLarge(written) => writer.attach(table.id, key, &written.descriptor, &written.manifest),
             Change::Delete => writer.delete(table.id, key),
         }
-        Attempt { engine, table, key, change, record }.run(old)
+        Attempt { record, ..attempt }.run(old)
     })
 }
 
 /// What a passage did.
 struct Done {
     commit: Commit,
-    /// There was an old value.
-    present: bool,
+    /// What the old value was, if there was one.
+    present: Option<ValueKind>,
     /// The leaf has become loose (CM4).
     loose: bool,
 }
@@ -109,18 +155,20 @@ struct Attempt<'a> {
     table: &'a TableCore,
     key: &'a [u8],
     change: Change<'a>,
+    expected: Option<&'a Option<Found>>,
     /// Empty if the table is not logged.
     record: &'a [u8],
 }
 
 impl Attempt<'_> {
-    fn run(&self, mut old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+    fn run(&self, mut old: Option<&mut Vec<u8>>) -> Result<(Commit, Option<ValueKind>)> {
         let Engine { pager, log, stripes, .. } = self.engine;
         let mut stripe = stripes.lock(self.table.id, self.key);
         self.table.check_usable()?; // under the stripe: ST2
         self.engine.check_healthy()?;
+        let mut known: Option<Known> = None;
         loop {
-            let attempt = self.inside(&pager.enter(), &mut stripe, old.as_deref_mut());
+            let attempt = self.inside(&pager.enter(), &mut stripe, old.as_deref_mut(), known.as_ref());
             match attempt {
                 Ok(Done { commit, present, loose }) => {
                     if loose {
@@ -128,7 +176,9 @@ impl Attempt<'_> {
                     }
                     return Ok((commit, present));
                 }
-                Err(stop) => stop.resolve(pager, Some(log))?,
+                Err(Halt::Stop(stop)) => stop.resolve(pager, Some(log))?,
+                Err(Halt::Large(descriptor)) => known = Some(Known::load(pager, &descriptor)?), // LV3
+                Err(Halt::Changed) => return Err(Error::ValueChanged { table: self.table.name.clone() }),
             }
         }
     }
@@ -138,34 +188,39 @@ impl Attempt<'_> {
         m: &Mutation<'_>,
         stripe: &mut StripeState,
         old: Option<&mut Vec<u8>>,
-    ) -> std::result::Result<Done, Stop> {
-        let absent = |commit| Ok(Done { commit, present: false, loose: false });
+        known: Option<&Known>,
+    ) -> std::result::Result<Done, Halt> {
         let pager = &self.engine.pager;
-        let place = match self.change {
-            Change::Put(value) => self.table.tree.place(m, pager, self.key, value.len())?,
-            Change::Delete => match self.table.tree.place_existing(m, pager, self.key)? {
+        let tree = &self.table.tree;
+        if let Change::PutLarge(_) = self.change {
+            tree.note_large(m)?;
+        }
+        let value = self.change.leaf_value();
+        let place = match value {
+            Some(value) => tree.place(m, pager, self.key, value.bytes.len())?,
+            None => match tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
-                // The absence was read, and may be another's delete that is not yet durable: waiting waits for that.
-                None if self.table.writes_log => {
-                    return absent(Commit::Logged(self.engine.log.reserved()));
+                None => {
+                    return Ok(Done { commit: self.nothing_to_delete(m), present: None, loose: false });
                 }
-                None => return absent(Commit::Unlogged { epoch: m.epoch() }),
             },
         };
-        let present = place.old().is_some();
-        if let (Some(copy), Some(value)) = (old, place.old()) {
+        let present = place.old().map(|old| old.kind);
+        self.check_expected(place.old())?;
+        let known = known_of(place.old(), known)?;
+        if let (Some(copy), Some(old)) = (old, place.old()) {
             copy.clear();
-            copy.extend_from_slice(value);
+            copy.extend_from_slice(old.bytes);
         }
         if self.record.is_empty() {
             let now = self.engine.log.reserved().0;
-            let loose = self.apply(place, now);
+            let loose = self.apply(m, place, known, now);
             stripe.committed();
             return Ok(Done { commit: Commit::Unlogged { epoch: m.epoch() }, present, loose });
         }
         // An update in place is logged as what it changes, if that is less.
         let patch = match (self.change, place.old()) {
-            (Change::Put(value), Some(old)) => record::changed_ranges(old, value),
+            (Change::Put(value), Some(old)) if !old.is_large() => record::changed_ranges(old.bytes, value),
             _ => None,
         };
         scratch::with(&scratch::PATCH, |patch_record| {
@@ -176,10 +231,11 @@ impl Attempt<'_> {
                     record = patch_record;
                 }
             }
-            let reserved = self.engine.log.reserve(record.len()).map_err(|_| Stop::LogFull(record.len()))?;
+            let full = |_| Halt::Stop(Stop::LogFull(record.len()));
+            let reserved = self.engine.log.reserve(record.len()).map_err(full)?;
             let lsn = reserved.lsn();
             stripe.reserved(lsn); // T4
-            let loose = self.apply(place, lsn.0); // lets the latch go
+            let loose = self.apply(m, place, known, lsn.0); // lets the latch go
             if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
                 reserved.fill(&record::aborted(record.len()));
             } else {
@@ -190,14 +246,64 @@ impl Attempt<'_> {
         })
     }
 
-    /// Whether the leaf has become loose.
-    fn apply(&self, place: Place<'_>, lsn: u64) -> bool {
-        match self.change {
-            Change::Put(value) => {
-                place.put(value, lsn);
+    /// The absence was read, and may be another's delete that is not yet durable: waiting waits for that.
+    fn nothing_to_delete(&self, m: &Mutation<'_>) -> Commit {
+        match self.table.writes_log {
+            true => Commit::Logged(self.engine.log.reserved()),
+            false => Commit::Unlogged { epoch: m.epoch() },
+        }
+    }
+
+    fn check_expected(&self, old: Option<LeafValue<'_>>) -> std::result::Result<(), Halt> {
+        let holds = match (self.expected, old) {
+            (None, _) | (Some(None), None) => true,
+            (Some(Some(expected)), Some(old)) => expected.is(old),
+            _ => false,
+        };
+        if holds { Ok(()) } else { Err(Halt::Changed) }
+    }
+
+    /// Changes the leaf, then the pages of large values (CM5). Whether the leaf has become loose.
+    fn apply(&self, m: &Mutation<'_>, place: Place<'_>, known: Option<&Known>, lsn: u64) -> bool {
+        let loose = match self.change.leaf_value() {
+            Some(value) => {
+                place.put_value(value, lsn);
                 false
             }
-            Change::Delete => place.remove(lsn),
-        }
+            None => place.remove(lsn),
+        };
+        let written = match self.change {
+            Change::PutLarge(written) => Some(written),
+            _ => None,
+        };
+        exchange_pages(m, known, written);
+        loose
+    }
+}
+
+/// What is known of the old value, if it is large (LV3).
+fn known_of<'k>(
+    old: Option<LeafValue<'_>>,
+    known: Option<&'k Known>,
+) -> std::result::Result<Option<&'k Known>, Halt> {
+    let Some(old) = old.filter(LeafValue::is_large) else { return Ok(None) };
+    match known.filter(|known| known.descriptor == old.bytes) {
+        Some(known) => Ok(Some(known)),
+        None => Err(Halt::Large(old.bytes.to_vec())),
+    }
+}
+
+/// Attaches the pages of a value that is put, and detaches those that the value before has and this one does not (LV1).
+pub(crate) fn exchange_pages(m: &Mutation<'_>, old: Option<&Known>, new: Option<&Written>) {
+    let mut gone: Vec<PageRun> = old.map_or(Vec::new(), |known| known.value.pages());
+    if let Some(written) = new {
+        let pages = written.take_new();
+        // Pages that were written again before the commit are in no value: they come and go at once.
+        gone.extend_from_slice(pages.runs());
+        gone = PageRun::difference(gone, written.pages.clone());
+        m.attach(pages);
+    }
+    if !gone.is_empty() {
+        m.detach(&gone);
     }
 }

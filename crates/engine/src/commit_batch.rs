@@ -1,10 +1,10 @@
 //! The commit of a batch: one log record, one passage of the gate.
 //!
-//! 1. Sort; of several entries on a key the last counts.
+//! 1. Sort; of several entries on a key the last counts. Write large values, and sync them (LV2).
 //! 2. Lock all stripes, in their order (ST1). From here nobody else changes these keys.
-//! 3. Bring the leaves into memory, outside the gate (G1).
+//! 3. Bring the leaves into memory, outside the gate (G1). Find out which old values are large (LV3).
 //! 4. Encode the log record. Old values cannot change any more, so it may say what changes in them.
-//! 5. Enter the gate, reserve the record, apply all entries, fill the record, leave.
+//! 5. Enter the gate, reserve the record, apply all entries, exchange the pages of large values, fill the record, leave.
 //! 6. Merge leaves that deletes have left loose, still under the stripes (CM4).
 //!
 //! # Invariants
@@ -15,25 +15,33 @@
 //!   poisoned: nothing is acknowledged after that, and the next opening begins at a checkpoint that has nothing of the batch.
 //! - **CB3** A record that the ring cannot hold at once is filled after leaving the gate: inside, nobody waits for the log.
 //! - **CB4** Memory for what a batch needs beside itself comes from a share of the budget that is set aside at opening; who
-//!   finds it in use waits for other batches before taking any lock.
+//!   finds it in use waits for other batches before taking any lock. Large values are not counted: they pass through
+//!   buffers of their own.
+//! - **CB5** Pages of large values are attached and detached only when every entry is applied: from there on nothing fails, and
+//!   before it nothing has to be taken back (LV1).
 
 use crate::batch::{BatchEntry, WriteBatch};
-use crate::commit::Stop;
+use crate::commit::{Stop, exchange_pages};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::large::{Known, Logging, Written, write_whole};
 use crate::record::{self, CommitWriter};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
 use aquifer_buffer::Mutation;
-use aquifer_sync::{Condvar, Mutex, Rank};
+use aquifer_index::{LeafValue, ValueKind};
+use aquifer_sync::{Arc, Condvar, Mutex, Rank};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 /// Keys whose leaves are brought into memory at a time.
 const LOAD_KEYS_MAX: usize = 1024;
 /// A value at least this long is compared with the one it replaces, to log what changes; for shorter ones, finding the old
 /// value costs more than it saves.
 const COMPARED_VALUE_BYTES_MIN: usize = 256;
+/// What the commit of a large value takes: descriptor and manifest, twice.
+const LARGE_ENTRY_BYTES: usize = 8 << 10;
 /// Old values of so many bytes are always kept.
 const UNDO_BYTES_MIN: usize = 64 << 10;
 
@@ -43,7 +51,7 @@ const UNDO_BYTES_MIN: usize = 64 << 10;
 ///
 /// What was wrong with an entry; `TransactionTooLarge`; a dropped table, a closed or poisoned database; those of disk and
 /// budget.
-pub(crate) fn commit_batch(engine: &Engine, batch: &mut WriteBatch) -> Result<Commit> {
+pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Result<Commit> {
     if let Some(error) = &batch.failed {
         return Err(error.clone());
     }
@@ -53,24 +61,56 @@ pub(crate) fn commit_batch(engine: &Engine, batch: &mut WriteBatch) -> Result<Co
     if let Some(table) = batch.tables.iter().find(|table| !engine.owns(table)) {
         return Err(Error::usage(format!("table {} belongs to another database", table.name)));
     }
-    engine.pace.slow_down(batch.bytes());
-    let _memory = engine.commit_memory.take(memory_for(batch))?;
+    let small_bytes = small_bytes(batch);
+    engine.pace.slow_down(small_bytes);
+    let _memory = engine.commit_memory.take(small_bytes * 2 + batch.len() * 16)?;
     let order = batch.in_order();
-    let commit = Batch { engine, batch, order: &order, loose: Cell::default() }.run()?;
+    let written = write_large(engine, batch, &order)?;
+    let known = BTreeMap::new();
+    let mut run = Batch { engine, batch, order: &order, small_bytes, written, known, loose: Cell::default() };
+    let commit = run.run()?;
+    drop(run);
     batch.clear();
     Ok(commit)
 }
 
-/// Bytes that a commit needs beside the batch: the record and the old values, which are about as long as the batch, and
-/// order and locks.
-fn memory_for(batch: &WriteBatch) -> usize {
-    batch.bytes() * 2 + batch.len() * 16
+/// What a batch puts into log and leaves. The record and the old values are about as long; order and locks come in addition.
+fn small_bytes(batch: &WriteBatch) -> usize {
+    let large = batch.entries.iter().filter(|entry| batch.is_large(entry));
+    let (count, bytes) = large
+        .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + batch.value(entry).map_or(0, <[u8]>::len)));
+    batch.bytes() - bytes + count * LARGE_ENTRY_BYTES
+}
+
+/// Writes the large values that count, and syncs them once (LV2).
+fn write_large(engine: &Arc<Engine>, batch: &WriteBatch, order: &[u32]) -> Result<BTreeMap<u32, Written>> {
+    let mut written = BTreeMap::new();
+    let mut sync = false;
+    for &index in order {
+        let entry = &batch.entries[index as usize];
+        if let Some(value) = batch.value(entry).filter(|_| batch.is_large(entry)) {
+            let table = batch.table_of(entry);
+            table.check_usable()?;
+            sync |= table.writes_log;
+            let logging = if table.writes_log { Logging::Later } else { Logging::None };
+            written.insert(index, write_whole(engine, value, logging)?);
+        }
+    }
+    if sync {
+        engine.sync_large()?;
+    }
+    Ok(written)
 }
 
 struct Batch<'a> {
     engine: &'a Engine,
     batch: &'a WriteBatch,
     order: &'a [u32],
+    small_bytes: usize,
+    /// Large values that are put, by entry.
+    written: BTreeMap<u32, Written>,
+    /// Large values that were there, by entry.
+    known: BTreeMap<u32, Known>,
     /// A delete has left a leaf loose.
     loose: Cell<bool>,
 }
@@ -80,7 +120,15 @@ impl Batch<'_> {
         self.order.iter().map(|&index| &self.batch.entries[index as usize])
     }
 
-    fn run(&self) -> Result<Commit> {
+    /// What the leaf gets, if anything.
+    fn leaf_value(&self, index: u32) -> Option<LeafValue<'_>> {
+        match self.written.get(&index) {
+            Some(written) => Some(written.leaf_value()),
+            None => self.batch.value(&self.batch.entries[index as usize]).map(LeafValue::inline),
+        }
+    }
+
+    fn run(&mut self) -> Result<Commit> {
         let Engine { pager, log, stripes, .. } = self.engine;
         let batch = self.batch;
         let mut numbers: Vec<u32> =
@@ -91,6 +139,7 @@ impl Batch<'_> {
         batch.tables.iter().try_for_each(|table| table.check_usable())?; // under stripes: ST2
         self.engine.check_healthy()?;
         self.load_leaves()?;
+        self.find_large()?;
         let record = self.encode()?;
         loop {
             let m = pager.enter();
@@ -138,6 +187,29 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// LV3. Under the stripes no large value appears at these keys; and none is at those of a tree that has none at all.
+    fn find_large(&mut self) -> Result<()> {
+        let pager = &self.engine.pager;
+        let mut may_hold = Vec::with_capacity(self.batch.tables.len());
+        for table in &self.batch.tables {
+            may_hold.push(table.tree.may_hold_large(pager)?);
+        }
+        if !may_hold.contains(&true) {
+            return Ok(());
+        }
+        for &index in self.order {
+            let entry = &self.batch.entries[index as usize];
+            if !may_hold[entry.table as usize] {
+                continue;
+            }
+            let found = self.batch.table_of(entry).find(self.batch.key(entry))?;
+            if let Some(old) = found.filter(|old| old.is_large()) {
+                self.known.insert(index, Known::load(pager, &old.bytes)?);
+            }
+        }
+        Ok(())
+    }
+
     /// The log record; empty if no table is logged.
     fn encode(&self) -> Result<Vec<u8>> {
         let batch = self.batch;
@@ -146,12 +218,17 @@ impl Batch<'_> {
         if logged == 0 {
             return Ok(record);
         }
-        record.reserve(batch.bytes() + 8 * logged + 16);
+        record.reserve(self.small_bytes + 8 * logged + 16);
         let mut old = Vec::new();
         let mut writer = CommitWriter::new(&mut record, logged);
-        for entry in self.entries() {
+        for &index in self.order {
+            let entry = &batch.entries[index as usize];
             let (table, key) = (batch.table_of(entry), batch.key(entry));
             if !table.writes_log {
+                continue;
+            }
+            if let Some(written) = self.written.get(&index) {
+                writer.attach(table.id, key, &written.descriptor, &written.manifest);
                 continue;
             }
             let Some(value) = batch.value(entry) else {
@@ -160,7 +237,7 @@ impl Batch<'_> {
             };
             let mut changed = None;
             if value.len() >= COMPARED_VALUE_BYTES_MIN
-                && table.tree.get_into(&self.engine.pager, key, &mut old)?
+                && table.tree.get_value_into(&self.engine.pager, key, &mut old)? == Some(ValueKind::Inline)
             {
                 changed = record::changed_ranges(&old, value);
             }
@@ -206,9 +283,9 @@ impl Batch<'_> {
 
     /// Applies every entry, or none (CB2).
     fn apply_all(&self, m: &Mutation<'_>, lsn: u64) -> std::result::Result<(), Failure> {
-        let mut undo = UndoList { bytes_max: self.batch.bytes().max(UNDO_BYTES_MIN), ..UndoList::default() };
-        for (done, entry) in self.entries().enumerate() {
-            if let Err(error) = self.apply(m, entry, self.batch.value(entry), lsn, Some(&mut undo)) {
+        let mut undo = UndoList { bytes_max: self.small_bytes.max(UNDO_BYTES_MIN), ..UndoList::default() };
+        for (done, &index) in self.order.iter().enumerate() {
+            if let Err(error) = self.apply(m, index, self.leaf_value(index), lsn, Some(&mut undo)) {
                 if let Err(second) = self.undo(m, done, &undo, lsn) {
                     let cause =
                         format!("a batch failed half-way ({error}) and could not be undone ({second})");
@@ -218,6 +295,9 @@ impl Batch<'_> {
                 return Err(Failure::Undone(error));
             }
         }
+        for index in self.order {
+            exchange_pages(m, self.known.get(index), self.written.get(index)); // CB5
+        }
         Ok(())
     }
 
@@ -226,16 +306,22 @@ impl Batch<'_> {
     fn apply(
         &self,
         m: &Mutation<'_>,
-        entry: &BatchEntry,
-        value: Option<&[u8]>,
+        index: u32,
+        value: Option<LeafValue<'_>>,
         lsn: u64,
         undo: Option<&mut UndoList>,
     ) -> Result<()> {
         let pager = &self.engine.pager;
+        let entry = &self.batch.entries[index as usize];
         let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
         let place = loop {
+            let noted = match value {
+                Some(value) if value.is_large() => table.tree.note_large(m),
+                _ => Ok(()),
+            };
             let attempt = match value {
-                Some(value) => table.tree.place(m, pager, key, value.len()).map(Some),
+                _ if noted.is_err() => noted.map(|()| None),
+                Some(value) => table.tree.place(m, pager, key, value.bytes.len()).map(Some),
                 None => table.tree.place_existing(m, pager, key),
             };
             match attempt {
@@ -244,10 +330,18 @@ impl Batch<'_> {
             }
         };
         if let Some(undo) = undo {
-            undo.push(place.as_ref().and_then(|place| place.old()));
+            let old = place.as_ref().and_then(|place| place.old());
+            let known = self.known.get(&index).map(|known| LeafValue::large(&known.descriptor));
+            if old.filter(LeafValue::is_large) != known {
+                return Err(Error::corrupt(format!(
+                    "a large value of table {} is not where a search found it; restore a backup or use salvage",
+                    table.name
+                ))); // LV3
+            }
+            undo.push(old);
         }
         match (place, value) {
-            (Some(place), Some(value)) => place.put(value, lsn),
+            (Some(place), Some(value)) => place.put_value(value, lsn),
             (Some(place), None) => self.loose.set(place.remove(lsn) || self.loose.get()),
             (None, _) => {}
         }
@@ -260,8 +354,7 @@ impl Batch<'_> {
             return Err(Error::usage("the old values were too many to be kept"));
         }
         for index in (0..done).rev() {
-            let entry = &self.batch.entries[self.order[index] as usize];
-            self.apply(m, entry, undo.get(index), lsn, None)?;
+            self.apply(m, self.order[index], undo.get(index), lsn, None)?;
         }
         Ok(())
     }
@@ -280,25 +373,25 @@ enum Failure {
 struct UndoList {
     bytes_max: usize,
     lost: bool,
-    ends: Vec<(bool, usize)>,
+    ends: Vec<(Option<ValueKind>, usize)>,
     bytes: Vec<u8>,
 }
 
 impl UndoList {
-    fn push(&mut self, old: Option<&[u8]>) {
-        let old_len = old.map_or(0, <[u8]>::len);
+    fn push(&mut self, old: Option<LeafValue<'_>>) {
+        let old_len = old.map_or(0, |old| old.bytes.len());
         if self.lost || self.bytes.len() + old_len > self.bytes_max {
             *self = UndoList { lost: true, ..UndoList::default() };
             return;
         }
-        self.bytes.extend_from_slice(old.unwrap_or_default());
-        self.ends.push((old.is_some(), self.bytes.len()));
+        self.bytes.extend_from_slice(old.map_or(&[], |old| old.bytes));
+        self.ends.push((old.map(|old| old.kind), self.bytes.len()));
     }
 
-    fn get(&self, index: usize) -> Option<&[u8]> {
-        let (present, end) = self.ends[index];
+    fn get(&self, index: usize) -> Option<LeafValue<'_>> {
+        let (kind, end) = self.ends[index];
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
-        present.then(|| &self.bytes[start..end])
+        kind.map(|kind| LeafValue { kind, bytes: &self.bytes[start..end] })
     }
 }
 

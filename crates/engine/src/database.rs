@@ -387,7 +387,7 @@ impl Database {
         BTree::limits(self.page_size()).0
     }
 
-    /// Longest value in bytes: a quarter of a page.
+    /// Longest value in bytes that lies beside its key: a quarter of a page. Longer ones, up to 4 GiB, have pages of their own.
     pub fn value_len_max(&self) -> usize {
         BTree::limits(self.page_size()).1
     }

@@ -12,6 +12,7 @@ use crate::commit_batch::CommitMemory;
 use crate::durability::{Commit, Durability};
 use crate::error::{Error, Result};
 use crate::housekeeping::Signal;
+use crate::large::LargeMemory;
 use crate::options::Limits;
 use crate::pace::Pace;
 use crate::stats::RecoveryReport;
@@ -42,6 +43,7 @@ pub(crate) struct Engine {
     pub(crate) recovery: RecoveryReport,
     pub(crate) budget: Arc<Budget>,
     pub(crate) commit_memory: CommitMemory,
+    pub(crate) large_memory: Arc<LargeMemory>,
     pub(crate) _reserved: Vec<Reservation>,
     pub(crate) pace: Pace,
     pub(crate) checkpoints: Checkpoints,
@@ -114,6 +116,15 @@ impl Engine {
         waited.map_err(|error| match error.into() {
             Error::DiskFull(cause) => Error::Pending(cause),
             other => other,
+        })
+    }
+
+    /// Makes the pages of large values that are written durable, before a log record names them. A failed sync ends all commits
+    /// (P9).
+    pub(crate) fn sync_large(&self) -> Result<()> {
+        self.pager.sync_direct().map_err(|error| match error {
+            aquifer_buffer::Error::Stopped => Error::Closed,
+            error => self.poison(error.into()),
         })
     }
 

@@ -87,9 +87,9 @@ pub enum Error {
         /// The limit in bytes.
         len_max: usize,
     },
-    /// A value is longer than a page may hold.
+    /// A value is longer than any may be.
     #[error(
-        "table {table}: a value of {len} bytes is beyond the limit of {len_max} bytes (a quarter of a page)"
+        "table {table}: a value of {len} bytes is beyond the limit of {len_max} bytes; divide it among several keys"
     )]
     ValueTooLarge {
         /// Table.
@@ -131,6 +131,12 @@ pub enum Error {
     TableDropped {
         /// Its name.
         name: String,
+    },
+    /// A value has changed since what was to be changed of it was read. Nothing has happened: read it and try again.
+    #[error("the value in table {table} was changed by somebody else meanwhile; nothing was done: try again")]
+    ValueChanged {
+        /// Table.
+        table: String,
     },
     /// A table holds other types than it was opened with.
     #[error("table {table} holds {stored}, not {asked}; open it with the types it was created with")]
@@ -190,6 +196,8 @@ pub enum ErrorKind {
     Format,
     /// Another process has the database.
     Locked,
+    /// Somebody else was faster: try again.
+    Conflict,
     /// The caller's mistake: too long a key, a wrong type, a wrong option.
     Usage,
     /// No such database or table.
@@ -215,6 +223,7 @@ impl Error {
             Error::NotFound { .. } | Error::TableNotFound { .. } | Error::TableDropped { .. } => {
                 ErrorKind::NotFound
             }
+            Error::ValueChanged { .. } => ErrorKind::Conflict,
             Error::AlreadyExists { .. } | Error::TableExists { .. } => ErrorKind::AlreadyExists,
             Error::KeyTooLarge { .. }
             | Error::ValueTooLarge { .. }
@@ -243,6 +252,21 @@ impl From<IoError> for Error {
     }
 }
 
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        let kind = match &error {
+            Error::Io(cause) | Error::DiskFull(cause) | Error::Pending(cause) => cause.kind,
+            Error::Corrupt { .. } | Error::Format { .. } => io::ErrorKind::InvalidData,
+            Error::BudgetExhausted(_) | Error::Exhausted { .. } => io::ErrorKind::OutOfMemory,
+            Error::ValueTooLarge { .. } | Error::KeyTooLarge { .. } | Error::Usage { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 impl From<aquifer_buffer::Error> for Error {
     fn from(error: aquifer_buffer::Error) -> Error {
         use aquifer_buffer::Error as E;
@@ -252,6 +276,7 @@ impl From<aquifer_buffer::Error> for Error {
             E::Corrupt { .. } => Error::Corrupt { what: error.to_string() },
             E::Format { .. } => Error::Format { what: error.to_string() },
             E::Poisoned { cause } => Error::Poisoned { cause },
+            E::Stopped => Error::Closed,
             E::Memory { .. } | E::Full { .. } => Error::Exhausted { what: error.to_string() },
         }
     }

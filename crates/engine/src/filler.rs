@@ -11,6 +11,7 @@
 use crate::catalog::Description;
 use crate::database::Database;
 use crate::error::Result;
+use crate::large::LargeWriter;
 use crate::records::AnyTable;
 use crate::table::Table;
 use crate::{Durability, Options, WriteBatch};
@@ -61,6 +62,22 @@ impl Filler {
     pub(crate) fn put(&mut self, table: &AnyTable, key: &[u8], value: &[u8]) -> Result<()> {
         self.batch.put(table, key, value);
         self.commit_if_full()
+    }
+
+    /// Sets a value that comes piece by piece. If `fill` fails, nothing is set, and what it said is given back.
+    pub(crate) fn put_large<E>(
+        &mut self,
+        table: &AnyTable,
+        key: &[u8],
+        fill: impl FnOnce(&mut LargeWriter) -> std::result::Result<(), E>,
+    ) -> Result<std::result::Result<(), E>> {
+        self.commit()?;
+        let mut writer = table.clone().with_durability(Durability::Eventual).write_large(key)?;
+        if let Err(error) = fill(&mut writer) {
+            return Ok(Err(error));
+        }
+        writer.finish()?;
+        Ok(Ok(()))
     }
 
     /// Removes a key.

@@ -1,7 +1,7 @@
 //! Entry points for the fuzz targets: readers of bytes that no user can call by themselves. No logic here, and no promise
 //! that they stay.
 
-use crate::catalog::{self, Catalog, Description};
+use crate::catalog::{Catalog, Description, row};
 use crate::error::Result;
 use crate::index::IndexKind;
 use crate::record::{CommitWriter, Op, Patch, Record};
@@ -15,6 +15,8 @@ pub enum Change<'e> {
     Put(&'e [u8]),
     /// Parts of its value change.
     Patch(Parts<'e>),
+    /// It gets a large value, of this descriptor and manifest.
+    Attach(&'e [u8], &'e [u8]),
     /// It goes.
     Delete,
     /// A table is made; the key is its name.
@@ -24,7 +26,7 @@ pub enum Change<'e> {
     /// The keys from this one on go, and below the other if there is one.
     RangeDelete(Option<&'e [u8]>),
     /// A tree of loaded records becomes the table's: its root page.
-    Attach(u32),
+    Adopt(u32),
 }
 
 /// The changed parts of a value.
@@ -57,11 +59,12 @@ pub fn read_record(
         let change = match entry.op {
             Op::Put(value) => Change::Put(value),
             Op::Patch(patch) => Change::Patch(Parts(patch)),
+            Op::Attach { descriptor, manifest } => Change::Attach(descriptor, manifest),
             Op::Delete => Change::Delete,
             Op::Create { row } => Change::Create(row),
             Op::Drop => Change::Drop,
             Op::RangeDelete { high } => Change::RangeDelete(high),
-            Op::Attach { root } => Change::Attach(root),
+            Op::Adopt { root } => Change::Adopt(root),
         };
         visit(entry.table, entry.key, change);
     }
@@ -94,7 +97,7 @@ pub fn write_create(table: u32, name: &str) -> Vec<u8> {
         value_type: "bytes".into(),
         ..Row::default()
     };
-    CommitWriter::new(&mut out, 1).create(table, name, &catalog::encode_options(&row.description()));
+    CommitWriter::new(&mut out, 1).create(table, name, &row::encode_options(&row.description()));
     out
 }
 
@@ -135,7 +138,7 @@ impl Row {
 ///
 /// What is wrong with the bytes.
 pub fn read_row(bytes: &[u8]) -> std::result::Result<Row, &'static str> {
-    let (state, root, description) = catalog::decode_row(bytes)?;
+    let (state, root, description) = row::decode_row(bytes)?;
     let Description { name, kind, logged, key_type, value_type } = description;
     let hash_seed = match kind {
         IndexKind::Sorted => None,
@@ -146,7 +149,7 @@ pub fn read_row(bytes: &[u8]) -> std::result::Result<Row, &'static str> {
 
 /// The bytes of a row.
 pub fn write_row(row: &Row) -> Vec<u8> {
-    catalog::encode_row(row.state, PageId(row.root), &row.description())
+    row::encode_row(row.state, PageId(row.root), &row.description())
 }
 
 /// Live tables, and the ids of those being dropped.

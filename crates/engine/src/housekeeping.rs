@@ -226,7 +226,14 @@ impl Engine {
         if !self.on_disk || self.log.poisoned().is_some() {
             return Ok(false);
         }
-        match self.pager.shrink_some()? {
+        let Some(maintenance) = self.maintenance.try_lock() else { return Ok(false) };
+        if maintenance.closed {
+            return Ok(false);
+        }
+        let may_load = || Ok(!self.catalog.lock().may_hold_large()?);
+        let step = self.pager.shrink_some::<Error>(may_load)?;
+        drop(maintenance);
+        match step {
             Shrink::Nothing => return Ok(false),
             Shrink::Moving => {}
             Shrink::Moved => {

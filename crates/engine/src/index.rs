@@ -3,6 +3,7 @@
 use aquifer_buffer::{Mutation, PageId, Pager, Result, Retry};
 use aquifer_index::btree::{self, BTree, CheckReport};
 use aquifer_index::hash::{self, HashIndex};
+use aquifer_index::{LeafValue, ValueKind};
 use std::fmt;
 use std::ops::Bound;
 
@@ -106,10 +107,15 @@ impl Index {
     }
 
     #[inline]
-    pub(crate) fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn get_value_into(
+        &self,
+        pager: &Pager,
+        key: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<ValueKind>> {
         match self {
-            Index::Sorted(tree) => tree.get_into(pager, key, out),
-            Index::Hashed(hash) => hash.get_into(pager, key, out),
+            Index::Sorted(tree) => tree.get_value_into(pager, key, out),
+            Index::Hashed(hash) => hash.get_value_into(pager, key, out),
         }
     }
 
@@ -144,6 +150,22 @@ impl Index {
             Index::Sorted(tree) => tree.place_existing(m, pager, key)?.map(Place::Sorted),
             Index::Hashed(hash) => hash.place_existing(m, pager, key)?.map(Place::Hashed),
         })
+    }
+
+    /// May there be large values?
+    pub(crate) fn may_hold_large(&self, pager: &Pager) -> Result<bool> {
+        match self {
+            Index::Sorted(tree) => tree.may_hold_large(pager),
+            Index::Hashed(hash) => hash.may_hold_large(pager),
+        }
+    }
+
+    /// Notes that there may be; in the passage that puts one, before its place is taken.
+    pub(crate) fn note_large(&self, m: &Mutation<'_>) -> Attempt<()> {
+        match self {
+            Index::Sorted(tree) => tree.note_large(m),
+            Index::Hashed(hash) => hash.note_large(m),
+        }
     }
 
     /// Brings the pages that hold these keys into memory, many reads at a time.
@@ -209,7 +231,7 @@ impl Index {
 }
 
 impl Place<'_> {
-    pub(crate) fn old(&self) -> Option<&[u8]> {
+    pub(crate) fn old(&self) -> Option<LeafValue<'_>> {
         match self {
             Place::Sorted(place) => place.old(),
             Place::Hashed(place) => place.old(),
@@ -217,10 +239,10 @@ impl Place<'_> {
     }
 
     #[inline]
-    pub(crate) fn put(self, value: &[u8], lsn: u64) {
+    pub(crate) fn put_value(self, value: LeafValue<'_>, lsn: u64) {
         match self {
-            Place::Sorted(place) => place.put(value, lsn),
-            Place::Hashed(place) => place.put(value, lsn),
+            Place::Sorted(place) => place.put_value(value, lsn),
+            Place::Hashed(place) => place.put_value(value, lsn),
         }
     }
 
@@ -237,10 +259,36 @@ impl Place<'_> {
 }
 
 impl Cursor<'_> {
-    pub(crate) fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+    #[inline]
+    pub(crate) fn next_value(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
         match self {
-            Cursor::Sorted(cursor) => cursor.next(),
-            Cursor::Hashed(cursor) => cursor.next(),
+            Cursor::Sorted(cursor) => cursor.next_value(),
+            Cursor::Hashed(cursor) => cursor.next_value(),
+        }
+    }
+
+    /// From the back of a sorted index: a hashed one has no handle that asks.
+    pub(crate) fn next_value_back(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
+        match self {
+            Cursor::Sorted(cursor) => cursor.next_value_back(),
+            Cursor::Hashed(_) => unreachable!("a hashed table has no order to be read backwards in"),
+        }
+    }
+
+    /// The record that [`next_value_back`](Self::next_value_back) has returned last.
+    pub(crate) fn last_back(&self) -> Option<(&[u8], &[u8])> {
+        match self {
+            Cursor::Sorted(cursor) => cursor.last_back(),
+            Cursor::Hashed(_) => None,
+        }
+    }
+
+    /// The record that [`next_value`](Self::next_value) has returned last.
+    #[inline]
+    pub(crate) fn last(&self) -> Option<(&[u8], &[u8])> {
+        match self {
+            Cursor::Sorted(cursor) => cursor.last(),
+            Cursor::Hashed(cursor) => cursor.last_value().map(|(key, value)| (key, value.bytes)),
         }
     }
 }

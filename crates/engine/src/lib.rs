@@ -7,6 +7,7 @@
 //! | `table`, `range`, `definition` | tables of bytes and of types |
 //! | `batch` | several changes in one commit |
 //! | `commit`, `commit_batch`, `stripes` | how a commit is ordered and applied |
+//! | `large` | values beyond what a leaf takes |
 //! | `durability` | how sure a commit is when the caller goes on |
 //! | `record` | what a log record holds |
 //! | `catalog`, `table_core` | which tables there are |
@@ -40,6 +41,7 @@ pub mod fuzzing;
 mod housekeeping;
 mod index;
 mod kind;
+mod large;
 mod log_reader;
 mod opening;
 mod options;
@@ -72,12 +74,14 @@ pub use durability::{CommitTicket, Durability};
 pub use error::{Error, ErrorKind, Result};
 pub use index::TableKind;
 pub use kind::{Hashed, Kind, OneKind, Sorted, Unknown};
+pub use large::{LargeReader, LargeWriter};
 pub use log_reader::{LogChange, LogOperation, LogReader, LogRecord, LogRecordKind};
 pub use options::Options;
 pub use range::{ByteOrdered, KeyRange, Range, Scan};
 pub use records::{AnyTable, HashTable, Iter, Records};
 pub use salvage::{
-    KeyGap, LostKind, LostPage, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog, SalvagedTable,
+    KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog,
+    SalvagedTable,
 };
 pub use stats::{MemoryAccount, RecoveryReport, Stats};
 pub use table::Table;

@@ -13,6 +13,7 @@ use crate::options::Options;
 use crate::record::{Entry, Malformed, Op, Record};
 use crate::recovery::LOG_DIRECTORY;
 use aquifer_buffer::{PageId, PlacedPage, Superblock, Wreck};
+use aquifer_index::blob::Descriptor;
 use aquifer_index::btree::LoosePage;
 use aquifer_io::DiskLock;
 use aquifer_sync::Arc;
@@ -96,6 +97,13 @@ pub enum LogOperation {
     Put(Vec<u8>),
     /// Its value changes in these ranges: where each begins, and its bytes.
     Patch(Vec<(usize, Vec<u8>)>),
+    /// It gets a value that lies in pages of its own, some or all of them new.
+    Attach {
+        /// Length of the value in bytes.
+        len: u64,
+        /// Bytes of the manifest, which says where the new pages lie; it may be written to the data file itself.
+        manifest_bytes: usize,
+    },
     /// It goes.
     Delete,
     /// The table is made.
@@ -222,6 +230,10 @@ fn change(entry: &Entry<'_>, names: &mut BTreeMap<u32, String>) -> std::result::
         Op::Patch(patch) => {
             LogOperation::Patch(patch.ranges().map(|(start, bytes)| (start, bytes.to_vec())).collect())
         }
+        Op::Attach { descriptor, manifest } => LogOperation::Attach {
+            len: Descriptor::len_of(descriptor).map_err(Malformed)?,
+            manifest_bytes: manifest.len(),
+        },
         Op::Delete => LogOperation::Delete,
         Op::Create { row } => {
             let Description { name, kind, logged, key_type, value_type } =
@@ -231,7 +243,7 @@ fn change(entry: &Entry<'_>, names: &mut BTreeMap<u32, String>) -> std::result::
         }
         Op::Drop => LogOperation::DropTable,
         Op::RangeDelete { high } => LogOperation::RangeDelete { end: high.map(<[u8]>::to_vec) },
-        Op::Attach { .. } => LogOperation::BulkLoad,
+        Op::Adopt { .. } => LogOperation::BulkLoad,
     };
     let table_name = names.get(&entry.table).cloned();
     Ok(LogChange { table: entry.table, table_name, key: entry.key.to_vec(), operation })
@@ -259,7 +271,7 @@ fn table_names(wreck: &Wreck, superblock: &Superblock) -> Result<BTreeMap<u32, S
             }
             page.children(|child, _, _| below.push(child));
             page.records(|key, value| {
-                if let Ok(Row::Table { id, description, .. }) = Row::read(key, value) {
+                if let Ok(Row::Table { id, description, .. }) = Row::read(key, value.bytes) {
                     names.insert(id, description.name);
                 }
             });

@@ -11,6 +11,7 @@ use crate::database::{Database, Handle};
 use crate::engine::{Engine, HashSeeds, Maintenance};
 use crate::error::{Error, Result};
 use crate::housekeeping::{self, Signal};
+use crate::large::LargeMemory;
 use crate::options::{Limits, Options, Presence};
 use crate::pace::Pace;
 use crate::recovery::{self, LOG_DIRECTORY};
@@ -117,6 +118,7 @@ impl Opening {
         let budget = Budget::new(limits.memory_budget_bytes);
         let reserved = vec![
             budget.account("commits").reserve(limits.commit_bytes)?,
+            budget.account("large values").reserve(limits.large_bytes)?,
             budget.account("key stripes").reserve(Stripes::bytes(limits.stripes))?,
         ];
         Ok(Opening { options, limits, budget, reserved, begun: Instant::now() })
@@ -237,6 +239,7 @@ impl Opening {
     fn serve(self, parts: Parts) -> Result<Database> {
         let Opening { options, limits, budget, reserved, begun } = self;
         let on_disk = parts.disk_lock.is_some();
+        let large_memory = LargeMemory::new(limits.large_bytes, parts.pager.page_bytes());
         let mut engine = Engine {
             pager: parts.pager,
             log: parts.log,
@@ -248,6 +251,7 @@ impl Opening {
             recovery: parts.report,
             budget,
             commit_memory: CommitMemory::new(limits.commit_bytes),
+            large_memory,
             limits,
             _reserved: reserved,
             pace: Pace::default(),

@@ -78,8 +78,8 @@ impl Options {
         self
     }
 
-    /// Page size of a new database, in bytes: a power of two from 4096 (the default) to 65536. Keys have at most an eighth,
-    /// values a quarter of a page. An existing database keeps its own.
+    /// Page size of a new database, in bytes: a power of two from 4096 (the default) to 65536. Keys have at most an eighth
+    /// of a page; values beyond a quarter of one have pages of their own. An existing database keeps its own.
     pub fn page_size(mut self, bytes: usize) -> Self {
         self.page_bytes = Some(bytes);
         self
@@ -208,6 +208,8 @@ pub(crate) struct Limits {
     pub(crate) ring_bytes: usize,
     /// Set aside for batches being committed: an eighth of the budget, at most 16 MiB.
     pub(crate) commit_bytes: usize,
+    /// Buffers of large values being read and written: a sixteenth of the budget, at most 64 MiB.
+    pub(crate) large_bytes: usize,
     pub(crate) stripes: usize,
     pub(crate) log_bytes_max: u64,
     pub(crate) segment_bytes_max: u64,
@@ -236,6 +238,7 @@ impl Limits {
             memory_budget_bytes: budget,
             ring_bytes: (1 << (budget / 32).ilog2()).clamp(64 << 10, 8 << 20).max(2 * page),
             commit_bytes: (budget / 8).min(16 << 20),
+            large_bytes: (budget / 16).min(64 << 20),
             stripes: if budget < 8 << 20 { 256 } else { 1024 },
             log_bytes_max,
             segment_bytes_max: options

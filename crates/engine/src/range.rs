@@ -1,9 +1,11 @@
 //! Reading records in order.
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::index::Cursor;
+use crate::records::Records;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
-use aquifer_index::btree::Cursor;
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -85,22 +87,22 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
 }
 
 /// Reads records as encoded bytes, from either end, without allocating for each. Reads what is committed page by page, and
-/// holds nothing between calls.
+/// holds nothing between calls. A large value is read whole, as it is by then; one that goes in between is passed over.
 pub struct Scan<'t> {
-    table: &'t TableCore,
-    cursor: Cursor<'t>,
+    records: Records<'t>,
 }
 
 impl fmt::Debug for Scan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scan").field("table", &self.table.name).finish_non_exhaustive()
+        f.debug_struct("Scan").field("table", &self.records.table.name).finish_non_exhaustive()
     }
 }
 
 impl<'t> Scan<'t> {
-    pub(crate) fn new(table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
+    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        Scan { table, cursor: table.tree.sorted().cursor(&table.pager, from, to) }
+        let cursor = Cursor::Sorted(table.tree.sorted().cursor(&table.pager, from, to));
+        Scan { records: Records::new(engine, table, cursor) }
     }
 
     /// The next record from the front, valid until the next call.
@@ -110,8 +112,7 @@ impl<'t> Scan<'t> {
     /// A page that cannot be read; a table that is dropped or closed.
     #[expect(clippy::should_implement_trait, reason = "it lends what it returns")]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        self.table.check_usable()?; // each time: it may have been closed since the last
-        self.table.reading(self.cursor.next())
+        self.records.next()
     }
 
     /// The next record from the back, valid until the next call.
@@ -120,8 +121,7 @@ impl<'t> Scan<'t> {
     ///
     /// As [`next`](Self::next).
     pub fn next_back(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        self.table.check_usable()?;
-        self.table.reading(self.cursor.next_back())
+        self.records.next_back()
     }
 }
 
@@ -134,20 +134,20 @@ pub struct Range<'t, K: ?Sized, V: ?Sized> {
 
 impl<K: ?Sized, V: ?Sized> fmt::Debug for Range<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Range").field("table", &self.scan.table.name).finish_non_exhaustive()
+        f.debug_struct("Range").field("table", &self.scan.records.table.name).finish_non_exhaustive()
     }
 }
 
 impl<'t, K: Key + ?Sized, V: Value + ?Sized> Range<'t, K, V> {
-    pub(crate) fn new(table: &'t TableCore, bounds: Bounds) -> Self {
-        Range { scan: Scan::new(table, bounds), ended: false, types: PhantomData }
+    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, bounds: Bounds) -> Self {
+        Range { scan: Scan::new(engine, table, bounds), ended: false, types: PhantomData }
     }
 
     fn step(&mut self, back: bool) -> Option<Result<(K::Owned, V::Owned)>> {
         if self.ended {
             return None;
         }
-        let table = self.scan.table;
+        let table = self.scan.records.table;
         let record = if back { self.scan.next_back() } else { self.scan.next() };
         let decoded = record.and_then(|record| {
             record

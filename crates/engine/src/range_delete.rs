@@ -1,15 +1,19 @@
 //! The commit that deletes a range of keys.
 //!
 //! It is O(depth) in time, in log and in pages changed, however many records go: whole subtrees are cut out of the tree and freed
-//! in the background. All stripes are held for that while, a few page latches' time, so every other writer waits; readers do not.
+//! in the background (but see RL3). All stripes are held for that while, a few page latches' time, so every other writer waits; readers do not.
 //!
 //! # Invariants
 //!
 //! - **RL1** The range goes in one passage of the gate, with one log record: a crash finds all of it or nothing (P2).
 //! - **RL2** All stripes are held from before the range is looked at until it is gone (CD2): for other commits it is before or after.
-//!   They are let go while a page that is missing is read.
+//!   They are let go while a page that is missing is read, and the range is looked at again (but see RL4).
+//! - **RL3** Where the table may hold large values, the leaves of the range are read first, under the stripes, for the pages that go with
+//!   them (CD5): O(records of the range) then, and memory for the runs of these pages.
+//! - **RL4** Then the stripes are kept until the range has gone, whatever is missing: to read the leaves once more could drive out of
+//!   memory what was just brought, time and again.
 
-use crate::catalog::{Journal, KeyBounds};
+use crate::catalog::{DoomedRange, Journal, KeyBounds};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -43,8 +47,16 @@ pub(crate) fn commit_range_delete(
             let mut held = engine.stripes.lock_all(); // RL2
             table.check_usable()?;
             let journal = Journal::Log(&engine.log);
-            let attempt = catalog.attempt_range_delete(table, bounds, &record, journal, &mut held);
-            match attempt {
+            let range =
+                table.reading_large(DoomedRange::find(&engine.pager, *table.tree.sorted(), bounds))?; // RL3
+            let mut attempt = || catalog.attempt_range_delete(table, &range, &record, journal, &mut held);
+            let attempted = loop {
+                match attempt() {
+                    Err(stop) if range.was_read() => stop.resolve(&engine.pager, Some(&engine.log))?, // RL4
+                    other => break other,
+                }
+            };
+            match attempted {
                 Ok(outcome) => {
                     held[0].committed();
                     break outcome;

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! record:     kind u8 | body
-//! kind:       1 COMMIT | 2 CHECKPOINT | 3 ABORTED
-//! COMMIT:     varint entries | entry*
+//! kind:       1 COMMIT | 2 CHECKPOINT | 3 ABORTED | 4 ATTACHING COMMIT
+//! COMMIT:     varint entries | entry*                         4 if one of them is an ATTACH, else 1
 //! entry:      varint (table - table of the previous entry) << 3 | op
 //!             [varint bytes shared with the previous key]      absent while the previous key is empty
 //!             varint length of the rest of the key | rest of the key
@@ -15,8 +15,9 @@
 //!             2 DELETE
 //!             3 CREATE  the key is the table's name | table row as in the catalog, without its root, to the end
 //!             4 DROP    the key is empty
+//!             5 ATTACH  varint length, descriptor of a large value | varint length, manifest of its new pages
 //!             6 RANGE DELETE  the key is the first to go | varint 0: no end, else 1 + length of the end | end: the first to stay
-//!             7 ATTACH  the key is empty | varint root page of the tree of records that were loaded
+//!             7 ADOPT   the key is empty | varint root page of the tree of records that were loaded
 //! CHECKPOINT: varint generation    the checkpoint of this generation is durable
 //! ABORTED:    zeros                a place that was reserved and not used
 //! ```
@@ -30,20 +31,24 @@
 //! - **R2** No field that a reader can derive is stored.
 //! - **R3** A PATCH applies to a value of the length that it had: replay begins at an exact state and applies every record
 //!   once, in order per key. One that does not fit is corruption.
+//! - **R4** A record says in its first byte whether it attaches pages: recovery reserves them before it replays anything, and
+//!   so looks at no more than that of the others.
 
 use aquifer_codec::varint;
 
 const COMMIT: u8 = 1;
 const CHECKPOINT: u8 = 2;
 const ABORTED: u8 = 3;
+const ATTACHING_COMMIT: u8 = 4;
 
 const PUT: u64 = 0;
 const PATCH: u64 = 1;
 const DELETE: u64 = 2;
 const CREATE: u64 = 3;
 const DROP: u64 = 4;
+const ATTACH: u64 = 5;
 const RANGE_DELETE: u64 = 6;
-const ATTACH: u64 = 7;
+const ADOPT: u64 = 7;
 const OP_BITS: u32 = 3;
 
 /// No key of any page size is longer.
@@ -53,6 +58,8 @@ const KEY_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct CommitWriter<'o, 'k> {
     out: &'o mut Vec<u8>,
+    /// Where the record begins.
+    start: usize,
     table: u32,
     previous: &'k [u8],
     left: usize,
@@ -61,9 +68,10 @@ pub(crate) struct CommitWriter<'o, 'k> {
 impl<'o, 'k> CommitWriter<'o, 'k> {
     /// Begins a commit of so many entries, appended to `out`.
     pub(crate) fn new(out: &'o mut Vec<u8>, entries: usize) -> Self {
+        let start = out.len();
         out.push(COMMIT);
         varint::put(out, entries as u64);
-        CommitWriter { out, table: 0, previous: &[], left: entries }
+        CommitWriter { out, start, table: 0, previous: &[], left: entries }
     }
 
     /// A key gets this value.
@@ -85,6 +93,16 @@ impl<'o, 'k> CommitWriter<'o, 'k> {
             varint::put(self.out, (range.end - range.start) as u64);
             self.out.extend_from_slice(&value[range.start..range.end]);
             end = range.end;
+        }
+    }
+
+    /// A key gets a large value.
+    pub(crate) fn attach(&mut self, table: u32, key: &'k [u8], descriptor: &[u8], manifest: &[u8]) {
+        self.head(ATTACH, table, key);
+        self.out[self.start] = ATTACHING_COMMIT; // R4
+        for bytes in [descriptor, manifest] {
+            varint::put(self.out, bytes.len() as u64);
+            self.out.extend_from_slice(bytes);
         }
     }
 
@@ -113,8 +131,8 @@ impl<'o, 'k> CommitWriter<'o, 'k> {
     }
 
     /// The tree at this root takes the place of a table's.
-    pub(crate) fn attach(mut self, table: u32, root: u32) {
-        self.head(ATTACH, table, &[]);
+    pub(crate) fn adopt(mut self, table: u32, root: u32) {
+        self.head(ADOPT, table, &[]);
         varint::put(self.out, u64::from(root));
     }
 
@@ -218,6 +236,11 @@ fn first_difference(old: &[u8], new: &[u8], from: usize) -> Option<usize> {
     (at..new.len()).find(|&at| old[at] != new[at])
 }
 
+/// Does this record attach pages (R4)?
+pub(crate) fn attaches(record: &[u8]) -> bool {
+    record.first() == Some(&ATTACHING_COMMIT)
+}
+
 /// A record, read.
 #[derive(Debug)]
 pub(crate) enum Record<'r> {
@@ -237,6 +260,7 @@ pub(crate) struct Entries<'r> {
     left: u64,
     table: u32,
     key: Vec<u8>,
+    attaching: bool,
 }
 
 /// One change.
@@ -253,6 +277,12 @@ pub(crate) enum Op<'e> {
     Put(&'e [u8]),
     Patch(Patch<'e>),
     Delete,
+    /// The key gets a large value.
+    Attach {
+        descriptor: &'e [u8],
+        manifest: &'e [u8],
+    },
+    /// A table of this name is made.
     Create {
         row: &'e [u8],
     },
@@ -261,7 +291,8 @@ pub(crate) enum Op<'e> {
     RangeDelete {
         high: Option<&'e [u8]>,
     },
-    Attach {
+    /// The tree of loaded records at this root takes the place of the table's.
+    Adopt {
         root: u32,
     },
 }
@@ -278,9 +309,9 @@ impl Record<'_> {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         let (&kind, mut rest) = bytes.split_first().ok_or(Malformed("the record is empty"))?;
         match kind {
-            COMMIT => {
-                let left = number(&mut rest)?;
-                Ok(Record::Commit(Entries { rest, left, table: 0, key: Vec::new() }))
+            COMMIT | ATTACHING_COMMIT => {
+                let (left, attaching) = (number(&mut rest)?, kind == ATTACHING_COMMIT);
+                Ok(Record::Commit(Entries { rest, left, table: 0, key: Vec::new(), attaching }))
             }
             CHECKPOINT => Ok(Record::Checkpoint { generation: only_number(rest)? }),
             ABORTED => Ok(Record::Aborted),
@@ -321,10 +352,17 @@ impl Entries<'_> {
             CREATE if self.left == 0 => Op::Create { row: std::mem::take(&mut self.rest) },
             CREATE => return Err(Malformed("a table is made before the last entry")),
             DROP => Op::Drop,
+            ATTACH if !self.attaching => {
+                return Err(Malformed("pages are attached by a record that does not say so"));
+            }
+            ATTACH => Op::Attach {
+                descriptor: with_length(&mut self.rest)?,
+                manifest: with_length(&mut self.rest)?,
+            },
             RANGE_DELETE => Op::RangeDelete { high: optional_key(&mut self.rest)? },
-            ATTACH => {
+            ADOPT => {
                 let root = u32::try_from(number(&mut self.rest)?);
-                Op::Attach { root: root.map_err(|_| Malformed("a page id is beyond 32 bits"))? }
+                Op::Adopt { root: root.map_err(|_| Malformed("a page id is beyond 32 bits"))? }
             }
             _ => return Err(Malformed("an entry's operation is unknown")),
         };

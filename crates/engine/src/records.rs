@@ -1,11 +1,14 @@
 //! All records of a table, in whatever order its index has them.
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::Cursor;
 use crate::kind::Hashed;
+use crate::large;
 use crate::table::Table;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
+use aquifer_index::ValueKind;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -38,7 +41,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// sorted, none that means anything if it is hashed.
     pub fn records(&self) -> Records<'_> {
         let core = &**self.core();
-        Records { table: core, cursor: core.tree.all(&core.pager) }
+        Records::new(self.engine(), core, core.tree.all(&core.pager))
     }
 }
 
@@ -61,11 +64,18 @@ impl AnyTable {
     }
 }
 
+/// A key, and its value if that is no large one.
+pub(crate) type SmallRecord<'s> = (&'s [u8], Option<&'s [u8]>);
+
 /// Reads all records as encoded bytes, without allocating for each. Reads what is committed page by page, and holds nothing
-/// between calls.
+/// between calls. A large value is read whole, as it is by then; one that goes in between is passed over.
 pub struct Records<'t> {
-    table: &'t TableCore,
+    engine: &'t Engine,
+    pub(crate) table: &'t TableCore,
     cursor: Cursor<'t>,
+    /// A record with a large value.
+    key: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl fmt::Debug for Records<'_> {
@@ -74,7 +84,11 @@ impl fmt::Debug for Records<'_> {
     }
 }
 
-impl Records<'_> {
+impl<'t> Records<'t> {
+    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, cursor: Cursor<'t>) -> Self {
+        Records { engine, table, cursor, key: Vec::new(), value: Vec::new() }
+    }
+
     /// The next record, key and value, valid until the next call.
     ///
     /// # Errors
@@ -82,8 +96,44 @@ impl Records<'_> {
     /// A page that cannot be read; a table that is dropped or closed.
     #[expect(clippy::should_implement_trait, reason = "it lends what it returns")]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        self.table.check_usable()?; // each time: it may have been closed since the last
-        self.table.reading(self.cursor.next())
+        self.step(false)
+    }
+
+    /// The next record from the back of a sorted table, valid until the next call.
+    pub(crate) fn next_back(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        self.step(true)
+    }
+
+    /// The next record, valid until the next call; nothing in place of a large value, which its reader reads.
+    pub(crate) fn next_small(&mut self) -> Result<Option<SmallRecord<'_>>> {
+        self.table.check_usable()?;
+        let record = self.table.reading(self.cursor.next_value())?;
+        Ok(record.map(|(key, value)| (key, (!value.is_large()).then_some(value.bytes))))
+    }
+
+    fn step(&mut self, back: bool) -> Result<Option<(&[u8], &[u8])>> {
+        loop {
+            self.table.check_usable()?; // each time: it may have been closed since the last
+            let cursor = &mut self.cursor;
+            let record = if back { cursor.next_value_back() } else { cursor.next_value() };
+            let kind = match self.table.reading(record)? {
+                None => return Ok(None),
+                Some((key, value)) => {
+                    if value.is_large() {
+                        self.key.clear();
+                        self.key.extend_from_slice(key);
+                    }
+                    value.kind
+                }
+            };
+            if kind == ValueKind::Inline {
+                break;
+            }
+            if large::read_whole(self.engine, self.table, &self.key, &mut self.value)? {
+                return Ok(Some((&self.key, &self.value)));
+            }
+        }
+        Ok(if back { self.cursor.last_back() } else { self.cursor.last() })
     }
 }
 

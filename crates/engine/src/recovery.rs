@@ -1,7 +1,8 @@
 //! Opening: from whatever a crash left to a database that serves.
 //!
 //! 1. The newest durable checkpoint (`Pager::open`) is a complete, consistent state: everything below its flip LSN.
-//! 2. The log of its incarnation is read from that LSN and applied, in order, through the ordinary index code. There is no
+//! 2. The log of its incarnation is read from that LSN: once to reserve the pages and slots of large values that it attaches,
+//!    before anything is given out, and once more to be applied, in order, through the ordinary index code. There is no
 //!    undo: no page ever held anything uncommitted.
 //! 3. A new incarnation begins: its own chain of log segments, durable before it is named; then a checkpoint that names it.
 //!    Old segments go. Nothing is ever appended to a log that a crash may have torn.
@@ -19,16 +20,20 @@
 //!   dropped tables are freed, and checkpoints taken, on the way.
 
 use crate::catalog::Catalog;
+use crate::commit::exchange_pages;
 use crate::error::{Error, Result};
+use crate::large::{Known, Written};
 use crate::opening::finish_drops;
-use crate::record::{Entry, Malformed, Op, Patch, Record};
+use crate::record::{self, Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
-use aquifer_buffer::{PageId, Pager, Superblock};
+use aquifer_buffer::{NewPages, PageId, Pager, Retry, Superblock};
+use aquifer_index::{LeafValue, ValueKind};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
 use aquifer_wal::{History, Lsn, Records, Replay, Tail};
+use std::collections::VecDeque;
 use std::ops::Bound;
 
 /// The directory of log segments.
@@ -45,7 +50,7 @@ const GROUP_RECORDS: usize = 4096;
 /// `Corrupt` where the log is damaged or does not fit the checkpoint (RC2, RC3); those of disk and budget.
 pub(crate) fn replay(
     disk: &Arc<dyn Disk>,
-    pager: &Pager,
+    pager: &Arc<Pager>,
     superblock: &Superblock,
     catalog: &mut Catalog,
     report: &mut RecoveryReport,
@@ -64,37 +69,71 @@ pub(crate) fn replay(
     }
     report.log_bytes = tail.end.0.saturating_sub(from.0);
     report.tail_cut_bytes = tail.cut_bytes;
+    let attached = reserve_attached(pager, log.fork())?;
     let generation = Some(superblock.generation);
-    let mut replayer = Replayer { pager, catalog, generation, report, value: Vec::new(), listed_max: None };
+    let value = Vec::new();
+    let listed_max = None;
+    let mut replayer =
+        Replayer { pager, catalog, generation, report, value, attached, applied: from, listed_max };
     replayer.run(&mut log)?;
     Ok(tail)
 }
 
 /// Applies the log from a backup's position on. Checkpoints that it tells of are those of the database that the backup was
-/// made of, and no matter here. Takes a checkpoint whenever `listed_max` pages were written (RC4): the caller has seen to it
-/// that those leave the data file without its name.
+/// made of, and no matter here. Nothing is reserved for what it attaches: those bytes are in that database's data file alone.
+/// Takes a checkpoint whenever `listed_max` pages were written (RC4): the caller has seen to it that those leave the data file
+/// without its name.
 ///
 /// # Errors
 ///
-/// As [`replay`]; what is missing of the log.
+/// As [`replay`]; what is missing of the log; `Format` at a record of what never was in the log.
 pub(crate) fn bring_forward(
-    pager: &Pager,
+    pager: &Arc<Pager>,
     history: &mut History,
     catalog: &mut Catalog,
     report: &mut RecoveryReport,
     listed_max: u64,
 ) -> Result<()> {
-    let listed_max = Some(listed_max);
-    Replayer { pager, catalog, generation: None, report, value: Vec::new(), listed_max }.run(history)
+    let applied = history.position();
+    let (value, attached, listed_max) = (Vec::new(), VecDeque::new(), Some(listed_max));
+    Replayer { pager, catalog, generation: None, report, value, attached, applied, listed_max }.run(history)
+}
+
+/// Reserves all pages and slots that large values of the log have (LV6 of `large`), in the order of the log.
+fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<VecDeque<(Lsn, NewPages)>> {
+    let mut attached = VecDeque::new();
+    while let Some((lsn, record)) = log.next()? {
+        if !record::attaches(record) {
+            continue;
+        }
+        let Ok(Record::Commit(mut entries)) = Record::decode(record) else { continue };
+        while let Some(entry) = entries.next().map_err(|what| malformed(lsn, what))? {
+            if let Op::Attach { manifest, .. } = entry.op {
+                let new = pager.reserve_attached(manifest).map_err(|error| match error {
+                    aquifer_buffer::Error::Format { .. } => Error::corrupt(format!(
+                        "{error} (the log's record that ends at {}); restore a backup or use salvage",
+                        lsn.0
+                    )),
+                    other => other.into(),
+                })?;
+                attached.push_back((lsn, new));
+            }
+        }
+    }
+    Ok(attached)
 }
 
 struct Replayer<'r> {
-    pager: &'r Pager,
+    pager: &'r Arc<Pager>,
     catalog: &'r mut Catalog,
     /// The newest checkpoint of the database whose log it is; nothing for a backup, whose log is that of another (RC3).
     generation: Option<u64>,
     report: &'r mut RecoveryReport,
     value: Vec<u8>,
+    /// Pages of large values that the log attaches from here on.
+    attached: VecDeque<(Lsn, NewPages)>,
+    /// Up to here every record is applied.
+    applied: Lsn,
     /// Pages written since the last checkpoint that may be listed. `None` where RC1 holds, and not RC4.
     listed_max: Option<u64>,
 }
@@ -127,6 +166,7 @@ impl Replayer<'_> {
                 self.load_leaves(&group)?;
                 for (lsn, record) in group.records() {
                     self.apply_record(lsn, record)?;
+                    self.applied = lsn;
                 }
                 if let Some(&(lsn, _)) = group.ends.last().filter(|_| self.listed_max.is_some()) {
                     self.tidy(lsn)?;
@@ -207,7 +247,12 @@ impl Replayer<'_> {
         match &entry.op {
             Op::Create { row } => return self.catalog.replay_create(entry.table, entry.key, row, lsn),
             Op::Drop => return self.catalog.replay_drop(entry.table, lsn),
-            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::RangeDelete { .. } | Op::Attach { .. } => {}
+            Op::Put(_)
+            | Op::Patch(_)
+            | Op::Delete
+            | Op::Attach { .. }
+            | Op::RangeDelete { .. }
+            | Op::Adopt { .. } => {}
         }
         let table = self.catalog.get_id(entry.table).ok_or_else(|| {
             Error::corrupt(format!(
@@ -218,7 +263,7 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
-            Op::RangeDelete { .. } | Op::Attach { .. } if !table.tree.is_sorted() => {
+            Op::RangeDelete { .. } | Op::Adopt { .. } if !table.tree.is_sorted() => {
                 return Err(malformed(lsn, Malformed("a hashed table has no ranges")));
             }
             Op::RangeDelete { high } => {
@@ -226,74 +271,144 @@ impl Replayer<'_> {
                 return self.catalog.replay_range_delete(&table, (Bound::Included(entry.key), to), lsn);
             }
             Op::Attach { .. } if self.generation.is_none() => {
-                return Err(not_in_log(lsn, "records were loaded in bulk"));
+                return Err(self.not_in_log(lsn, "a large value was put"));
             }
-            Op::Attach { root } => return self.catalog.replay_attach(&table, PageId(*root), lsn),
+            Op::Attach { descriptor, .. } => *descriptor,
+            Op::Adopt { .. } if self.generation.is_none() => {
+                return Err(self.not_in_log(lsn, "records were loaded in bulk"));
+            }
+            Op::Adopt { root } => return self.catalog.replay_adopt(&table, PageId(*root), lsn),
             _ => &[],
         };
         table
             .check_lengths(entry.key, value)
             .map_err(|_| malformed(lsn, Malformed("a record is too long")))?;
         match &entry.op {
-            Op::Put(value) => self.put(&table, lsn, entry.key, value),
-            Op::Delete => {
-                let loose = self.retrying(|pager| {
-                    let m = pager.enter();
-                    let place = table.tree.place_existing(&m, pager, entry.key)?;
-                    Ok(place.is_some_and(|place| place.remove(lsn.0)))
-                })?;
-                if loose {
-                    table.tree.rebalance(self.pager, entry.key);
-                }
-                Ok(true)
-            }
-            Op::Patch(patch) => return self.patch(&table, lsn, entry.key, patch),
-            Op::Create { .. } | Op::Drop | Op::RangeDelete { .. } | Op::Attach { .. } => {
+            Op::Put(value) => self.change(&table, lsn, entry.key, Some(LeafValue::inline(value)), None),
+            Op::Attach { descriptor, .. } => self.attach(&table, lsn, entry.key, descriptor),
+            Op::Delete => self.change(&table, lsn, entry.key, None, None),
+            Op::Patch(patch) => self.patch(&table, lsn, entry.key, patch),
+            Op::Create { .. } | Op::Drop | Op::RangeDelete { .. } | Op::Adopt { .. } => {
                 unreachable!("returned above")
             }
-        }?;
-        Ok(())
+        }
     }
 
-    fn put(&self, table: &TableCore, lsn: Lsn, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.retrying(|pager| {
-            table.tree.place(&pager.enter(), pager, key, value.len())?.put(value, lsn.0);
-            Ok(true)
-        })
+    /// What went to the data file without being logged cannot be taken from an archive.
+    fn not_in_log(&self, lsn: Lsn, what: &str) -> Error {
+        let what = format!(
+            "at log position {} {what}, and the log does not hold the bytes; begin with a backup that was made after it, or restore up \
+             to position {}",
+            lsn.0, self.applied.0
+        );
+        Error::Format { what }
+    }
+
+    fn attach(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], descriptor: &[u8]) -> Result<()> {
+        while self.attached.front().is_some_and(|&(of, _)| of < lsn) {
+            self.attached.pop_front(); // of a record that was not applied
+        }
+        let (_, new) = self.attached.pop_front().ok_or_else(|| {
+            malformed(lsn, Malformed("it attaches pages that were not there when it was read before"))
+        })?;
+        let known = Known::load(self.pager, descriptor)?;
+        let written = Written::new(known.descriptor, Vec::new(), known.value.pages(), new);
+        self.change(table, lsn, key, Some(written.leaf_value()), Some(&written))
     }
 
     fn patch(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], patch: &Patch<'_>) -> Result<()> {
         let mut value = std::mem::take(&mut self.value);
-        let found = table.tree.get_into(self.pager, key, &mut value)?;
-        if !found || !patch.apply(&mut value) {
+        let found = table.tree.get_value_into(self.pager, key, &mut value)?;
+        if found != Some(ValueKind::Inline) || !patch.apply(&mut value) {
             return Err(malformed(lsn, Malformed("a PATCH does not fit the value that is there"))); // RC2
         }
-        self.put(table, lsn, key, &value)?;
+        self.change(table, lsn, key, Some(LeafValue::inline(&value)), None)?;
         self.value = value;
         Ok(())
     }
 
-    fn retrying(
+    /// A key gets a value, or goes; pages of large values come and go with it (LV1 of `large`).
+    fn change(
         &self,
-        mut attempt: impl FnMut(&Pager) -> std::result::Result<bool, aquifer_buffer::Retry>,
-    ) -> Result<bool> {
+        table: &TableCore,
+        lsn: Lsn,
+        key: &[u8],
+        value: Option<LeafValue<'_>>,
+        written: Option<&Written>,
+    ) -> Result<()> {
+        let change = Change { table, lsn, key, value, written };
+        let mut known: Option<Known> = None;
         loop {
-            match attempt(self.pager) {
-                Ok(done) => return Ok(done),
+            match change.attempt(self.pager, known.as_ref()) {
+                Ok(Step::Done { loose }) => {
+                    if loose {
+                        table.tree.rebalance(self.pager, key);
+                    }
+                    return Ok(());
+                }
+                Ok(Step::Large(descriptor)) => known = Some(Known::load(self.pager, &descriptor)?),
+                Ok(Step::Foreign) => {
+                    return Err(malformed(lsn, Malformed("a large value has pages that are not its own"))); // RC2
+                }
                 Err(retry) => self.pager.resolve(retry)?,
             }
         }
     }
 }
 
-/// What went to the data file without being logged cannot be taken from an archive.
-fn not_in_log(lsn: Lsn, what: &str) -> Error {
-    let what = format!(
-        "at log position {} {what}, and the log does not hold them; begin with a backup that was made after it, or restore up to a \
-         position before it",
-        lsn.0
-    );
-    Error::Format { what }
+/// A change of one key.
+struct Change<'c> {
+    table: &'c TableCore,
+    lsn: Lsn,
+    key: &'c [u8],
+    value: Option<LeafValue<'c>>,
+    written: Option<&'c Written>,
+}
+
+/// How a passage ended.
+enum Step {
+    Done {
+        /// The leaf has become loose.
+        loose: bool,
+    },
+    /// There is a large value that is not known yet: its descriptor. Nothing has changed.
+    Large(Vec<u8>),
+    /// The new value has pages that are neither new nor the old one's. Nothing has changed.
+    Foreign,
+}
+
+impl Change<'_> {
+    fn attempt(&self, pager: &Pager, known: Option<&Known>) -> std::result::Result<Step, Retry> {
+        let tree = &self.table.tree;
+        let m = pager.enter();
+        if self.written.is_some() {
+            tree.note_large(&m)?;
+        }
+        let place = match self.value {
+            Some(value) => tree.place(&m, pager, self.key, value.bytes.len())?,
+            None => match tree.place_existing(&m, pager, self.key)? {
+                Some(place) => place,
+                None => return Ok(Step::Done { loose: false }),
+            },
+        };
+        if let Some(old) = place.old().filter(LeafValue::is_large)
+            && known.is_none_or(|known| known.descriptor != old.bytes)
+        {
+            return Ok(Step::Large(old.bytes.to_vec()));
+        }
+        if !self.written.is_none_or(|written| written.is_made_of(known)) {
+            return Ok(Step::Foreign);
+        }
+        let loose = match self.value {
+            Some(value) => {
+                place.put_value(value, self.lsn.0);
+                false
+            }
+            None => place.remove(self.lsn.0),
+        };
+        exchange_pages(&m, known, self.written);
+        Ok(Step::Done { loose })
+    }
 }
 
 fn malformed(lsn: Lsn, what: Malformed) -> Error {

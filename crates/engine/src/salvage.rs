@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `source` | which checkpoint and which log to start from |
 //! | `survivors` | which pages survive |
+//! | `values` | the pages of large values |
 //! | `coverage` | which leaf answers for which keys |
 //! | `refill` | the new database: tables, records, the log |
 //! | `report` | what is said |
@@ -17,9 +18,11 @@ mod refill;
 mod report;
 mod source;
 mod survivors;
+mod values;
 
 pub use report::{
-    KeyGap, LostKind, LostPage, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog, SalvagedTable,
+    KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog,
+    SalvagedTable,
 };
 
 use crate::catalog::{CATALOG_ID, Row};
@@ -90,7 +93,9 @@ impl Database {
         let catalog = read_catalog(&source, &survivors, &mut report);
         let parentage = survivors.parentage(&source.wreck);
         describe_lost(&source, &survivors, map.as_ref(), &catalog, &parentage, &mut report);
-        Refill::create(filler, &source, &survivors, catalog, report)?.run(log, progress)
+        let flip_lsn = source.superblock.map_or(0, |superblock| superblock.flip_lsn);
+        let places = values::Places::new(map.as_ref(), flip_lsn);
+        Refill::create(filler, &source, &survivors, places, catalog, report)?.run(log, progress)
     }
 }
 
@@ -139,7 +144,7 @@ fn read_catalog(
     let coverage = Coverage::of(leaves);
     report.catalog_damaged = !coverage.gaps.is_empty();
     refill::read_pieces(&source.wreck, leaves, &coverage.pieces, |read| match read {
-        Ok((key, value)) => match Row::read(key, value) {
+        Ok((key, value)) => match Row::read(key, value.bytes) {
             Ok(Row::Table { id, live, root, description }) => {
                 tables.insert(id, CatalogTable { live, root, description });
             }
@@ -171,10 +176,16 @@ fn describe_lost(
         (_, Some(known)) => known.description.name.clone(),
         (id, None) => refill::made_up_name(id),
     };
-    for (&page, (slot, what)) in &survivors.lost {
+    let no_tree_page = "it is no page of any tree, and in no large value";
+    let unclaimed = survivors.data.iter().filter(|&(&page, _)| !survivors.claimed.contains(page.0));
+    let unclaimed: Vec<_> =
+        unclaimed.map(|(&page, placed)| (page, (placed.slot, no_tree_page.to_owned()))).collect();
+    let lost = survivors.lost.iter().map(|(&page, lost)| (page, lost));
+    for (page, (slot, what)) in lost.chain(unclaimed.iter().map(|(page, lost)| (*page, lost))) {
         let root_of = catalog.iter().find(|(_, table)| table.root == page).map(|(&id, _)| id);
         let root_of = root_of.or((page == PageId::FIRST).then_some(CATALOG_ID));
         let (kind, table) = match (parentage.get(&page), root_of) {
+            (None, None) if survivors.claimed.contains(page.0) => (LostKind::LargeValue, None),
             (Some(known), _) if known.level == 0 => (LostKind::Leaf, Some(known.table)),
             (Some(known), _) => (LostKind::Inner, Some(known.table)),
             // A root with pages below it is an inner page; alone it was the only leaf.

@@ -7,12 +7,15 @@ use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kind::{Kind, Sorted};
+use crate::large::{self, LargeReader, LargeWriter};
 use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
 use crate::range_delete::commit_range_delete;
 use crate::scratch;
 use crate::table_core::TableCore;
 use crate::{CommitTicket, Durability};
+use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
+use aquifer_index::ValueKind;
 use aquifer_sync::Arc;
 use std::borrow::Borrow;
 use std::fmt;
@@ -25,7 +28,8 @@ const KEYS_AT_ONCE: usize = 256;
 /// A table: keys of type `K`, values of type `V`, bytes unless told otherwise; sorted, unless it is a
 /// [`HashTable`](crate::HashTable).
 ///
-/// Keys are at most an eighth of a page, values at most a quarter. Cloning gives another handle; handles keep the database
+/// Keys are at most an eighth of a page, values at most 4 GiB. Those beyond a quarter of a page lie in pages of their own: they can
+/// be written and read as streams ([`write_large`](Self::write_large), [`open_large`](Self::open_large)). Cloning gives another handle; handles keep the database
 /// open, and can be used from any number of threads.
 pub struct Table<K: ?Sized = [u8], V: ?Sized = [u8], O = Sorted> {
     handle: Arc<Handle>,
@@ -89,7 +93,7 @@ impl<K: ?Sized, V: ?Sized, O> Table<K, V, O> {
         &self.core
     }
 
-    fn engine(&self) -> &Arc<Engine> {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.handle.engine
     }
 
@@ -136,7 +140,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         self.core.check_usable()?;
         scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
-            self.core.reading(self.core.tree.get_into(&self.core.pager, encoded, out))
+            match self.core.reading(self.core.tree.get_value_into(&self.core.pager, encoded, out))? {
+                Some(ValueKind::Large) => large::read_whole(self.engine(), &self.core, encoded, out),
+                found => Ok(found.is_some()),
+            }
         })
     }
 
@@ -193,7 +200,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
                     core.reading(core.tree.load_leaves(&core.pager, chunk))?;
                 }
                 for key in chunk {
-                    let found = core.reading(core.tree.get_into(&core.pager, key, value))?;
+                    let found = match core.reading(core.tree.get_value_into(&core.pager, key, value))? {
+                        Some(ValueKind::Large) => large::read_whole(self.engine(), core, key, value)?,
+                        found => found.is_some(),
+                    };
                     values.push(found.then(|| self.decode_value(value)).transpose()?);
                 }
             }
@@ -231,10 +241,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// As [`put`](Self::put). If the old value is not of type `V`, the new one is there all the same. After
     /// [`Error::Pending`] the old value is gone.
     pub fn replace(&self, key: &K, value: &V) -> Result<Option<V::Owned>> {
+        let pin = self.core.pager.pin(); // the old value may be a large one
         let mut old = Vec::new();
         let (commit, present) = self.commit_put(key, value, Some(&mut old))?;
         self.engine().wait_for(commit, self.durability)?;
-        present.then(|| self.decode_value(&old)).transpose()
+        self.decode_old(pin, present, old)
     }
 
     /// As [`delete`](Self::delete), and gives the old value.
@@ -244,10 +255,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// As [`delete`](Self::delete). If the old value is not of type `V`, it is removed all the same. After
     /// [`Error::Pending`] the old value is gone.
     pub fn take(&self, key: &K) -> Result<Option<V::Owned>> {
+        let pin = self.core.pager.pin(); // the old value may be a large one
         let mut old = Vec::new();
         let (commit, present) = self.commit_delete(key, Some(&mut old))?;
         self.engine().wait_for(commit, self.durability)?;
-        present.then(|| self.decode_value(&old)).transpose()
+        self.decode_old(pin, present, old)
     }
 
     /// Sets the value of `key` without waiting: the ticket does.
@@ -270,13 +282,64 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         Ok(self.ticket(commit, durability))
     }
 
+    /// Writes the encoded value of `key` as a stream: it replaces the old one when it is
+    /// [finished](LargeWriter::finish), and nothing of it is there before. For values of any length up to 4 GiB, in little memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTooLarge`]; [`Error::BudgetExhausted`] if very many large values are being read and written; a table that is
+    /// dropped or closed.
+    pub fn write_large(&self, key: &K) -> Result<LargeWriter> {
+        LargeWriter::new(&self.handle, &self.core, encoded_key(key), self.durability)
+    }
+
+    /// Writes behind the encoded value of `key` as a stream; what was there is not written again. As
+    /// [`write_large`](Self::write_large), where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_large`](Self::write_large), and a page that cannot be read. [`LargeWriter::finish`] refuses with
+    /// [`Error::ValueChanged`] if somebody else has changed the value meanwhile.
+    pub fn append_large(&self, key: &K) -> Result<LargeWriter> {
+        LargeWriter::behind(&self.handle, &self.core, encoded_key(key), self.durability)
+    }
+
+    /// Appends bytes to the encoded value of `key`, or makes it of them. O(bytes), and a page.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn append(&self, key: &K, bytes: &[u8]) -> Result<()> {
+        let commit = large::append(&self.handle, &self.core, &encoded_key(key), bytes)?;
+        self.engine().wait_for(commit, self.durability)
+    }
+
+    /// Overwrites bytes of the encoded value of `key`, from `offset` on. Of a large value the pages touched are written anew.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if they do not lie within the value; else as [`put`](Self::put).
+    pub fn patch(&self, key: &K, offset: u64, bytes: &[u8]) -> Result<()> {
+        let commit = large::patch(&self.handle, &self.core, &encoded_key(key), offset, bytes)?;
+        self.engine().wait_for(commit, self.durability)
+    }
+
+    /// A reader of the encoded value of `key`, as it is now, by ranges; nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); [`Error::BudgetExhausted`] if very many large values are being read and written.
+    pub fn open_large(&self, key: &K) -> Result<Option<LargeReader>> {
+        large::open(&self.handle, &self.core, &encoded_key(key))
+    }
+
     /// Whether there is no record.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub fn is_empty(&self) -> Result<bool> {
-        Ok(self.records().next()?.is_none())
+        Ok(self.records().next_small()?.is_none())
     }
 
     /// Records, estimated from a few pages. O(depth).
@@ -289,19 +352,37 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         self.core.reading(self.core.tree.len_estimate(&self.core.pager))
     }
 
-    fn commit_put(&self, key: &K, value: &V, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+    fn commit_put(
+        &self,
+        key: &K,
+        value: &V,
+        old: Option<&mut Vec<u8>>,
+    ) -> Result<(Commit, Option<ValueKind>)> {
         scratch::with(&scratch::KEY, |encoded_key| {
             scratch::with(&scratch::VALUE, |encoded_value| {
                 key.encode(encoded_key);
                 value
                     .encode(encoded_value)
                     .map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
+                if encoded_value.len() > self.core.value_len_max {
+                    self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
+                    self.core.check_usable()?;
+                    let written =
+                        large::write_whole(self.engine(), encoded_value, large::Logging::of(&self.core))?;
+                    return commit_one(
+                        self.engine(),
+                        &self.core,
+                        encoded_key,
+                        Change::PutLarge(&written),
+                        old,
+                    );
+                }
                 commit_one(self.engine(), &self.core, encoded_key, Change::Put(encoded_value), old)
             })
         })
     }
 
-    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, Option<ValueKind>)> {
         scratch::with(&scratch::KEY, |encoded_key| {
             key.encode(encoded_key);
             commit_one(self.engine(), &self.core, encoded_key, Change::Delete, old)
@@ -312,6 +393,15 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         // Whoever does not wait still gets it flushed soon.
         self.engine().flusher.nudge();
         CommitTicket::new(self.engine(), commit, durability)
+    }
+
+    /// The value that a commit found, under a pin from before it.
+    fn decode_old(&self, pin: Pin, present: Option<ValueKind>, mut old: Vec<u8>) -> Result<Option<V::Owned>> {
+        if present == Some(ValueKind::Large) {
+            let descriptor = std::mem::take(&mut old);
+            large::copy_whole(self.engine(), &self.core, pin, &descriptor, &mut old)?;
+        }
+        present.map(|_| self.decode_value(&old)).transpose()
     }
 
     fn decode_value(&self, bytes: &[u8]) -> Result<V::Owned> {
@@ -346,7 +436,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     }
 
     /// Deletes all records whose keys lie in `range`, in one commit with this handle's durability. O(depth) in time and log,
-    /// however many there are: their pages are freed in the background, unread. All other writers of the database wait for the
+    /// however many there are: their pages are freed in the background, unread. If the table has values with pages of their own, the
+    /// records of the range are read first, for these pages. All other writers of the database wait for the
     /// moment that it takes; readers do not.
     ///
     /// # Errors
@@ -371,7 +462,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     }
 
     /// Loads records in ascending order of their keys (as encoded), each key once, into this table, which is empty: all of them
-    /// or, on an error, nothing. Pages are written full and in order, and past the log; at the end a checkpoint makes them
+    /// or, on an error, nothing. Values are such as leaves take, of up to a quarter of a page. Pages are written full and in order, and past the log; at the end a checkpoint makes them
     /// durable. Nobody sees a record before that. Returns how many there are.
     ///
     /// An archived log is no way past a bulk load: restore a backup that was taken after it.
@@ -379,7 +470,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the table is not empty, at the beginning or at the end, or for a record
-    /// that is out of order, with its number and both keys; else as [`put`](Self::put).
+    /// that is out of order, with its number and both keys, or whose value is too long; else as [`put`](Self::put).
     ///
     /// ```
     /// # let db = aquifer::Database::in_memory(4 << 20)?;
@@ -446,12 +537,12 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
 
     /// The records whose keys lie in `range`, in order; `.rev()` reads backwards.
     pub fn range(&self, range: impl KeyRange<K>) -> Range<'_, K, V> {
-        Range::new(&self.core, encoded(&range))
+        Range::new(self.engine(), &self.core, encoded(&range))
     }
 
     /// As [`range`](Self::range), as encoded bytes, lent one by one.
     pub fn scan(&self, range: impl KeyRange<K>) -> Scan<'_> {
-        Scan::new(&self.core, encoded(&range))
+        Scan::new(self.engine(), &self.core, encoded(&range))
     }
 
     /// The records whose keys begin with these bytes, in order.
@@ -459,7 +550,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     where
         K: ByteOrdered,
     {
-        Range::new(&self.core, prefix_bounds(prefix.as_ref()))
+        Range::new(self.engine(), &self.core, prefix_bounds(prefix.as_ref()))
     }
 
     /// As [`prefix`](Self::prefix), as encoded bytes, lent one by one.
@@ -467,8 +558,14 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     where
         K: ByteOrdered,
     {
-        Scan::new(&self.core, prefix_bounds(prefix.as_ref()))
+        Scan::new(self.engine(), &self.core, prefix_bounds(prefix.as_ref()))
     }
+}
+
+fn encoded_key<K: Key + ?Sized>(key: &K) -> Vec<u8> {
+    let mut out = Vec::new();
+    key.encode(&mut out);
+    out
 }
 
 fn encoded<K: Key + ?Sized>(range: &impl KeyRange<K>) -> Bounds {

@@ -10,6 +10,8 @@ use crate::catalog::Description;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use aquifer_buffer::Pager;
+use aquifer_index::blob::LARGE_BYTES_MAX;
+use aquifer_index::{LeafValue, ValueKind};
 use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicU8, Ordering};
 
@@ -28,6 +30,24 @@ pub(crate) struct TableCore {
     pub(crate) logged: bool,
     pub(crate) key_type: String,
     pub(crate) value_type: String,
+}
+
+/// What a key has: its value, or the descriptor of a large one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) kind: ValueKind,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Found {
+    pub(crate) fn is_large(&self) -> bool {
+        self.kind == ValueKind::Large
+    }
+
+    /// Is this it?
+    pub(crate) fn is(&self, value: LeafValue<'_>) -> bool {
+        self.kind == value.kind && self.bytes == value.bytes
+    }
 }
 
 /// What a table is.
@@ -98,9 +118,41 @@ impl TableCore {
         result.map_err(|error| self.check_usable().err().unwrap_or_else(|| error.into()))
     }
 
+    /// As [`reading`](Self::reading), of pages of large values.
+    pub(crate) fn reading_large<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.check_usable().err().unwrap_or(error))
+    }
+
+    /// What an encoded key has.
+    pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>> {
+        let mut bytes = Vec::new();
+        let kind = self.reading(self.tree.get_value_into(&self.pager, key, &mut bytes))?;
+        Ok(kind.map(|kind| Found { kind, bytes }))
+    }
+
     pub(crate) fn set_state(&self, state: TableState) {
         // Relaxed: see `check_usable`.
         self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// May there be such a key?
+    pub(crate) fn check_key(&self, key: &[u8]) -> Result<()> {
+        self.check_lengths(key, &[])
+    }
+
+    /// May there be such a record, in a leaf or as a large value?
+    #[inline]
+    pub(crate) fn check_lengths_large(&self, key: &[u8], value_len: u64) -> Result<()> {
+        if value_len > LARGE_BYTES_MAX {
+            return Err(self.too_long(value_len));
+        }
+        self.check_key(key)
+    }
+
+    #[cold]
+    pub(crate) fn too_long(&self, len: u64) -> Error {
+        let (len, len_max) = (usize::try_from(len).unwrap_or(usize::MAX), LARGE_BYTES_MAX as usize);
+        Error::ValueTooLarge { table: self.name.clone(), len, len_max }
     }
 
     /// Does a page hold such a record?

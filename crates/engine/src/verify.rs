@@ -4,13 +4,14 @@
 //!
 //! - **VF1** The maintenance lock is held throughout: no checkpoint and no freeing of dropped tables meanwhile. All stripes are
 //!   held while the trees are walked: nobody changes them.
-//! - **VF2** Every page is in exactly one tree, the catalog's and dropped tables' included.
+//! - **VF2** Every page is in exactly one tree or large value, those of the catalog and of dropped tables included.
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::Index;
-use aquifer_buffer::PageId;
-use std::collections::HashMap;
+use crate::large::Known;
+use aquifer_buffer::{PageId, PageRun, RunSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// What verification is at.
@@ -53,8 +54,10 @@ pub struct TableReport {
     pub name: String,
     /// Records.
     pub records: u64,
-    /// Pages.
+    /// Pages, those of large values included.
     pub pages: u64,
+    /// Values that have pages of their own.
+    pub large_values: u64,
     /// Levels of its tree.
     pub depth: u32,
     /// Bytes of keys and values.
@@ -100,6 +103,8 @@ struct Verification<'e, P> {
     report: VerifyReport,
     /// Which tree each page is in.
     owners: HashMap<PageId, String>,
+    /// Pages of large values, where each run ends, and whose it is.
+    large: BTreeMap<u32, (u32, String)>,
     total: u64,
     progress: P,
 }
@@ -114,6 +119,7 @@ impl Engine {
             engine: self,
             report: VerifyReport { pages: total, ..VerifyReport::default() },
             owners: HashMap::new(),
+            large: BTreeMap::new(),
             total,
             progress,
         };
@@ -149,19 +155,57 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
         for (page, what) in found.faults {
             self.fault(page, Some(name.into()), what);
         }
-        let pages = found.pages.len() as u64;
+        let mut pages = found.pages.len() as u64;
+        let mut record_bytes = found.record_bytes;
+        let large_values = found.large.len() as u64;
         for page in found.pages {
             if let Some(other) = self.owners.insert(page, name.into()) {
                 self.fault(page, Some(name.into()), format!("it is in the tree of {other} as well")); // VF2
+            }
+            if let Some(other) = self.owner_of_large(page).cloned() {
+                self.fault(page, Some(name.into()), format!("it is in a large value of {other} as well"));
+            }
+        }
+        for (leaf, descriptor) in found.large {
+            match Known::load(&self.engine.pager, &descriptor) {
+                Ok(Known { value, .. }) => {
+                    record_bytes += value.len().saturating_sub(descriptor.len() as u64);
+                    for run in value.pages() {
+                        pages += u64::from(run.pages);
+                        self.claim_large(name, leaf, run);
+                    }
+                }
+                Err(Error::Corrupt { what }) => {
+                    self.fault(leaf, Some(name.into()), format!("a large value in it is lost: {what}"));
+                }
+                Err(other) => return Err(other),
             }
         }
         Ok(TableReport {
             name: name.into(),
             records: found.records,
+            large_values,
             pages,
             depth: found.depth,
-            record_bytes: found.record_bytes,
+            record_bytes,
         })
+    }
+
+    /// VF2, for pages of a large value.
+    fn claim_large(&mut self, name: &str, leaf: PageId, run: PageRun) {
+        let before = self.large.range(..run.end()).next_back();
+        let twice = before.is_some_and(|(_, &(end, _))| run.first.0 < end);
+        if twice || run.ids().any(|page| self.owners.contains_key(&page)) {
+            let what =
+                format!("pages from {} of a large value in it belong to something else as well", run.first);
+            self.fault(leaf, Some(name.into()), what);
+        }
+        self.large.insert(run.first.0, (run.end(), name.into()));
+    }
+
+    fn owner_of_large(&self, page: PageId) -> Option<&String> {
+        let (_, (end, name)) = self.large.range(..=page.0).next_back()?;
+        (page.0 < *end).then_some(name)
     }
 
     /// VF2.
@@ -170,25 +214,41 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
         if damaged {
             return; // what lies below a damaged page was not seen
         }
+        let mut missing = RunSet::new();
+        self.large.iter().for_each(|(&start, &(end, _))| missing.insert(start, end));
         for page in self.engine.pager.pages() {
-            if !self.owners.contains_key(&page) {
+            if self.owner_of_large(page).is_some() {
+                missing.remove(page.0, page.0 + 1);
+            } else if !self.owners.contains_key(&page) {
                 self.fault(page, None, "no table holds it: it is lost space".into());
             }
+        }
+        for run in missing.pages() {
+            let owner = self.owner_of_large(run.first).cloned();
+            self.fault(
+                run.first,
+                owner,
+                format!("{} pages of a large value from it on do not exist", run.pages),
+            );
         }
     }
 
     fn read_pages(&mut self) {
         let mut done = 0;
-        let (total, owners) = (self.total, &self.owners);
-        let (progress, faults) = (&mut self.progress, &mut self.report.faults);
-        self.engine.pager.verify(|page, result| {
+        let total = self.total;
+        let (engine, progress) = (self.engine, &mut self.progress);
+        let mut damaged = Vec::new();
+        engine.pager.verify(|page, result| {
             done += 1;
             progress(VerifyProgress { stage: VerifyStage::Pages, done, total: total.max(done) });
             if let Err(error) = result {
-                let owner = owners.get(&page).cloned();
-                faults.push(Fault { page: Some(page), owner, what: error.to_string() });
+                damaged.push((page, error.to_string()));
             }
         });
+        for (page, what) in damaged {
+            let owner = self.owners.get(&page).or_else(|| self.owner_of_large(page)).cloned();
+            self.fault(page, owner, what);
+        }
     }
 
     fn fault(&mut self, page: PageId, owner: Option<String>, what: String) {

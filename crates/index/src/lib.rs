@@ -4,12 +4,18 @@
 //! |---|---|
 //! | [`btree`] | the sorted index: a B+tree |
 //! | [`hash`] | the hashed index: extendible hashing on pages |
+//! | [`blob`] | large values: descriptors, and the arithmetic of their pages |
+//! | `leaf_value` | the value of a record in either index: inline bytes, or the descriptor of a large value |
 //! | `words` | reading bytes that may change underneath |
 //! | `fault` | what attempts come to |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod blob;
 pub mod btree;
 mod fault;
 pub mod hash;
+mod leaf_value;
 mod words;
+
+pub use leaf_value::{LeafValue, ValueKind};

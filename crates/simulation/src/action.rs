@@ -114,7 +114,7 @@ pub enum Action {
         /// Waiting.
         wait: Wait,
     },
-    /// A few bytes of a value change in place.
+    /// A few bytes of a value change: by putting it anew, or in place.
     Patch {
         /// Which table.
         table: u8,
@@ -124,6 +124,26 @@ pub enum Action {
         at: u16,
         /// How sure.
         durability: Durability,
+    },
+    /// Bytes are put behind a value that is there, or that becomes one.
+    Append {
+        /// Which table.
+        table: u8,
+        /// Which key.
+        key: u32,
+        /// How many.
+        len: u16,
+        /// How sure.
+        durability: Durability,
+    },
+    /// A value is written as a stream, and not finished.
+    Abandon {
+        /// Which table.
+        table: u8,
+        /// Which key.
+        key: u32,
+        /// Its length.
+        len: u16,
     },
     /// Several keys change, all or none.
     Batch {
@@ -234,6 +254,8 @@ pub enum Action {
 struct Taste {
     keys: u64,
     value_len: u64,
+    /// In a hundred, values that no leaf takes.
+    large_percent: u64,
     silent: bool,
 }
 
@@ -243,7 +265,8 @@ pub fn draw(seed: u64) -> Vec<Action> {
     let random = &mut random;
     let keys = *pick(random, &[12, 60, 300, 300, 4000]);
     let value_len = *pick(random, &[20, 120, 120, 900]);
-    let taste = Taste { keys, value_len, silent: random.chance(25) };
+    let large_percent = *pick(random, &[0, 0, 2, 10]);
+    let taste = Taste { keys, value_len, large_percent, silent: random.chance(25) };
     let mut actions = Vec::new();
     for table in 0..1 + random.below(3) as u8 {
         actions.push(Action::Create { table, logged: table == 0 || random.chance(70) });
@@ -330,6 +353,7 @@ fn wait(random: &mut Random) -> Wait {
 
 fn change(random: &mut Random, taste: Taste) -> Change {
     let value_len = match random.below(10) {
+        _ if taste.large_percent > 0 && random.chance(taste.large_percent) => Some(large_len(random)),
         0 | 1 => None,
         2 => Some(0),
         _ => Some(random.below(taste.value_len) as u16),
@@ -337,9 +361,23 @@ fn change(random: &mut Random, taste: Taste) -> Change {
     Change { table: table(random), key: random.below(taste.keys) as u32, value_len }
 }
 
+/// A length of a few pages.
+fn large_len(random: &mut Random) -> u16 {
+    1025 + random.below(20_000) as u16
+}
+
 /// The first table more often than others.
 fn table(random: &mut Random) -> u8 {
     random.below(u64::from(TABLES)).min(random.below(u64::from(TABLES))) as u8
+}
+
+/// Something that only large values know.
+fn large(random: &mut Random, key: u32) -> Action {
+    let (table, len) = (table(random), large_len(random));
+    match random.chance(70) {
+        true => Action::Append { table, key, len, durability: durability(random) },
+        false => Action::Abandon { table, key, len },
+    }
 }
 
 fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
@@ -375,6 +413,7 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
             let others = (0..random.below(80)).flat_map(|_| [any(random, taste, false), Action::Checkpoint]);
             Action::Backup { others: others.collect() }
         }
+        47..=49 if taste.large_percent > 0 => large(random, key),
         46..=55 => Action::Patch {
             table: table(random),
             key,
@@ -406,3 +445,6 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
         },
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

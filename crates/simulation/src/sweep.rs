@@ -6,7 +6,7 @@
 
 use crate::action::{Action, Again, Change, End, Trouble, Wait};
 use crate::campaign::{self, Failure};
-use crate::world::Tally;
+use crate::world::{HASHED_TABLE, Tally};
 use aquifer::Durability;
 
 /// A name, what comes before the trouble, and what is swept.
@@ -81,13 +81,14 @@ fn ranges_and_bulk_loads() -> Scenario {
             small(),
             vec![
                 table(2, true),
+                table(3, false),
                 put(0, 0..90, 600, Durability::Eventual),
-                put(1, 0..90, 600, Durability::Eventual),
+                put(3, 0..90, 600, Durability::Eventual),
             ],
         ),
         swept: vec![
             Action::RangeDelete { table: 0, first: 8, count: 70, durability: Durability::Power },
-            Action::RangeDelete { table: 1, first: 8, count: 70, durability: Durability::Power },
+            Action::RangeDelete { table: 3, first: 8, count: 70, durability: Durability::Power },
             Action::BulkLoad { table: 2, count: 60, value_len: 300 },
             put(0, 20..30, 70, Durability::Process),
             Action::Step { times: 4 },
@@ -98,8 +99,8 @@ fn ranges_and_bulk_loads() -> Scenario {
     }
 }
 
-/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, backups, ranges and bulk loads, growth
-/// and shrinking of the file.
+/// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, large values,
+/// backups, ranges and bulk loads, growth and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario { name: "create", before: vec![], swept: with(small(), vec![]) },
@@ -160,6 +161,8 @@ pub fn scenarios() -> Vec<Scenario> {
                 Action::Checkpoint,
             ],
         },
+        large_values(),
+        large_values_in_a_hashed_table(),
         backup(),
         Scenario {
             name: "shrinking",
@@ -167,6 +170,63 @@ pub fn scenarios() -> Vec<Scenario> {
             swept: vec![Action::Drop { table: 0 }, Action::Step { times: 200 }, Action::Checkpoint, close()],
         },
     ]
+}
+
+/// Values with pages of their own come, change and go.
+fn large_values() -> Scenario {
+    Scenario {
+        name: "large values",
+        before: with(
+            small(),
+            vec![
+                table(2, false),
+                put(0, 0..3, 9000, Durability::Power),
+                put(2, 0..2, 9000, Durability::Power),
+                Action::Checkpoint,
+            ],
+        ),
+        swept: vec![
+            put(0, 2..5, 30_000, Durability::Power),
+            Action::Append { table: 0, key: 0, len: 5000, durability: Durability::Power },
+            Action::Patch { table: 0, key: 1, at: 3, durability: Durability::Eventual },
+            Action::Abandon { table: 0, key: 0, len: 60_000 },
+            Action::Checkpoint,
+            put(0, 1..2, 10, Durability::Power),
+            put(2, 0..3, 20_000, Durability::Power),
+            Action::RangeDelete { table: 0, first: 0, count: 2, durability: Durability::Power },
+            Action::RangeDelete { table: 2, first: 1, count: 9, durability: Durability::Power },
+            Action::Drop { table: 0 },
+            Action::Step { times: 9 },
+            Action::Verify,
+        ],
+    }
+}
+
+/// The same in a hashed table, which has a log here.
+fn large_values_in_a_hashed_table() -> Scenario {
+    let hashed = HASHED_TABLE;
+    Scenario {
+        name: "large values in a hashed table",
+        before: vec![
+            open(),
+            table(hashed, true),
+            put(hashed, 0..30, 300, Durability::Power),
+            put(hashed, 0..3, 9000, Durability::Power),
+            Action::Checkpoint,
+        ],
+        swept: vec![
+            put(hashed, 2..5, 30_000, Durability::Power),
+            Action::Append { table: hashed, key: 0, len: 5000, durability: Durability::Power },
+            Action::Patch { table: hashed, key: 1, at: 3, durability: Durability::Eventual },
+            Action::Abandon { table: hashed, key: 0, len: 60_000 },
+            put(hashed, 30..50, 300, Durability::Eventual),
+            Action::Checkpoint,
+            put(hashed, 1..2, 10, Durability::Power),
+            Action::Drop { table: hashed },
+            Action::Step { times: 9 },
+            Action::Verify,
+        ],
+    }
 }
 
 impl Scenario {

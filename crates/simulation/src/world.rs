@@ -20,6 +20,7 @@ use crate::model::{Commit, Model};
 use aquifer::{AnyTable, CommitTicket, Database, Durability, Error, ErrorKind, TableOptions, WriteBatch};
 use aquifer_sim::{Call, Fault, SimDisk};
 use std::collections::BTreeMap;
+use std::io::Write;
 
 /// What went on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -181,6 +182,10 @@ impl World {
                 self.one(db, *client, change, *durability, *wait)
             }
             Action::Patch { table, key, at, durability } => self.patch(db, *table, *key, *at, *durability),
+            Action::Append { table, key, len, durability } => {
+                self.append(db, *table, *key, *len, *durability)
+            }
+            Action::Abandon { table, key, len } => self.abandon(db, *table, *key, *len),
             Action::Batch { client, changes, durability, wait } => {
                 self.batch(db, *client, changes, *durability, *wait)
             }
@@ -354,7 +359,8 @@ impl World {
     fn value(&mut self, len: u16) -> Vec<u8> {
         self.serial += 1;
         let serial = self.serial.to_le_bytes();
-        (0..usize::from(len)).map(|at| serial[at % 4]).collect()
+        // No two pages of a value are the same.
+        (0..usize::from(len)).map(|at| serial[at % 4].wrapping_add((at / 1024) as u8)).collect()
     }
 
     fn one(
@@ -422,8 +428,43 @@ impl World {
         let bytes = self.value(8);
         value[at..at + 8].copy_from_slice(&bytes);
         let commit = Commit::Change(vec![(name(table), key.clone(), Some(value.clone()))]);
-        let done = handle.with_durability(durability).put(&key, &value);
+        let in_place = bytes[0].is_multiple_of(2);
+        let handle = handle.with_durability(durability);
+        let done = if in_place { handle.patch(&key, at as u64, &bytes) } else { handle.put(&key, &value) };
         self.settle(commit, done, logged.then_some(durability), "a change in place")
+    }
+
+    fn append(
+        &mut self,
+        db: &Database,
+        table: u8,
+        key_number: u32,
+        len: u16,
+        durability: Durability,
+    ) -> Judged {
+        let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
+        let (key, bytes) = (key(key_number), self.value(len));
+        let mut value = self.model.state()[&name(table)].rows.get(&key).cloned().unwrap_or_default();
+        if value.len() > APPENDED_BYTES_MAX {
+            return Ok(());
+        }
+        value.extend_from_slice(&bytes);
+        let commit = Commit::Change(vec![(name(table), key.clone(), Some(value))]);
+        let done = handle.with_durability(durability).append(&key, &bytes);
+        self.settle(commit, done, logged.then_some(durability), "an append")
+    }
+
+    fn abandon(&mut self, db: &Database, table: u8, key_number: u32, len: u16) -> Judged {
+        let Some((handle, _)) = self.table(db, table)? else { return Ok(()) };
+        let (key, bytes) = (key(key_number), self.value(len));
+        let written = handle.write_large(&key).and_then(|mut writer| {
+            let written = writer.write_all(&bytes);
+            written.map_err(|error| error.downcast().expect("it is the database's"))
+        });
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) => self.failed(&error, "a stream"),
+        }
     }
 
     fn batch(
@@ -508,6 +549,9 @@ impl World {
     }
 }
 
+/// A value is not appended to beyond this.
+const APPENDED_BYTES_MAX: usize = 120_000;
+
 fn brief(value: Option<&[u8]>) -> String {
     match value {
         None => "nothing".into(),
@@ -515,8 +559,8 @@ fn brief(value: Option<&[u8]>) -> String {
     }
 }
 
-/// The table that is hashed; the others are sorted. It is seldom drawn last, so it has traffic.
-const HASHED_TABLE: u8 = 1;
+/// The table that is hashed; the others are sorted. It is often drawn, so it has traffic.
+pub(crate) const HASHED_TABLE: u8 = 1;
 
 fn name(table: u8) -> String {
     format!("table{table}")

@@ -114,6 +114,17 @@ impl Replay {
         Ok(Some((Lsn(self.position), &self.record)))
     }
 
+    /// A second reader of the same records, for those who look ahead.
+    ///
+    /// # Panics
+    ///
+    /// If a record has been read.
+    pub fn fork(&self) -> Replay {
+        assert!(self.reader.is_none(), "it has begun");
+        let segments = self.segments.as_slice().to_vec();
+        Replay::over(self.source.clone(), segments, self.position, self.tail.clone())
+    }
+
     /// The end, known once analysed.
     pub fn tail(&self) -> &Tail {
         &self.tail

@@ -29,7 +29,7 @@ fn run(input: &[u8]) {
                 assert!(high.is_none_or(|high| high.len() <= 64 << 10));
                 None
             }
-            Change::Create(_) | Change::Drop | Change::Attach(_) => None,
+            Change::Create(_) | Change::Drop | Change::Attach(..) | Change::Adopt(_) => None,
         };
         match (value, &mut plain) {
             (Some(value), Some(plain)) => plain.push((table, key.to_vec(), value)),

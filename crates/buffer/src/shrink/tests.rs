@@ -58,11 +58,15 @@ fn thinned(directory: &tempfile::TempDir, pages: usize, every: usize) -> (Arc<Pa
 }
 
 fn shrink(pager: &Pager) -> u32 {
+    shrink_as(pager, true)
+}
+
+fn shrink_as(pager: &Pager, may_load: bool) -> u32 {
     let mut steps = 0;
     loop {
         steps += 1;
         assert!(steps < 1000, "it ends");
-        match pager.shrink_some().unwrap() {
+        match pager.shrink_some(|| Ok::<_, Error>(may_load)).unwrap() {
             Shrink::Nothing => return steps - 1,
             Shrink::Moving => {}
             Shrink::Moved => {
@@ -105,4 +109,64 @@ fn what_did_not_help_is_not_tried_for_ever() {
     let written = pager.stats().written_bytes;
     assert_eq!(shrink(&pager), 0);
     assert_eq!(pager.stats().written_bytes, written);
+}
+
+/// Writes direct pages and attaches them.
+fn direct(pager: &Arc<Pager>, pages: usize) -> crate::NewPages {
+    let mut new = pager.new_pages();
+    let mut buffers: Vec<_> = (0..pages).map(|_| aquifer_io::Buffer::zeroed(4096)).collect();
+    buffers.iter_mut().enumerate().for_each(|(at, buffer)| buffer.fill(at as u8));
+    new.append(&mut buffers).unwrap();
+    new.trim();
+    new
+}
+
+fn check_direct(pager: &Pager, runs: &[crate::PageRun]) {
+    for (at, page) in runs.iter().flat_map(|run| run.ids()).enumerate() {
+        let mut buffers = vec![aquifer_io::Buffer::zeroed(4096)];
+        pager.read_direct(&[page], &mut buffers).unwrap();
+        assert!(buffers[0].iter().all(|&byte| byte == at as u8), "page {page}");
+    }
+}
+
+#[test]
+fn direct_pages_stay_where_they_are_and_never_enter_a_frame() {
+    for (at_rest, attach) in [(true, true), (false, true), (false, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let (pager, kept) = thinned(&directory, 6000, 7);
+        let new = direct(&pager, 300);
+        let runs = new.runs().to_vec();
+        let waiting = if attach {
+            pager.sync_direct().unwrap();
+            pager.enter().attach(new);
+            None
+        } else {
+            Some(new)
+        };
+        if at_rest {
+            checkpoint(&pager);
+            // Some are in memory then.
+            kept.iter().for_each(|&page| assert_eq!(first_word(&pager, page), u64::from(page.0)));
+        }
+        let places: Vec<_> =
+            runs.iter().flat_map(|run| run.ids()).map(|page| pager.table.location(page)).collect();
+        // Before they are at rest, whoever shrinks does not hear of them from any tree.
+        assert!(shrink_as(&pager, !at_rest) > 0, "SH4");
+        for (page, place) in runs.iter().flat_map(|run| run.ids()).zip(places) {
+            assert_eq!(pager.table.location(page), place);
+            assert_eq!(pager.table.entry(page).unwrap().get(), crate::translation::Residence::Absent);
+        }
+        check_direct(&pager, &runs);
+        kept.iter().for_each(|&page| assert_eq!(first_word(&pager, page), u64::from(page.0)));
+        let before = pager.stats().file_bytes;
+        assert_eq!(shrink_as(&pager, !at_rest), 0, "it is not tried for ever");
+        drop(waiting);
+        if attach {
+            pager.enter().detach(&runs);
+        }
+        checkpoint(&pager);
+        checkpoint(&pager);
+        assert_eq!(pager.pages().len(), kept.len());
+        assert!(pager.stats().file_bytes <= before);
+    }
 }

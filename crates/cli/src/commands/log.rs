@@ -95,6 +95,9 @@ fn change_text(change: &LogChange) -> String {
                 ranges.iter().map(|(start, bytes)| format!("{start}:{}", shown(bytes))).collect();
             format!("{table}\tpatch\t{key}\t{}", ranges.join(" "))
         }
+        LogOperation::Attach { len, .. } => {
+            format!("{table}\tattach\t{key}\t({} bytes in pages of their own)", grouped(*len))
+        }
         LogOperation::Delete => format!("{table}\tdelete\t{key}"),
         LogOperation::CreateTable { kind, logged, key_type, value_type } => {
             let log = if *logged { "" } else { ", without a log" };
@@ -176,6 +179,12 @@ fn change_json(change: &LogChange) -> Json {
             object["operation"] = "patch".into();
             object["key"] = text(&change.key).into();
             object["ranges"] = ranges.iter().map(range).collect::<Vec<_>>().into();
+        }
+        LogOperation::Attach { len, manifest_bytes } => {
+            object["operation"] = "attach".into();
+            object["key"] = text(&change.key).into();
+            object["value_bytes"] = json!(len);
+            object["manifest_bytes"] = json!(manifest_bytes);
         }
         LogOperation::Delete => {
             object["operation"] = "delete".into();

@@ -1,6 +1,7 @@
 //! `get`, `put`, `delete`: one key at a time.
 
 use super::TableArgs;
+use super::source::Source;
 use crate::exit::Failure;
 use crate::opening::{OpenTable, OpeningArgs};
 use crate::output::Output;
@@ -9,7 +10,9 @@ use crate::typed::Role;
 use aquifer::{Durability, TableOptions};
 use serde_json::json;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `get`.
 #[derive(Debug, clap::Args)]
@@ -39,8 +42,11 @@ pub struct PutArgs {
     #[arg(allow_negative_numbers = true)]
     key: OsString,
     /// The value
-    #[arg(allow_negative_numbers = true)]
-    value: OsString,
+    #[arg(allow_negative_numbers = true, required_unless_present = "file", conflicts_with = "file")]
+    value: Option<OsString>,
+    /// The value is the bytes of this file, of any length up to 4 GiB; - is standard input
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Take key and value literally, even if they begin with 0x
     #[arg(long)]
     text: bool,
@@ -70,12 +76,15 @@ pub fn get(args: &GetArgs, opening: &OpeningArgs, out: &mut Output) -> Result<()
     let db = opening.open(&args.place.dir)?;
     let open = OpenTable::open(&db, &args.place.table)?;
     let key = open.key.encode(Role::Key, args.key.as_bytes(), args.text)?;
+    if args.raw {
+        copy_raw(&open, &key, args, out)?;
+        out.flush()?;
+        return Ok(db.close()?);
+    }
     let Some(value) = open.table.get(&key)? else {
         return Err(no_such_key(args.key.as_bytes(), &args.place));
     };
-    if args.raw {
-        out.bytes(&value)?;
-    } else if args.json {
+    if args.json {
         let key = open.decode(Role::Key, &key)?;
         let value = open.decode(Role::Value, &value)?;
         out.json(&json!({"key": key, "value": value}))?;
@@ -88,14 +97,73 @@ pub fn get(args: &GetArgs, opening: &OpeningArgs, out: &mut Output) -> Result<()
     Ok(db.close()?)
 }
 
+/// Copies the stored bytes piece by piece: a value may be longer than memory.
+fn copy_raw(open: &OpenTable, key: &[u8], args: &GetArgs, out: &mut Output) -> Result<(), Failure> {
+    let Some(mut reader) = open.table.open_large(key)? else {
+        return Err(no_such_key(args.key.as_bytes(), &args.place));
+    };
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    while at < reader.len() {
+        let read = reader.read_at(at, &mut piece)?;
+        out.bytes(&piece[..read])?;
+        at += read as u64;
+    }
+    Ok(())
+}
+
+/// Bytes of a value that pass through memory at a time.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// Writes a value.
 pub fn put(args: &PutArgs, opening: &OpeningArgs) -> Result<(), Failure> {
     let db = opening.open_or_create(&args.place.dir, None)?;
     let open = OpenTable::open_or_create(&db, &args.place.table, TableOptions::default())?;
     let key = open.key.encode(Role::Key, args.key.as_bytes(), args.text)?;
-    let value = open.value.encode(Role::Value, args.value.as_bytes(), args.text)?;
-    open.table.put_with(&key, &value, args.durability)?.wait()?;
+    match (&args.value, &args.file) {
+        (Some(value), _) => {
+            let value = open.value.encode(Role::Value, value.as_bytes(), args.text)?;
+            open.table.put_with(&key, &value, args.durability)?.wait()?;
+        }
+        (None, file) => put_file(&open, &key, file.as_deref(), args.durability)?,
+    }
     Ok(db.close()?)
+}
+
+/// Writes the bytes of a file, piece by piece.
+fn put_file(
+    open: &OpenTable,
+    key: &[u8],
+    file: Option<&Path>,
+    durability: Durability,
+) -> Result<(), Failure> {
+    let info = open.table.info();
+    if info.value_type != "bytes" {
+        let table = info.name;
+        return Err(Failure::Usage(format!(
+            "--file: the values of table `{table}` are not bytes; give VALUE instead"
+        )));
+    }
+    let (mut reader, position) = Source::open(file)?.into_reader();
+    let mut writer = open.table.clone().with_durability(durability).write_large(key)?;
+    loop {
+        let failed = |source| Failure::Io {
+            what: format!("cannot read the value after byte {}", position.bytes()),
+            source,
+        };
+        let piece = reader.fill_buf().map_err(failed)?;
+        if piece.is_empty() {
+            return Ok(writer.finish()?);
+        }
+        let len = piece.len();
+        if let Err(error) = writer.write_all(piece) {
+            return Err(error.downcast::<aquifer::Error>().map_or_else(
+                |source| Failure::Io { what: "cannot write the value".into(), source },
+                Failure::Engine,
+            ));
+        }
+        reader.consume(len);
+    }
 }
 
 /// Removes a key.

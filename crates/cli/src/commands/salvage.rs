@@ -5,7 +5,7 @@ use crate::opening::OpeningArgs;
 use crate::output::{Output, grouped, size};
 use crate::progress::Progress;
 use crate::text::Form;
-use aquifer::{Database, KeyGap, LostKind, LostPage, SalvageReport, SalvageStage, SalvagedLog};
+use aquifer::{Database, KeyGap, LostKind, LostPage, LostValue, SalvageReport, SalvageStage, SalvagedLog};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
@@ -19,9 +19,10 @@ Exit codes: 0 everything came over; 5 something is lost or in doubt (the new dat
 same); others as for every command, and then there is no new database.";
 
 /// The kinds, with their names in reports.
-const KINDS: [(LostKind, &str, &str); 4] = [
+const KINDS: [(LostKind, &str, &str); 5] = [
     (LostKind::Leaf, "leaf", "leaves"),
     (LostKind::Inner, "inner page", "inner pages"),
+    (LostKind::LargeValue, "page of a large value", "pages of large values"),
     (LostKind::MapNode, "node of the page map", "nodes of the page map"),
     (LostKind::Unknown, "page of unknown kind", "pages of unknown kind"),
 ];
@@ -81,6 +82,10 @@ fn print(report: &SalvageReport, out: &mut Output) -> Result<(), Failure> {
     for table in &report.tables {
         for gap in &table.lost {
             out.line(&format!("lost: table {}: {}", table.name, gap_text(gap)))?;
+        }
+        for value in &table.lost_values {
+            let key = Form::Key.print(&value.key);
+            out.line(&format!("lost: table {}: the large value of {key}: {}", table.name, value.what))?;
         }
     }
     for page in &report.lost_pages {
@@ -142,6 +147,7 @@ fn as_json(report: &SalvageReport) -> Json {
     let key = |key: &[u8]| Form::Whole.print(key);
     let tables = report.tables.iter().map(|table| {
         let gap = |gap: &KeyGap| json!({"from": key(&gap.from), "to": gap.to.as_deref().map(key)});
+        let lost_value = |value: &LostValue| json!({"key": key(&value.key), "what": value.what});
         json!({
             "name": table.name,
             "id": table.id,
@@ -149,6 +155,7 @@ fn as_json(report: &SalvageReport) -> Json {
             "records": table.records,
             "leaves": table.leaves,
             "lost": table.lost.iter().map(gap).collect::<Vec<_>>(),
+            "lost_values": table.lost_values.iter().map(lost_value).collect::<Vec<_>>(),
         })
     });
     let pages = report.lost_pages.iter().map(|page| {
@@ -174,6 +181,7 @@ fn as_json(report: &SalvageReport) -> Json {
         "lost_pages": pages.collect::<Vec<_>>(),
         "lost_leaves": report.lost(LostKind::Leaf),
         "lost_inner_pages": report.lost(LostKind::Inner),
+        "lost_large_value_pages": report.lost(LostKind::LargeValue),
         "lost_map_nodes": report.lost(LostKind::MapNode),
         "lost_unknown_pages": report.lost(LostKind::Unknown),
         "log": {

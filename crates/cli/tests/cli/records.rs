@@ -24,6 +24,26 @@ fn what_is_put_is_got_until_it_is_deleted() {
 }
 
 #[test]
+fn a_file_of_any_length_is_a_value() {
+    let place = Place::new();
+    let long: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    for bytes in [&long[..], &long[..5000], b"short", b""] {
+        let file = place.write("value", bytes).display().to_string();
+        place.run(&format!("put DB t k --file {file}")).succeeded();
+        assert!(place.command_output("get DB t k --raw", b"").stdout == bytes);
+        place.run_with("put DB t from-stdin --file -", bytes).succeeded();
+        assert!(place.command_output("get DB t from-stdin --raw", b"").stdout == bytes);
+    }
+    place.run_with("put DB t k --file -", &long).succeeded();
+    let lines = place.run("log DB").succeeded();
+    assert!(lines.contains("attach\tk\t(3,000,000 bytes in pages of their own)"), "{lines}");
+    assert_eq!(place.run("put DB t k v --file x").code, 2, "one value, not two");
+    assert_eq!(place.run("put DB t k").code, 2, "no value");
+    place.run("put DB t k --file nowhere").failed(6, &["nowhere"]);
+    place.run("verify DB").succeeded();
+}
+
+#[test]
 fn bytes_are_given_and_printed_as_digits() {
     let place = Place::new();
     place.run("put DB t 0xff00 0x0A").succeeded();

@@ -11,18 +11,22 @@
 //! # Invariants
 //!
 //! - **CD1** A row is made in the passage that makes its tree, and goes in the one that frees its root.
-//! - **CD2** Whoever cuts a range out or attaches a tree holds all stripes: no other writer is in the table (RD4 of the index).
-//! - **CD3** A loaded tree is attached only when a checkpoint holds all of it, since the log does not: the ATTACH record names a tree that
+//! - **CD2** Whoever cuts a range out or has a tree adopted holds all stripes: no other writer is in the table (RD4 of the index).
+//! - **CD3** A loaded tree is adopted only when a checkpoint holds all of it, since the log does not: the ADOPT record names a tree that
 //!   every checkpoint before it has, whole, and that no row but its own names. Roots change places, so the row then names
 //!   what the table was, which is empty, and frees it.
 //! - **CD4** A tree that is being loaded is not freed before its loader has let go of it; after a crash there is none.
+//! - **CD5** The pages of large values in a range are detached in the passage that cuts the range out, as for a single key (LV1 of
+//!   `large`), by the commit and by replay alike. So no detached tree has large values of its own, and it is freed without a
+//!   look at its leaves.
 
 use super::{Catalog, Journal};
 use crate::commit::Stop;
 use crate::error::{Error, Result};
+use crate::large;
 use crate::stripes::Held;
 use crate::table_core::TableCore;
-use aquifer_buffer::{Mutation, PageId};
+use aquifer_buffer::{Mutation, PageId, PageRun, Pager};
 use aquifer_index::btree::BTree;
 use aquifer_sync::Arc;
 use aquifer_wal::{Lsn, Reserved};
@@ -34,6 +38,27 @@ const VALUE_BYTES: usize = 5;
 
 /// A range of encoded keys.
 pub(crate) type KeyBounds<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
+/// A range that is to go, with the pages of the large values in it (CD5).
+#[derive(Debug)]
+pub(crate) struct DoomedRange<'k> {
+    bounds: KeyBounds<'k>,
+    /// Nothing where the table has no large values at all: then no leaf was read.
+    large: Option<Vec<PageRun>>,
+}
+
+impl<'k> DoomedRange<'k> {
+    /// Finds the pages of the large values of a range. Outside the gate, and nobody writes to the table from before this until the
+    /// range has gone. Where there may be large values, this reads the leaves of the range.
+    pub(crate) fn find(pager: &Arc<Pager>, tree: BTree, bounds: KeyBounds<'k>) -> Result<DoomedRange<'k>> {
+        Ok(DoomedRange { bounds, large: large::pages_of_range(pager, tree, bounds)? })
+    }
+
+    /// Were the leaves of the range read? Then whoever has them does not let others write before it has gone.
+    pub(crate) fn was_read(&self) -> bool {
+        self.large.is_some()
+    }
+}
 
 /// What a passage did: where it stands in the log, if it is logged, and whether it did anything.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +144,7 @@ impl Catalog {
         }
     }
 
-    /// The loader has let go of a tree that is not attached (CD4).
+    /// The loader has let go of a tree that no table has adopted (CD4).
     pub(crate) fn give_up_loading(&mut self, tree: BTree) {
         self.loading.retain(|other| *other != tree);
         self.detached.push(tree);
@@ -129,12 +154,12 @@ impl Catalog {
     pub(crate) fn attempt_range_delete(
         &mut self,
         table: &TableCore,
-        bounds: KeyBounds<'_>,
+        range: &DoomedRange<'_>,
         record: &[u8],
         journal: Journal<'_>,
         held: &mut [Held<'_>],
     ) -> std::result::Result<Outcome, Stop> {
-        let outcome = self.range_delete_inside(&self.pager.enter(), table, bounds, record, journal, held)?;
+        let outcome = self.range_delete_inside(&self.pager.enter(), table, range, record, journal, held)?;
         self.detached.extend(outcome.detached);
         Ok(outcome)
     }
@@ -143,11 +168,12 @@ impl Catalog {
         &self,
         m: &Mutation<'_>,
         table: &TableCore,
-        (from, to): KeyBounds<'_>,
+        range: &DoomedRange<'_>,
         record: &[u8],
         journal: Journal<'_>,
         held: &mut [Held<'_>],
     ) -> std::result::Result<Outcome, Stop> {
+        let (from, to) = range.bounds;
         let cut = table.tree.sorted().cut(m, &self.pager, from, to)?;
         if cut.is_nothing() {
             // The absence was read, and may be another's delete that is not yet durable.
@@ -170,6 +196,9 @@ impl Catalog {
         if let Some(row) = row {
             row.put(&value(table.id), now);
         }
+        if let Some(large) = range.large.as_ref().filter(|large| !large.is_empty()) {
+            m.detach(large); // CD5
+        }
         if let Some(reserved) = reserved {
             reserved.fill(record);
         }
@@ -177,7 +206,7 @@ impl Catalog {
     }
 
     /// Puts a loaded tree in the place of a table's, which is empty, in one passage.
-    pub(crate) fn attempt_attach(
+    pub(crate) fn attempt_adopt(
         &mut self,
         table: &TableCore,
         loaded: BTree,
@@ -210,26 +239,27 @@ impl Catalog {
         bounds: KeyBounds<'_>,
         lsn: Lsn,
     ) -> Result<()> {
+        let range = DoomedRange::find(&self.pager, *table.tree.sorted(), bounds)?;
         loop {
-            match self.attempt_range_delete(table, bounds, &[], Journal::Replay(lsn), &mut []) {
+            match self.attempt_range_delete(table, &range, &[], Journal::Replay(lsn), &mut []) {
                 Ok(_) => return Ok(()),
                 Err(stop) => stop.resolve(&self.pager, None)?,
             }
         }
     }
 
-    /// Attaches a tree that the log tells of (CD3).
-    pub(crate) fn replay_attach(&mut self, table: &Arc<TableCore>, root: PageId, lsn: Lsn) -> Result<()> {
+    /// Has a table adopt a tree that the log tells of (CD3).
+    pub(crate) fn replay_adopt(&mut self, table: &Arc<TableCore>, root: PageId, lsn: Lsn) -> Result<()> {
         let loaded = BTree::at(root, table.id);
         if !self.detached.contains(&loaded) {
             return Err(Error::corrupt(format!(
-                "the log attaches records that were loaded into table {} (page {root}), and the checkpoint does not have them: it is \
+                "the log has table {} adopt records that were loaded (page {root}), and the checkpoint does not have them: it is \
                  older than the load; restore a backup that was taken after it",
                 table.name
             )));
         }
         loop {
-            match self.attempt_attach(table, loaded, &[], Journal::Replay(lsn), &mut []) {
+            match self.attempt_adopt(table, loaded, &[], Journal::Replay(lsn), &mut []) {
                 Ok(_) => return Ok(()),
                 Err(stop) => stop.resolve(&self.pager, None)?,
             }

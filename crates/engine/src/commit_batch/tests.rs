@@ -6,16 +6,16 @@ use aquifer_sync::{Arc, thread};
 #[test]
 fn old_values_are_kept_in_order() {
     let mut undo = UndoList { bytes_max: 6, ..UndoList::default() };
-    undo.push(Some(b"one"));
+    undo.push(Some(LeafValue::inline(b"one")));
     undo.push(None);
-    undo.push(Some(b""));
-    undo.push(Some(b"two"));
-    assert_eq!(undo.get(0), Some(&b"one"[..]));
+    undo.push(Some(LeafValue::inline(b"")));
+    undo.push(Some(LeafValue::large(b"two")));
+    assert_eq!(undo.get(0), Some(LeafValue::inline(b"one")));
     assert_eq!(undo.get(1), None);
-    assert_eq!(undo.get(2), Some(&b""[..]));
-    assert_eq!(undo.get(3), Some(&b"two"[..]));
+    assert_eq!(undo.get(2), Some(LeafValue::inline(b"")));
+    assert_eq!(undo.get(3), Some(LeafValue::large(b"two")));
     assert!(!undo.lost);
-    undo.push(Some(b"x"));
+    undo.push(Some(LeafValue::inline(b"x")));
     assert!(undo.lost, "beyond its bytes");
 }
 

@@ -19,7 +19,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 4 | kind: 1 TABLE, 2 RECORDS, 3 TABLE END, 4 END |
+//! | 0 | 4 | kind: 1 TABLE, 2 RECORDS, 3 TABLE END, 4 END, 5 LARGE VALUE, 6 PART |
 //! | 4 | 4 | length of the payload, at most 1 MiB |
 //! | 8 | 8 | number of the chunk, from 1 |
 //! | 16 | 4 | CRC32C of the payload |
@@ -33,6 +33,8 @@
 //!             | name of the value type, to the end
 //! RECORDS:    (varint bytes shared with the key before in this chunk | varint length of the rest of the key | the rest
 //!             | varint length of the value | value)*
+//! LARGE VALUE: varint length of the value | key, to the end
+//! PART:       bytes of the large value before, to be put one behind the other; the parts of a value follow it
 //! TABLE END:  varint records of the table | varint bytes of its keys and values
 //! END:        varint tables | varint records | varint bytes of keys and values
 //! ```
@@ -72,6 +74,8 @@ pub(super) enum Kind {
     Records = 2,
     TableEnd = 3,
     End = 4,
+    Large = 5,
+    Part = 6,
 }
 
 /// The dump's header.
@@ -155,6 +159,8 @@ impl ChunkHeader {
             2 => Kind::Records,
             3 => Kind::TableEnd,
             4 => Kind::End,
+            5 => Kind::Large,
+            6 => Kind::Part,
             _ => return Err("its kind is unknown"),
         };
         let len = u32_at(bytes, 4) as usize;
@@ -210,6 +216,19 @@ pub(super) fn take_record<'p>(payload: &mut &'p [u8], key: &mut Vec<u8>) -> Resu
     key.truncate(shared as usize);
     key.extend_from_slice(with_length(payload)?);
     with_length(payload)
+}
+
+/// The payload of LARGE VALUE.
+pub(super) fn encode_large(key: &[u8], len: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(key.len() + 10);
+    varint::put(&mut out, len);
+    out.extend_from_slice(key);
+    out
+}
+
+pub(super) fn decode_large(mut payload: &[u8]) -> Result<(Vec<u8>, u64), &'static str> {
+    let len = number(&mut payload)?;
+    Ok((payload.to_vec(), len))
 }
 
 /// The payload of TABLE END and END.

@@ -3,12 +3,13 @@
 //! # Invariants
 //!
 //! - **DR1** Every error about the dump's bytes names the byte where the chunk (or the header) begins.
-//! - **DR2** What is handed out is in the order that the format says: TABLE, RECORDS, TABLE END, …, END, then nothing.
+//! - **DR2** What is handed out is in the order of the dump; whether that is the order that the format says, TABLE, RECORDS or
+//!   LARGE VALUE and PARTs, TABLE END, …, END, is for its reader to check.
 
 use super::dump_error;
 use super::format::{
-    CHUNK_HEADER_BYTES, ChunkHeader, FORMAT_VERSION, HEADER_BYTES, Header, Kind, NotAHeader, decode_numbers,
-    decode_table,
+    CHUNK_HEADER_BYTES, ChunkHeader, FORMAT_VERSION, HEADER_BYTES, Header, Kind, NotAHeader, decode_large,
+    decode_numbers, decode_table,
 };
 use crate::catalog::Description;
 use crate::error::{Error, Result};
@@ -33,6 +34,10 @@ pub(super) enum Chunk {
     Table(Description),
     /// [`DumpReader::records`] has them.
     Records,
+    /// The key of a large value, and its length.
+    Large((Vec<u8>, u64)),
+    /// [`DumpReader::records`] has its bytes.
+    Part,
     TableEnd([u64; 2]),
     End([u64; 3]),
 }
@@ -114,6 +119,8 @@ impl<R: Read> DumpReader<R> {
         }
         let decoded = match header.kind {
             Kind::Records => return Ok(Chunk::Records),
+            Kind::Part => return Ok(Chunk::Part),
+            Kind::Large => decode_large(&self.payload).map(Chunk::Large),
             Kind::Table => decode_table(&self.payload).map(Chunk::Table),
             Kind::TableEnd => decode_numbers(&self.payload).map(Chunk::TableEnd),
             Kind::End => decode_numbers(&self.payload).map(Chunk::End),

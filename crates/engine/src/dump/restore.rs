@@ -100,9 +100,40 @@ impl<R: Read> Restoring<R> {
                 return Ok(true);
             }
             (Chunk::Records, Some(_)) => self.records()?,
+            (Chunk::Large((key, len)), Some(_)) => self.large(key, len)?,
             _ => return Err(self.dump.damaged("it comes where no such chunk may be")),
         }
         Ok(false)
+    }
+
+    /// A large value, whose parts follow.
+    fn large(&mut self, key: Vec<u8>, len: u64) -> Result<()> {
+        let Restoring { dump, filler, table: Some(current), summary } = self else {
+            unreachable!("called for a table's records")
+        };
+        if current.is_sorted && current.last_key.as_ref().is_some_and(|last| *last >= key) {
+            return Err(dump.damaged("its keys are not in order"));
+        }
+        filler.put_large(&current.table, &key, |writer| {
+            while writer.len() < len {
+                match dump.next()? {
+                    Chunk::Part if !dump.records().0.is_empty() => writer.push(dump.records().0)?,
+                    _ => return Err(dump.damaged("it comes where a part of a large value should be")),
+                }
+            }
+            if writer.len() == len {
+                Ok(())
+            } else {
+                Err(dump.damaged("a large value is longer than it says"))
+            }
+        })??;
+        let bytes = key.len() as u64 + len;
+        current.last_key = Some(key);
+        current.records += 1;
+        current.record_bytes += bytes;
+        summary.records += 1;
+        summary.record_bytes += bytes;
+        Ok(())
     }
 
     /// The records of the present chunk.

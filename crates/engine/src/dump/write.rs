@@ -1,6 +1,6 @@
 //! Writing a dump: tables by name, records in the order of the index, chunk after chunk.
 
-use super::format::{ChunkHeader, Header, Kind, encode_numbers, encode_table, push_record};
+use super::format::{ChunkHeader, Header, Kind, encode_large, encode_numbers, encode_table, push_record};
 use super::{DumpProgress, DumpSummary, dump_error};
 use crate::catalog::Description;
 use crate::database::Database;
@@ -83,12 +83,26 @@ fn dump_table<W: Write>(
     let mut key_before = Vec::new();
     let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));
     // The first record before the table's description: of a table that is gone by now, nothing is written.
-    let mut next = match scan.next() {
+    let mut next = match scan.next_small() {
         Err(Error::TableDropped { .. }) => return Ok(()),
         next => next?,
     };
     out.chunk(Kind::Table, &encode_table(&description(table)))?;
     while let Some((key, value)) = next {
+        let Some(value) = value else {
+            let key = key.to_vec();
+            if !payload.is_empty() {
+                out.chunk(Kind::Records, &payload)?;
+                payload.clear();
+                key_before.clear();
+            }
+            if let Some(len) = dump_large(table, &key, out)? {
+                records += 1;
+                record_bytes += key.len() as u64 + len;
+            }
+            next = scan.next_small()?;
+            continue;
+        };
         push_record(&mut payload, &key_before, key, value);
         key_before.clear();
         key_before.extend_from_slice(key);
@@ -101,7 +115,7 @@ fn dump_table<W: Write>(
             let (records, record_bytes) = (summary.records + records, summary.record_bytes + record_bytes);
             progress(&DumpSummary { records, record_bytes, ..*summary });
         }
-        next = scan.next()?;
+        next = scan.next_small()?;
     }
     if !payload.is_empty() {
         out.chunk(Kind::Records, &payload)?;
@@ -112,6 +126,20 @@ fn dump_table<W: Write>(
     summary.record_bytes += record_bytes;
     progress(summary);
     Ok(())
+}
+
+/// Writes a large value as it is now, part by part; its length, or nothing if it is gone.
+fn dump_large<W: Write>(table: &AnyTable, key: &[u8], out: &mut Chunks<W>) -> Result<Option<u64>> {
+    let Some(mut reader) = table.open_large(key)? else { return Ok(None) };
+    out.chunk(Kind::Large, &encode_large(key, reader.len()))?;
+    let mut part = vec![0; CHUNK_BYTES.min(reader.len() as usize)];
+    let mut at = 0;
+    while at < reader.len() {
+        let read = reader.read_at(at, &mut part)?;
+        out.chunk(Kind::Part, &part[..read])?;
+        at += read as u64;
+    }
+    Ok(Some(at))
 }
 
 fn description(table: &AnyTable) -> Description {

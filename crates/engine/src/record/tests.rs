@@ -8,10 +8,11 @@ enum Owned {
     Put(Vec<u8>),
     Patch(Vec<(usize, Vec<u8>)>),
     Delete,
+    Attach(Vec<u8>, Vec<u8>),
     Create(Vec<u8>),
     Drop,
     RangeDelete(Option<Vec<u8>>),
-    Attach(u32),
+    Adopt(u32),
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<(u32, Vec<u8>, Owned)>, Malformed> {
@@ -22,10 +23,11 @@ fn decode(bytes: &[u8]) -> Result<Vec<(u32, Vec<u8>, Owned)>, Malformed> {
             Op::Put(value) => Owned::Put(value.to_vec()),
             Op::Patch(patch) => Owned::Patch(patch.ranges().map(|(at, b)| (at, b.to_vec())).collect()),
             Op::Delete => Owned::Delete,
+            Op::Attach { descriptor, manifest } => Owned::Attach(descriptor.to_vec(), manifest.to_vec()),
             Op::Create { row } => Owned::Create(row.to_vec()),
             Op::Drop => Owned::Drop,
             Op::RangeDelete { high } => Owned::RangeDelete(high.map(<[u8]>::to_vec)),
-            Op::Attach { root } => Owned::Attach(root),
+            Op::Adopt { root } => Owned::Adopt(root),
         };
         all.push((table, key.to_vec(), op));
     }
@@ -41,7 +43,7 @@ fn a_single_put_is_its_key_its_value_and_four_bytes() {
 }
 
 #[test]
-fn a_range_delete_is_its_ends_and_an_attachment_its_root() {
+fn a_range_delete_is_its_ends_and_an_adoption_its_root() {
     let mut out = Vec::new();
     CommitWriter::new(&mut out, 1).range_delete(2, b"from", Some(b"to"));
     assert_eq!(out, b"\x01\x01\x16\x04from\x03to");
@@ -54,9 +56,9 @@ fn a_range_delete_is_its_ends_and_an_attachment_its_root() {
     assert_eq!(out, b"\x01\x01\x16\x04from\x00");
     assert_eq!(decode(&out), entry(Owned::RangeDelete(None)));
     out.clear();
-    CommitWriter::new(&mut out, 1).attach(2, 300);
+    CommitWriter::new(&mut out, 1).adopt(2, 300);
     assert_eq!(out, b"\x01\x01\x17\x00\xac\x02");
-    assert_eq!(decode(&out), Ok(vec![(2, Vec::new(), Owned::Attach(300))]));
+    assert_eq!(decode(&out), Ok(vec![(2, Vec::new(), Owned::Adopt(300))]));
 }
 
 #[test]
@@ -78,6 +80,26 @@ fn entries_share_prefixes_and_count_tables_up() {
             (20, b"".to_vec(), put(b"22")),
         ]
     );
+}
+
+#[test]
+fn a_record_that_attaches_says_so_first() {
+    let mut out = Vec::new();
+    let mut writer = CommitWriter::new(&mut out, 3);
+    writer.put(1, b"a", b"1");
+    writer.attach(1, b"b", b"dd", b"mmm");
+    writer.delete(1, b"c");
+    assert_eq!(out, b"\x04\x03\x08\x01a\x011\x05\x00\x01b\x02dd\x03mmm\x02\x00\x01c");
+    assert!(attaches(&out));
+    let attached = (1, b"b".to_vec(), Owned::Attach(b"dd".to_vec(), b"mmm".to_vec()));
+    assert_eq!(decode(&out).unwrap()[1], attached);
+    let mut silent = out.clone();
+    silent[0] = COMMIT;
+    assert!(decode(&silent).is_err(), "R4");
+    assert!(!attaches(&aborted(9)) && !attaches(&checkpoint(1)) && !attaches(&[]));
+    for cut in 0..out.len() {
+        assert!(decode(&out[..cut]).is_err(), "{cut}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! in order, which are the keys themselves, or the hashes in big-endian order.
 
 use aquifer_buffer::PageId;
+use aquifer_index::LeafValue;
 use aquifer_index::btree;
 use aquifer_index::hash::{self, HashIndex};
 
@@ -98,7 +99,7 @@ impl<'b> LoosePage<'b> {
     }
 
     /// Gives the records of a leaf to `visit`: position, key and value.
-    pub(super) fn records(&self, mut visit: impl FnMut(&[u8], &[u8], &[u8])) {
+    pub(super) fn records(&self, mut visit: impl FnMut(&[u8], &[u8], LeafValue<'_>)) {
         match self {
             LoosePage::Sorted(page) => page.records(|key, value| visit(key, key, value)),
             LoosePage::Hashed(page) => {

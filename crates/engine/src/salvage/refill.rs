@@ -9,9 +9,10 @@
 
 use super::coverage::{Coverage, Leaf, Piece};
 use super::page::{LoosePage, position};
-use super::report::{SalvageProgress, SalvageReport, SalvageStage, SalvagedTable};
+use super::report::{LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedTable};
 use super::source::{Source, Standing};
 use super::survivors::Survivors;
+use super::values::Places;
 use crate::catalog::Description;
 use crate::error::{Error, Result};
 use crate::filler::Filler;
@@ -22,6 +23,8 @@ use crate::records::AnyTable;
 use aquifer_buffer::{PageId, Wreck};
 use aquifer_codec::Key;
 use aquifer_codec::checksum::crc32c;
+use aquifer_index::LeafValue;
+use aquifer_index::blob::Descriptor;
 use aquifer_wal::Remains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -52,6 +55,8 @@ pub(super) struct Refill<'s> {
     targets: BTreeMap<u32, Target>,
     /// Names in use, made up or not.
     names: BTreeSet<String>,
+    /// The pages of large values.
+    places: Places,
     report: SalvageReport,
 }
 
@@ -66,6 +71,7 @@ impl<'s> Refill<'s> {
         filler: Filler,
         source: &'s Source,
         survivors: &'s Survivors,
+        places: Places,
         catalog: BTreeMap<u32, CatalogTable>,
         report: SalvageReport,
     ) -> Result<Refill<'s>> {
@@ -73,7 +79,8 @@ impl<'s> Refill<'s> {
             catalog.values().filter(|table| table.live).map(|table| table.description.name.clone()).collect();
         let (wreck, leaves) = (&source.wreck, &survivors.leaves);
         let standing = source.standing;
-        let mut refill = Refill { wreck, leaves, standing, filler, targets: BTreeMap::new(), names, report };
+        let targets = BTreeMap::new();
+        let mut refill = Refill { wreck, leaves, standing, filler, targets, names, places, report };
         let mut dropped = 0;
         for (&id, table) in &catalog {
             if table.live {
@@ -153,7 +160,8 @@ impl<'s> Refill<'s> {
         };
         for (id, target) in &mut self.targets {
             let leaves = self.leaves.get(id).map_or(&[][..], Vec::as_slice);
-            copy(self.wreck, leaves, target, &mut self.filler, &mut self.report, &mut step)?;
+            let from = (self.wreck, &self.places);
+            copy(from, leaves, target, &mut self.filler, &mut self.report, &mut step)?;
         }
         match log {
             Some(log) => self.apply_log(log, progress)?,
@@ -226,8 +234,8 @@ impl<'s> Refill<'s> {
         match &entry.op {
             Op::Create { row } => return self.apply_create(entry.table, entry.key, row),
             Op::Drop => return self.apply_drop(entry.table),
-            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::RangeDelete { .. } => {}
-            Op::Attach { .. } => return Ok(()), // what was loaded is on pages that say whose they are
+            Op::Put(_) | Op::Patch(_) | Op::Delete | Op::Attach { .. } | Op::RangeDelete { .. } => {}
+            Op::Adopt { .. } => return Ok(()), // what was loaded is on pages that say whose they are
         }
         if !self.targets.contains_key(&entry.table) {
             if !self.report.catalog_damaged {
@@ -235,7 +243,7 @@ impl<'s> Refill<'s> {
             }
             self.add_table(entry.table, None)?;
         }
-        let Some(target) = self.targets.get(&entry.table) else { return Ok(()) };
+        let Some(target) = self.targets.get_mut(&entry.table) else { return Ok(()) };
         if let Op::RangeDelete { high } = entry.op {
             return delete_range(&mut self.filler, target, entry.key, high, lsn);
         }
@@ -243,7 +251,8 @@ impl<'s> Refill<'s> {
         if target.coverage.changed_at(&position).is_some_and(|changed_at| changed_at > lsn) {
             return Ok(()); // RF2
         }
-        let table = &target.table;
+        let Target { table, report: of_table, .. } = target;
+        let table = &*table;
         let fits = |value: &[u8]| table.core().check_lengths(entry.key, value).is_ok();
         let applied = match &entry.op {
             Op::Put(value) if fits(value) => {
@@ -253,6 +262,18 @@ impl<'s> Refill<'s> {
             Op::Delete if fits(&[]) => {
                 self.filler.delete(table, entry.key)?;
                 true
+            }
+            Op::Attach { descriptor, manifest } if fits(descriptor) => {
+                let (wreck, places) = (self.wreck, &mut self.places);
+                let copied = self.filler.put_large(table, entry.key, |writer| {
+                    places.copy_attached(wreck, lsn, (descriptor, manifest), writer)
+                })?;
+                if let Err(what) = &copied {
+                    // What was there before is gone as well.
+                    self.filler.delete(table, entry.key)?;
+                    of_table.lost_values.push(LostValue { key: entry.key.to_vec(), what: what.clone() });
+                }
+                copied.is_ok()
             }
             Op::Patch(patch) => {
                 let mut value = self.filler.get(table, entry.key)?;
@@ -264,6 +285,9 @@ impl<'s> Refill<'s> {
             }
             _ => false,
         };
+        if applied {
+            of_table.lost_values.retain(|lost| lost.key != entry.key); // the log has it
+        }
         self.report.log.lost_entries += u64::from(!applied);
         Ok(())
     }
@@ -331,7 +355,7 @@ fn check_entries(mut entries: Entries<'_>) -> std::result::Result<(), Malformed>
 
 /// Brings the records of a table's leaves over.
 fn copy(
-    wreck: &Wreck,
+    (wreck, places): (&Wreck, &Places),
     leaves: &[Leaf],
     target: &mut Target,
     filler: &mut Filler,
@@ -347,14 +371,29 @@ fn copy(
                 if failed.is_some() {
                     return;
                 }
-                if table.core().check_lengths(key, value).is_err() {
+                if table.core().check_lengths(key, value.bytes).is_err() {
                     refused += 1;
                     return;
                 }
-                failed = filler.put(table, key, value).err();
+                if value.is_large() {
+                    match filler.put_large(table, key, |writer| places.copy(wreck, value.bytes, writer)) {
+                        Ok(Ok(())) => {}
+                        Ok(Err(what)) => {
+                            return of_table.lost_values.push(LostValue { key: key.to_vec(), what });
+                        }
+                        Err(error) => failed = Some(error),
+                    }
+                } else {
+                    failed = filler.put(table, key, value.bytes).err();
+                }
+                let value_len = if value.is_large() {
+                    Descriptor::len_of(value.bytes).unwrap_or_default()
+                } else {
+                    value.bytes.len() as u64
+                };
                 of_table.records += 1;
                 report.records += 1;
-                report.record_bytes += (key.len() + value.len()) as u64;
+                report.record_bytes += key.len() as u64 + value_len;
             }
             Err(piece) => {
                 let (from, to) = (piece.from.clone(), piece.to.clone());
@@ -390,7 +429,7 @@ pub(super) fn read_pieces(
     wreck: &Wreck,
     leaves: &[Leaf],
     pieces: &[Piece],
-    mut visit: impl FnMut(std::result::Result<(&[u8], &[u8]), &Piece>),
+    mut visit: impl FnMut(std::result::Result<(&[u8], LeafValue<'_>), &Piece>),
 ) {
     let slots: Vec<u32> = pieces.iter().map(|piece| leaves[piece.leaf].slot).collect();
     wreck.read(&slots, |index, bytes| {

@@ -67,9 +67,20 @@ pub struct SalvagedTable {
     pub records: u64,
     /// Leaves that they came from.
     pub leaves: u64,
+    /// Large values that are lost, because one of their pages is; what the log did not change since the checkpoint is gone.
+    pub lost_values: Vec<LostValue>,
     /// Keys whose page is lost, in order: what the log did not change since the checkpoint is gone there. Of a hashed table these
     /// are not keys but their hashes, eight bytes big-endian.
     pub lost: Vec<KeyGap>,
+}
+
+/// A large value that is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostValue {
+    /// Its encoded key.
+    pub key: Vec<u8>,
+    /// What is wrong with it.
+    pub what: String,
 }
 
 /// A stretch of keys, between what the pages beside it say of themselves.
@@ -88,6 +99,8 @@ pub enum LostKind {
     Leaf,
     /// An inner page: nothing is lost with it.
     Inner,
+    /// A page of a large value: that is lost.
+    LargeValue,
     /// A node of the page map: its pages were looked for in all slots.
     MapNode,
     /// It cannot be told.
@@ -131,7 +144,10 @@ impl SalvageReport {
             && self.doubts.is_empty()
             && self.log.damage.is_none()
             && self.log.lost_entries == 0
-            && self.tables.iter().all(|table| table.lost.is_empty() && table.named)
+            && self
+                .tables
+                .iter()
+                .all(|table| table.lost.is_empty() && table.lost_values.is_empty() && table.named)
     }
 
     /// How many of the lost pages are of this kind.

@@ -8,13 +8,17 @@
 //! - **SU2** Of several versions of a page that no map places, one counts: the newest that the checkpoint can hold, whose newest
 //!   change lies before the flip; where no checkpoint is known, the newest of all.
 //! - **SU3** Memory: for each surviving page its place, and for a leaf its fences.
+//! - **SU4** A page that the map vouches for and that is no tree page is taken for one of a large value; if no descriptor names it,
+//!   it is lost. One that a descriptor names is no tree page, whatever it looks like: a value may hold anything, also a
+//!   database. Without a map nothing is known of the pages of large values.
 
 use super::coverage::{Leaf, order_of_ends};
 use super::page::LoosePage;
 use super::report::KeyGap;
+use super::values;
 use crate::catalog::CATALOG_ID;
 use crate::error::Result;
-use aquifer_buffer::{MapRemains, PageId, PlacedPage, Superblock, Wreck};
+use aquifer_buffer::{MapRemains, PageId, PlacedPage, RunSet, Superblock, Wreck};
 use aquifer_codec::checksum::crc32c;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -30,8 +34,14 @@ pub(super) struct Survivors {
     pub(super) with_inner: BTreeSet<u32>,
     /// Tables whose root says that it is being dismantled.
     pub(super) dismantled: BTreeSet<u32>,
+    /// Pages that are placed, vouched for, and no tree pages (SU4).
+    pub(super) data: BTreeMap<PageId, PlacedPage>,
+    /// Pages that large values name.
+    pub(super) claimed: RunSet,
     /// Pages that are placed and not what was written: slot and what is wrong.
     pub(super) lost: BTreeMap<PageId, (u32, String)>,
+    /// Descriptors in the leaves.
+    named: Vec<Vec<u8>>,
     /// Several versions were equally new, and differed.
     pub(super) ambiguous: u64,
     /// Pages that no map vouches for.
@@ -85,20 +95,24 @@ impl Survivors {
                 if !Wreck::vouches_for(&placed, bytes) {
                     return Err("its checksum is not the one in the page map".into());
                 }
-                let page = LoosePage::new(bytes)?;
-                if page.id() != placed.page {
-                    return Err(format!("it is page {}", page.id()));
+                let page = LoosePage::new(bytes).ok().filter(|page| page.id() == placed.page);
+                if let Some(page) = &page {
+                    values::claim(page, wreck.page_bytes(), &mut survivors.named);
                 }
-                Ok(version(&page, placed.slot, crc32c(0, bytes), true))
+                Ok(page.map(|page| version(&page, placed.slot, crc32c(0, bytes), true)))
             });
             match judged {
-                Ok(version) => survivors.add(version),
+                Ok(Some(version)) => survivors.add(version),
+                Ok(None) => {
+                    survivors.data.insert(placed.page, placed); // SU4
+                }
                 Err(what) => {
                     survivors.lost.insert(placed.page, (placed.slot, what)); // SU1
                 }
             }
             progress(index as u64 + 1, total);
         });
+        survivors.resolve_claims(wreck, map);
         if !map.lost.is_empty() {
             let claimed: HashSet<u32> = slots.into_iter().collect();
             let search = Search {
@@ -133,6 +147,21 @@ impl Survivors {
         let mut survivors = Survivors::default();
         search.run(&HashSet::new(), &mut survivors, progress)?;
         Ok(survivors)
+    }
+
+    /// SU4.
+    fn resolve_claims(&mut self, wreck: &Wreck, map: &MapRemains) {
+        for descriptor in std::mem::take(&mut self.named) {
+            values::claim_pages(wreck, map, &descriptor, &mut self.claimed);
+        }
+        let claimed = &self.claimed;
+        for leaves in self.leaves.values_mut() {
+            for leaf in leaves.extract_if(.., |leaf| claimed.contains(leaf.page.0)) {
+                let placed = PlacedPage { page: leaf.page, slot: leaf.slot, checksum: leaf.checksum };
+                self.data.insert(leaf.page, placed);
+            }
+        }
+        self.leaves.retain(|_, leaves| !leaves.is_empty());
     }
 
     fn add(&mut self, version: Version) {

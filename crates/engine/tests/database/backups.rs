@@ -1,7 +1,7 @@
 //! Backups: what they hold, under writers and under faults of either disk; and the way back, to any commit since.
 
 use crate::power_loss::on;
-use crate::{assert_clean, contents, key, small, table};
+use crate::{assert_clean, contents, key, rows, small, table};
 use aquifer::{Backup, Database, Durability, Error, ErrorKind, Options, TableOptions, WriteBatch};
 use aquifer_sim::{Call, Fault, Random, SimDisk};
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,8 +12,13 @@ use std::time::{Duration, SystemTime};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// The sorted table, and a hashed one if there is one.
 fn state(db: &Database) -> State {
-    contents(&table(db)).into_iter().collect()
+    let mut state: State = contents(&table(db)).into_iter().collect();
+    if let Ok(hashed) = db.any_table("hashed") {
+        state.extend(rows(&hashed).into_iter().map(|(key, value)| ([b"hashed ", &key[..]].concat(), value)));
+    }
+    state
 }
 
 fn restored(backup: &Backup) -> aquifer::Result<(State, aquifer::RestoreReport)> {
@@ -25,7 +30,7 @@ fn restored(backup: &Backup) -> aquifer::Result<(State, aquifer::RestoreReport)>
     table(&db).put(b"again", b"and again").unwrap();
     db.close().unwrap();
     let db = on(&disk).open("").unwrap();
-    assert_eq!(contents(&table(&db)).len(), found.len() + usize::from(!found.contains_key(&b"again"[..])));
+    assert_eq!(state(&db).len(), found.len() + usize::from(!found.contains_key(&b"again"[..])));
     Ok((found, report))
 }
 
@@ -460,6 +465,57 @@ fn a_backup_that_outlives_its_database_keeps_it_from_being_opened() {
     assert!(refused, "BK5");
     assert!(restored(&Backup::on(backup.disk())).unwrap().0 == expected);
     assert_eq!(state(&on(&disk).open("").unwrap()), expected);
+}
+
+#[test]
+fn large_values_are_in_backups_and_not_in_the_archive() {
+    let (disk, archive, backup) = (SimDisk::new(), SimDisk::new(), SimDisk::new());
+    let db = on(&disk).archive_on(archive.disk()).create("").unwrap();
+    let t = table(&db);
+    let large = |seed: u8, len: usize| -> Vec<u8> { (0..len).map(|at| seed ^ (at / 7) as u8).collect() };
+    t.put(b"a", &large(1, 300_000)).unwrap();
+    t.put(b"b", &large(2, 50_000)).unwrap();
+    let hashed = db.create_table("hashed", TableOptions::hashed()).unwrap();
+    hashed.put(b"h", &large(5, 20_000)).unwrap();
+    hashed.put(b"i", &large(6, 20_000)).unwrap();
+    let first = db.backup_on(backup.disk(), |_| {}).unwrap();
+    assert!(!first.incremental && first.pages_copied > 85);
+    assert_eq!(restored(&Backup::on(backup.disk())).unwrap().0, state(&db));
+    // An incremental one: the value that stays is not copied again.
+    t.put(b"b", &large(3, 40_000)).unwrap();
+    t.append(b"b", b"more").unwrap();
+    t.put(b"c", b"small").unwrap();
+    let second = db.backup_on(backup.disk(), |_| {}).unwrap();
+    assert!(second.incremental && second.pages_copied < 40, "{second:?}");
+    assert_eq!(restored(&Backup::on(backup.disk())).unwrap().0, state(&db));
+    // Large values of the backup go and change by the log alone; what comes is not in it.
+    t.delete(b"b").unwrap();
+    t.put(b"a", b"small now").unwrap();
+    t.put(b"d", b"d").unwrap();
+    hashed.delete(b"h").unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put(&t, b"e", b"e");
+    let ticket = db.submit(&mut batch, Durability::Power).unwrap();
+    ticket.wait().unwrap();
+    let reachable = ticket.lsn().unwrap().0;
+    let expected = state(&db);
+    t.put(b"large", &large(4, 70_000)).unwrap();
+    t.put(b"f", b"f").unwrap();
+    db.close().unwrap();
+    let forward = || Backup::on(backup.disk()).archive_on(archive.disk()).log_on(disk.disk());
+    let error = restored(&forward()).unwrap_err();
+    let told = format!("restore up to position {reachable}");
+    assert!(error.to_string().contains("a large value was put"), "{error}");
+    assert!(error.to_string().contains(&told), "{error}");
+    let (found, report) = restored(&forward().until_lsn(reachable)).unwrap();
+    assert_eq!((found, report.lsn), (expected, reachable));
+    // Nothing is left where it failed, and a backup that was made after it goes on from there.
+    let db = on(&disk).archive_on(archive.disk()).open("").unwrap();
+    db.backup_on(backup.disk(), |_| {}).unwrap();
+    table(&db).range_delete(&b"e"[..]..).unwrap();
+    db.close().unwrap();
+    let (found, _) = restored(&forward()).unwrap();
+    assert_eq!(found.keys().map(Vec::as_slice).collect::<Vec<_>>(), [&b"a"[..], b"c", b"d", b"hashed i"]);
 }
 
 /// Much more than fits is made and dropped again, and page ids are used up many times over.

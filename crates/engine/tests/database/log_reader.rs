@@ -25,6 +25,7 @@ fn lines(records: &[LogRecord]) -> Vec<String> {
             lines.push(match &change.operation {
                 LogOperation::Put(value) => format!("put {table} {key} {}", value.len()),
                 LogOperation::Patch(ranges) => format!("patch {table} {key} at {}", ranges[0].0),
+                LogOperation::Attach { len, .. } => format!("attach {len}"),
                 LogOperation::Delete => format!("delete {table} {key}"),
                 LogOperation::CreateTable { logged, .. } => format!("create {table} {logged}"),
                 LogOperation::DropTable => format!("drop {table}"),

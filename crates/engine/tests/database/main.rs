@@ -6,6 +6,7 @@
 //! | `ranges` | deleting ranges, loading in bulk, counting, space that comes back |
 //! | `lifecycle`, `files` | opening, closing, tables that come and go, a second opener |
 //! | `memory` | databases in memory, small budgets, data larger than memory |
+//! | `large`, `large_crash` | values with pages of their own: what they do, and what a crash leaves of them |
 //! | `threads` | many threads at once, also while power is lost |
 //! | `crash`, `power_loss` | random work with crashes, against a model |
 //! | `faults` | failing and full disks |
@@ -26,6 +27,8 @@ mod dumps;
 mod faults;
 mod files;
 mod hashed;
+mod large;
+mod large_crash;
 mod lifecycle;
 mod log_reader;
 mod log_volume;
@@ -40,7 +43,8 @@ mod threads;
 mod typed;
 mod writes;
 
-use aquifer::{Database, Options, Table, TableOptions};
+use aquifer::{AnyTable, Database, Options, Table, TableKind, TableOptions};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A database whose background work is done by nobody, in two mebibytes.
@@ -69,6 +73,30 @@ fn contents(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     assert_eq!(forward, backward);
     forward
 }
+
+/// Everything in a table of either kind. No key comes twice.
+fn rows(table: &AnyTable) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut rows = BTreeMap::new();
+    let mut records = table.records();
+    while let Some((key, value)) = records.next().unwrap_or_else(|error| panic!("{}: {error}", table.name()))
+    {
+        assert_eq!(rows.insert(key.to_vec(), value.to_vec()), None);
+    }
+    rows
+}
+
+/// The table `t`, of either kind.
+fn any_table(db: &Database, kind: TableKind) -> AnyTable {
+    if db.tables().iter().all(|table| table.name != "t") {
+        match kind {
+            TableKind::Hashed => drop(db.create_table("t", TableOptions::hashed()).unwrap()),
+            _ => drop(db.create_table("t", TableOptions::default()).unwrap()),
+        }
+    }
+    db.any_table("t").unwrap()
+}
+
+const KINDS: [TableKind; 2] = [TableKind::Sorted, TableKind::Hashed];
 
 fn assert_clean(db: &Database) {
     let report = db.verify(|_| {}).unwrap();

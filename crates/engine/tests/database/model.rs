@@ -26,13 +26,7 @@ pub struct Model {
 
 /// All tables and their records.
 pub fn read_state(db: &Database) -> State {
-    let read = |name: &str| -> Rows {
-        db.table(name)
-            .unwrap()
-            .iter()
-            .collect::<Result<_>>()
-            .unwrap_or_else(|error| panic!("{name}: {error}"))
-    };
+    let read = |name: &str| crate::rows(&db.any_table(name).unwrap());
     db.tables().into_iter().map(|table| (table.name.clone(), read(&table.name))).collect()
 }
 
@@ -120,6 +114,10 @@ pub fn random_key(random: &mut Random) -> Vec<u8> {
 }
 
 pub fn random_value(random: &mut Random) -> Vec<u8> {
+    if random.chance(2) {
+        // A large one.
+        return random_bytes(random, 30_000);
+    }
     let len = match random.below(10) {
         0 => 0,
         1..=6 => random.below(120),
@@ -128,6 +126,13 @@ pub fn random_value(random: &mut Random) -> Vec<u8> {
     };
     let byte = random.draw() as u8;
     vec![byte; len as usize]
+}
+
+/// Bytes of which no two stretches are the same.
+pub fn random_bytes(random: &mut Random, most: u64) -> Vec<u8> {
+    let mut bytes = vec![0; random.below(most) as usize];
+    random.fill(&mut bytes);
+    bytes
 }
 
 fn random_durability(random: &mut Random) -> Durability {
@@ -207,6 +212,25 @@ fn one_change(db: &Database, model: &mut Model, random: &mut Random, name: &str)
         let deleted = table.with_durability(durability).delete(&key);
         return note(model, change, deleted, durable);
     }
+    if random.chance(8)
+        && let Some(mut value) = table.get(&key)?
+        && !value.is_empty()
+    {
+        // Part of it, or more.
+        let table = table.with_durability(durability);
+        let most = if value.len() > 1024 { 9000 } else { 600 };
+        let bytes = random_bytes(random, most);
+        let changed = if random.chance(50) {
+            value.extend_from_slice(&bytes);
+            table.append(&key, &bytes)
+        } else {
+            let at = random.below(value.len() as u64) as usize;
+            let bytes = &bytes[..bytes.len().min(value.len() - at)];
+            value[at..at + bytes.len()].copy_from_slice(bytes);
+            table.patch(&key, at as u64, bytes)
+        };
+        return note(model, Commit::Change(vec![(name.into(), key, Some(value))]), changed, durable);
+    }
     let mut value = random_value(random);
     if random.chance(40)
         && let Some(mut old) = table.get(&key)?
@@ -222,12 +246,17 @@ fn one_change(db: &Database, model: &mut Model, random: &mut Random, name: &str)
     note(model, change, put, durable)
 }
 
-/// Notes a commit, also one that failed: it may have happened.
+/// Notes a commit, also one that failed, if it may have happened.
 fn note(model: &mut Model, commit: Commit, result: Result<()>, durable: bool) -> Result<()> {
     if let Err(error) = &result
         && !matches!(error.kind(), ErrorKind::Poisoned | ErrorKind::DiskFull | ErrorKind::Io)
     {
         panic!("{commit:?}: {error}");
+    }
+    if let (Commit::Change(_), Err(error)) = (&commit, &result)
+        && error.kind() != ErrorKind::Poisoned
+    {
+        return result; // nothing has changed
     }
     model.committed(commit, durable && result.is_ok());
     result

@@ -4,6 +4,7 @@ use super::edit::NodeMut;
 use super::fault::Nonsense;
 use super::layout::*;
 use super::node::Node;
+use crate::LeafValue;
 use aquifer_buffer::PageId;
 
 /// What a new page's header says.
@@ -104,8 +105,19 @@ impl Builder {
         Ok(builder)
     }
 
-    /// Appends an entry: a key above the ones before, and a value or the four bytes of a child id.
-    pub(crate) fn push(&mut self, key: &[u8], payload: &[u8]) -> Result<(), Nonsense> {
+    /// Appends a record, whose key is above the ones before.
+    pub(crate) fn push_record(&mut self, key: &[u8], value: LeafValue<'_>) -> Result<(), Nonsense> {
+        debug_assert_eq!(self.level, 0);
+        self.push(key, value.bytes, value.stored_len())
+    }
+
+    /// Appends a separator, above the ones before, and the child to its right.
+    pub(crate) fn push_child(&mut self, separator: &[u8], child: PageId) -> Result<(), Nonsense> {
+        debug_assert!(self.level > 0);
+        self.push(separator, &child.0.to_le_bytes(), 0)
+    }
+
+    fn push(&mut self, key: &[u8], payload: &[u8], stored_len: usize) -> Result<(), Nonsense> {
         if key.len() < self.prefix_len {
             return Err(Nonsense("a key is shorter than the common prefix"));
         }
@@ -116,7 +128,7 @@ impl Builder {
         let slots_end = SLOTS + slot_bytes(self.level) * (self.count + 1);
         let start = self.heap_start.checked_sub(len).filter(|&at| at >= slots_end).ok_or(NO_ROOM)?;
         if self.level == 0 {
-            self.set_u16(start, value.len());
+            self.set_u16(start, stored_len);
         }
         let value_at = start + fixed + suffix.rest.len();
         self.bytes[start + fixed..value_at].copy_from_slice(suffix.rest);
@@ -144,9 +156,9 @@ impl Builder {
             let slot = node.slot(index);
             node.key_to(slot, &mut key);
             if node.level() == 0 {
-                self.push(&key, node.value(slot).ok_or(BEYOND)?)?;
+                self.push_record(&key, node.value(slot).ok_or(BEYOND)?)?;
             } else {
-                self.push(&key, &node.child(index + 1).0.to_le_bytes())?;
+                self.push_child(&key, node.child(index + 1))?;
             }
         }
         Ok(())

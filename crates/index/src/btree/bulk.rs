@@ -21,6 +21,7 @@ use super::fault::Attempt;
 use super::layout::*;
 use super::node::Node;
 use super::split::Halves;
+use crate::LeafValue;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 use std::ops::Range;
 
@@ -187,7 +188,7 @@ impl BulkLoader {
         let mut builder = Builder::new(self.page_bytes, &plan).ok()?;
         for record in &self.records[..count] {
             let (key, value) = (record.key.clone(), record.key.end..record.value_end);
-            builder.push(&self.bytes[key], &self.bytes[value]).ok()?;
+            builder.push_record(&self.bytes[key], LeafValue::inline(&self.bytes[value])).ok()?;
         }
         Some(builder.finish())
     }
@@ -232,7 +233,7 @@ impl BulkLoader {
     fn close(&self, m: &Mutation<'_>, pager: &Pager, leaf: &[u8]) -> Attempt<()> {
         let mut page = m.upgrade(self.tree.leaf(pager, &self.lower)?)?;
         page.make_dirty()?;
-        let flags = Node::new(page.bytes()).summary().flags() & FLAG_DETACHED;
+        let flags = Node::new(page.bytes()).summary().flags() & ROOT_FLAGS;
         let id = page.id();
         let bytes = page.bytes_mut();
         bytes.copy_from_slice(leaf);
@@ -303,6 +304,7 @@ impl Swap<'_> {
         let mut node = NodeMut::new(detached);
         node.set_own_id(detached_id);
         node.add_flags(FLAG_DETACHED);
+        node.remove_flags(FLAG_LARGE); // LV2: a detached tree has none of its own
     }
 }
 

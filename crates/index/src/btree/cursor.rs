@@ -25,11 +25,12 @@ use super::ahead::AHEAD_MAX;
 use super::descent::Goal;
 use super::leaf_copy::LeafCopy;
 use super::node::Node;
+use crate::LeafValue;
 use aquifer_buffer::{PageId, Pager, Result};
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-/// A record: key and value.
+/// A record: key and value, or what lies in the leaf in its stead.
 pub type Record<'c> = (&'c [u8], &'c [u8]);
 
 /// Reads records in order, from either end. Holds no latch between calls; reads what is committed
@@ -92,6 +93,40 @@ impl<'p> Cursor<'p> {
             }
         }
         Ok(self.front.as_ref().map(|front| front.leaf.record()))
+    }
+
+    /// As [`next`](Self::next), and says whether the value is there or its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn next_value(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
+        let found = self.next()?.is_some();
+        Ok(self.front.as_ref().filter(|_| found).map(|front| front.leaf.value_record()))
+    }
+
+    /// As [`next_back`](Self::next_back), and says whether the value is there or its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline]
+    pub fn next_value_back(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
+        let found = self.next_back()?.is_some();
+        Ok(self.back.as_ref().filter(|_| found).map(|back| back.leaf.value_record()))
+    }
+
+    /// The record that [`next`](Self::next) has returned last.
+    #[inline]
+    pub fn last(&self) -> Option<Record<'_>> {
+        self.front.as_ref().filter(|front| front.returned).map(|front| front.leaf.record())
+    }
+
+    /// The record that [`next_back`](Self::next_back) has returned last.
+    #[inline]
+    pub fn last_back(&self) -> Option<Record<'_>> {
+        self.back.as_ref().filter(|back| back.returned).map(|back| back.leaf.record())
     }
 
     /// The next record from the back; valid until the next call.

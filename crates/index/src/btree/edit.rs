@@ -11,6 +11,7 @@
 use super::fault::Nonsense;
 use super::layout::*;
 use super::node::Node;
+use crate::LeafValue;
 use aquifer_buffer::PageId;
 
 /// A tree page to be changed.
@@ -62,10 +63,16 @@ impl<'b> NodeMut<'b> {
     }
 
     /// Inserts a record whose key's rest was stashed.
-    pub(crate) fn insert_stashed(&mut self, index: usize, head: u32, suffix_len: usize, value: &[u8]) {
+    pub(crate) fn insert_stashed(
+        &mut self,
+        index: usize,
+        head: u32,
+        suffix_len: usize,
+        value: LeafValue<'_>,
+    ) {
         let rest_len = suffix_len.saturating_sub(HEAD_BYTES);
         let stash = self.stash_start();
-        let offset = self.open_entry(2 + rest_len + value.len());
+        let offset = self.open_entry(2 + rest_len + value.bytes.len());
         self.bytes.copy_within(stash..stash + rest_len, offset + 2);
         self.write_value(offset, rest_len, value);
         self.insert_slot(index, Slot::new(head, offset, suffix_len));
@@ -89,9 +96,9 @@ impl<'b> NodeMut<'b> {
     }
 
     /// Replaces the value of a slot whose entry is `entry_len` bytes long.
-    pub(crate) fn replace(&mut self, index: usize, slot: Slot, entry_len: usize, value: &[u8]) {
+    pub(crate) fn replace(&mut self, index: usize, slot: Slot, entry_len: usize, value: LeafValue<'_>) {
         let rest_len = slot.rest_len();
-        let entry_len_new = 2 + rest_len + value.len();
+        let entry_len_new = 2 + rest_len + value.bytes.len();
         if entry_len_new <= entry_len {
             self.write_value(slot.offset(), rest_len, value);
             self.set_u16(LIVE_BYTES, self.node().live_bytes().saturating_sub(entry_len - entry_len_new));
@@ -195,10 +202,10 @@ impl<'b> NodeMut<'b> {
         self.set_u16(LIVE_BYTES, live_bytes.saturating_sub(len));
     }
 
-    fn write_value(&mut self, offset: usize, rest_len: usize, value: &[u8]) {
-        self.set_u16(offset, value.len());
+    fn write_value(&mut self, offset: usize, rest_len: usize, value: LeafValue<'_>) {
+        self.set_u16(offset, value.stored_len());
         let start = offset + 2 + rest_len;
-        self.bytes[start..start + value.len()].copy_from_slice(value);
+        self.bytes[start..start + value.bytes.len()].copy_from_slice(value.bytes);
     }
 
     /// Inserts the word of a slot; the references of an inner page have made way.

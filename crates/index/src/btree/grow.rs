@@ -162,14 +162,12 @@ impl BTree {
         let plan = Plan {
             leftmost: left_id,
             changed_at: Node::new(root.bytes()).changed_at(),
-            flags: Node::new(root.bytes()).summary().flags() & FLAG_DETACHED,
+            flags: Node::new(root.bytes()).summary().flags() & ROOT_FLAGS, // LV2
             ..Plan::root(self.table, root.id(), level + 1)
         };
         let page_bytes = root.bytes().len();
         let mut builder = Builder::new(page_bytes, &plan).expect("a root without entries fits");
-        builder
-            .push(&halves.separator, &right_id.0.to_le_bytes())
-            .expect("SP2: one separator of at most 1/8 page fits");
+        builder.push_child(&halves.separator, right_id).expect("SP2: one separator of at most 1/8 page fits");
         install(halves.left, &mut left, Some(left_id), Some(right_id));
         install(halves.right, &mut right, Some(right_id), None);
         root.bytes_mut().copy_from_slice(&builder.finish());

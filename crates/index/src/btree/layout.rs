@@ -3,8 +3,8 @@
 //! ```text
 //! offset  size  what
 //!      0     1  kind: 1 leaf, 2 inner (other kinds belong to other indexes)
-//!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled, bit 2 the tree is detached from its table (both:
-//!               root only)
+//!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled, bit 2 the tree is detached from its table,
+//!               bit 3 there may be large values (all three: root only)
 //!      2     1  level: 0 leaf
 //!      3     1  run: how often in a row an insertion fell right behind (> 0) or before (< 0) the one before it
 //!      4     2  count of slots
@@ -50,6 +50,7 @@
 //!
 //! ```text
 //! leaf entry:   value length u16 | rest of the key | value
+//!               bit 15 of the value length: the value is the descriptor of a large one (`leaf_value`)
 //! inner entry:  rest of the separator, if there is any; else the reference's offset is 0
 //! ```
 //!
@@ -80,6 +81,9 @@ pub(crate) const KIND_INNER: u8 = 2;
 pub(crate) const FLAG_UNBOUNDED: u8 = 1;
 pub(crate) const FLAG_DISMANTLED: u8 = 2;
 pub(crate) const FLAG_DETACHED: u8 = 4;
+pub(crate) const FLAG_LARGE: u8 = 8;
+/// What a root keeps when it grows or becomes lower.
+pub(crate) const ROOT_FLAGS: u8 = FLAG_DETACHED | FLAG_LARGE;
 
 pub(crate) const KIND: usize = 0;
 pub(crate) const FLAGS: usize = 1;

@@ -10,6 +10,7 @@ use super::descent::Goal;
 use super::fault::damaged;
 use super::layout::HEAD_BYTES;
 use super::node::Node;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{PageId, Result};
 use std::cmp::Ordering;
 
@@ -24,7 +25,7 @@ pub(crate) struct LeafCopy {
     key: Vec<u8>,
     /// Does `key` begin with this leaf's prefix?
     has_prefix: bool,
-    value: (usize, usize),
+    value: (usize, usize, ValueKind),
 }
 
 impl LeafCopy {
@@ -76,7 +77,8 @@ impl LeafCopy {
     fn try_read(&mut self, index: usize) -> Option<()> {
         let node = Node::new(self.page.as_slice());
         let slot = node.slot(index);
-        self.value = node.value_range(slot)?;
+        let (start, len) = node.value_range(slot)?;
+        self.value = (start, len, node.value_kind(slot));
         if !self.has_prefix {
             node.prefix_to(&mut self.key);
             self.has_prefix = true;
@@ -96,7 +98,14 @@ impl LeafCopy {
     /// The record last read.
     #[inline]
     pub(crate) fn record(&self) -> (&[u8], &[u8]) {
-        let (start, len) = self.value;
+        let (start, len, _) = self.value;
         (&self.key, &self.page[start..start + len])
+    }
+
+    /// As [`record`](Self::record), with the kind of its value.
+    #[inline]
+    pub(crate) fn value_record(&self) -> (&[u8], LeafValue<'_>) {
+        let (key, bytes) = self.record();
+        (key, LeafValue { kind: self.value.2, bytes })
     }
 }

@@ -8,6 +8,7 @@
 use super::layout::FLAG_DISMANTLED;
 use super::node::Node;
 use super::page_check::{Expected, check_page};
+use crate::LeafValue;
 use aquifer_buffer::PageId;
 
 /// A page of a sorted tree that was found somewhere.
@@ -84,7 +85,7 @@ impl<'b> LoosePage<'b> {
     }
 
     /// Gives the records of a leaf to `visit`, in order of their keys. An inner page has none.
-    pub fn records(&self, mut visit: impl FnMut(&[u8], &[u8])) {
+    pub fn records(&self, mut visit: impl FnMut(&[u8], LeafValue<'_>)) {
         if self.level() > 0 {
             return;
         }

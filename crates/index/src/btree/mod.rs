@@ -13,6 +13,7 @@
 //! | `bulk` | building a tree from sorted records; exchanging two |
 //! | `cursor`, `leaf_copy` | records in order |
 //! | `ahead` | loading leaves before they are needed |
+//! | `large` | whether there may be large values |
 //! | `check`, `dismantle`, `count` | the whole tree |
 //! | `loose` | a page without its tree, for salvage |
 //!
@@ -34,6 +35,7 @@ mod descent;
 mod dismantle;
 mod edit;
 mod grow;
+mod large;
 mod layout;
 mod leaf_copy;
 mod loose;
@@ -53,7 +55,7 @@ pub use loose::LoosePage;
 pub use place::Place;
 pub use range_delete::Cut;
 
-use crate::{fault, words};
+use crate::{ValueKind, fault, words};
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
 use fault::Attempt;
@@ -116,10 +118,25 @@ impl BTree {
     /// What loading a page gives; a damaged page.
     #[inline]
     pub fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        self.read(pager, key, |value| match value {
-            Some(value) => value.copy_to(out),
+        Ok(self.get_value_into(pager, key, out)?.is_some())
+    }
+
+    /// As [`get_into`](BTree::get_into), and says whether it is the value or its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](BTree::get_into).
+    #[inline]
+    pub fn get_value_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Option<ValueKind>> {
+        let mut kind = ValueKind::Inline;
+        let found = self.read(pager, key, |value| match value {
+            Some(value) => {
+                kind = value.kind;
+                value.copy_to(out);
+            }
             None => out.clear(),
-        })
+        })?;
+        Ok(found.then_some(kind))
     }
 
     /// Is there a record?
@@ -184,6 +201,7 @@ struct Value<'p> {
     page: Optimistic<'p>,
     offset: usize,
     len: usize,
+    kind: ValueKind,
 }
 
 impl Value<'_> {
@@ -205,7 +223,7 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
         leaf.validate()?;
         return Err(Retry::Damaged(leaf.id(), "a value lies beyond the page"));
     };
-    take(Some(Value { page: leaf, offset, len }));
+    take(Some(Value { page: leaf, offset, len, kind: node.value_kind(slot) }));
     leaf.validate()?;
     Ok(true)
 }

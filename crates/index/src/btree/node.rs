@@ -10,6 +10,8 @@
 
 use super::layout::*;
 use super::words::Words;
+use crate::leaf_value::len_of_stored;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
 use std::cmp::Ordering;
 
@@ -241,7 +243,7 @@ impl<W: Words> Node<W> {
     pub(crate) fn entry_len(self, slot: Slot) -> Option<usize> {
         let mut len = entry_head_bytes(self.level()) + slot.rest_len();
         if self.level() == 0 {
-            len += self.words.u16_at(slot.offset());
+            len += len_of_stored(self.words.u16_at(slot.offset()));
         } else if len == 0 {
             return Some(0); // BT5
         }
@@ -251,9 +253,15 @@ impl<W: Words> Node<W> {
     /// Offset and length of the value of a leaf's slot, if they lie within the page.
     #[inline(always)]
     pub(crate) fn value_range(self, slot: Slot) -> Option<(usize, usize)> {
-        let len = self.words.u16_at(slot.offset());
+        let len = len_of_stored(self.words.u16_at(slot.offset()));
         let start = slot.offset() + 2 + slot.rest_len();
         (start + len <= self.page_bytes()).then_some((start, len))
+    }
+
+    /// What the bytes of a leaf's slot are.
+    #[inline(always)]
+    pub(crate) fn value_kind(self, slot: Slot) -> ValueKind {
+        ValueKind::of_stored(self.words.u16_at(slot.offset()))
     }
 
     /// Child `index` of an inner page (0: the leftmost).
@@ -308,9 +316,10 @@ impl<W: Words> Node<W> {
 impl<'b> Node<&'b [u8]> {
     /// The value of a leaf's slot, if it lies within the page.
     #[inline]
-    pub(crate) fn value(self, slot: Slot) -> Option<&'b [u8]> {
+    pub(crate) fn value(self, slot: Slot) -> Option<LeafValue<'b>> {
         let (start, len) = self.value_range(slot)?;
-        self.words.get(start..start + len)
+        let bytes = self.words.get(start..start + len)?;
+        Some(LeafValue { kind: self.value_kind(slot), bytes })
     }
 
     /// The rest of a slot's key, if it lies within the page.

@@ -24,6 +24,7 @@ use super::layout::*;
 use super::node::Node;
 use super::rebalance::is_worth_a_look;
 use super::split::Incoming;
+use crate::LeafValue;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
 /// Attempts after which a contended leaf is given up for this passage of the gate.
@@ -220,7 +221,7 @@ impl<'m> Place<'m> {
     }
 
     /// The value now.
-    pub fn old(&self) -> Option<&[u8]> {
+    pub fn old(&self) -> Option<LeafValue<'_>> {
         let (slot, _) = self.existing?;
         Node::new(self.page.bytes()).value(slot)
     }
@@ -230,14 +231,19 @@ impl<'m> Place<'m> {
         Node::new(self.page.bytes()).changed_at()
     }
 
+    /// Puts an inline value. As [`put_value`](Self::put_value).
+    pub fn put(self, value: &[u8], lsn: u64) {
+        self.put_value(LeafValue::inline(value), lsn);
+    }
+
     /// Puts the value (of at most the length asked for); `lsn` raises the page's `changed_at`.
     ///
     /// # Panics
     ///
     /// If `value` is longer than what the place was asked for, or than the old value.
-    pub fn put(mut self, value: &[u8], lsn: u64) {
+    pub fn put_value(mut self, value: LeafValue<'_>, lsn: u64) {
         let Self { index, existing, head, suffix_len, value_len_max, .. } = self;
-        assert!(value.len() <= value_len_max, "PL1: the place has room for {value_len_max} bytes");
+        assert!(value.bytes.len() <= value_len_max, "PL1: the place has room for {value_len_max} bytes");
         let mut node = NodeMut::new(self.page.bytes_mut());
         match existing {
             Some((slot, entry_len)) => node.replace(index, slot, entry_len, value),

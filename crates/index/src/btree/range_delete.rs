@@ -28,6 +28,9 @@
 //!   caller sees to it. Readers may be anywhere: on a detached page they read what was there when they came.
 //! - **RD5** Detached pages are not changed, so their versions stay; a cursor that goes from one to the next must be told
 //!   otherwise: [`Pager::detachments`] rises while the fork is latched (CR3).
+//! - **RD6** Descriptors of large values go with their records, and their pages with them: the caller detaches these in the passage that
+//!   carries the cut out. So a detached tree owns none, whatever its leaves say, and its root says so (LV2). The root of what stays
+//!   says what it said before; of a tree without records, that there are none.
 
 use super::BTree;
 use super::build::{Builder, NO_ROOM, Plan};
@@ -244,13 +247,20 @@ impl BTree {
             let id = pouch.id();
             let bytes = pouch.bytes_mut();
             bytes.copy_from_slice(root.bytes());
-            NodeMut::new(bytes).set_own_id(id);
-            NodeMut::new(bytes).add_flags(FLAG_DETACHED);
+            let mut node = NodeMut::new(bytes);
+            node.set_own_id(id);
+            node.add_flags(FLAG_DETACHED);
+            node.remove_flags(FLAG_LARGE); // RD6
             cut.pouches.push(pouch);
         }
         cut.changes.push((root, empty));
         Ok(())
     }
+}
+
+/// What is to stay of the flags of a page that is rebuilt: those of a root, if it is one.
+fn root_flags(node: Node<&[u8]>) -> u8 {
+    node.summary().flags() & ROOT_FLAGS
 }
 
 /// The range begins and ends on one leaf.
@@ -260,7 +270,8 @@ fn cut_leaf<'m>(mut page: ExclusivePage<'m>, first: usize, last: usize, cut: &mu
     }
     let node = Node::new(page.bytes());
     let rebuild = || {
-        let mut builder = Builder::new(node.page_bytes(), &Plan::of(node)?)?;
+        let mut builder =
+            Builder::new(node.page_bytes(), &Plan { flags: root_flags(node), ..Plan::of(node)? })?;
         builder.push_slots(node, 0..first)?;
         builder.push_slots(node, last..node.count())?;
         Ok(builder.finish())
@@ -309,10 +320,11 @@ impl<'m> Ways<'m> {
 
     fn changed_fork(&self, border: Option<&[u8]>) -> Result<Vec<u8>, Nonsense> {
         let node = self.fork.node();
-        let mut builder = Builder::new(node.page_bytes(), &Plan::of(node)?)?;
+        let mut builder =
+            Builder::new(node.page_bytes(), &Plan { flags: root_flags(node), ..Plan::of(node)? })?;
         builder.push_slots(node, 0..self.fork.index)?;
         if let Some(border) = border {
-            builder.push(border, &node.child(self.fork_right).0.to_le_bytes())?;
+            builder.push_child(border, node.child(self.fork_right))?;
             builder.push_slots(node, self.fork_right..node.count())?;
         }
         Ok(builder.finish())
@@ -448,7 +460,7 @@ fn fill_pouch(
     if let Some(after) = after.filter(|&after| after != leftmost) {
         let mut key = Vec::new();
         node.key_to(node.slot(end - 1), &mut key);
-        builder.push(&key, &after.0.to_le_bytes())?;
+        builder.push_child(&key, after)?;
     }
     Ok(builder.finish())
 }

@@ -229,9 +229,12 @@ impl BTree {
         }
         root.make_dirty()?;
         page.make_dirty()?;
+        let flags = Node::new(root.bytes()).summary().flags() & ROOT_FLAGS;
         let (id, bytes) = (root.id(), root.bytes_mut());
         bytes.copy_from_slice(page.bytes());
-        NodeMut::new(bytes).set_own_id(id);
+        let mut node = NodeMut::new(bytes);
+        node.set_own_id(id);
+        node.add_flags(flags);
         free(m, page);
         Ok(true)
     }

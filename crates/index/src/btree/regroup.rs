@@ -16,6 +16,7 @@ use super::build::{Builder, NO_ROOM, Plan};
 use super::fault::Nonsense;
 use super::layout::separator;
 use super::node::Node;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
 use std::ops::Range;
 
@@ -63,7 +64,7 @@ fn used_bytes(page: &[u8]) -> usize {
 struct Item<'n> {
     key_end: usize,
     /// Of a leaf.
-    value: &'n [u8],
+    value: LeafValue<'n>,
     /// Of an inner page.
     child: PageId,
 }
@@ -75,6 +76,8 @@ struct Items<'n> {
     items: Vec<Item<'n>>,
 }
 
+/// Of an inner page's item.
+const NO_VALUE: LeafValue<'static> = LeafValue { kind: ValueKind::Inline, bytes: &[] };
 const BEYOND: Nonsense = Nonsense("an entry lies beyond the page");
 const APART: Nonsense = Nonsense("its lower fence is not the upper fence of the page before it");
 
@@ -91,7 +94,7 @@ impl<'n> Items<'n> {
                     return Err(APART);
                 }
                 if level > 0 {
-                    items.push(lower, &[], node.leftmost());
+                    items.push(lower, NO_VALUE, node.leftmost());
                 }
             }
             for index in 0..node.count() {
@@ -101,14 +104,14 @@ impl<'n> Items<'n> {
                     items.push(&key, node.value(slot).ok_or(BEYOND)?, PageId::NONE);
                 } else {
                     node.entry_len(slot).ok_or(BEYOND)?;
-                    items.push(&key, &[], node.child(index + 1));
+                    items.push(&key, NO_VALUE, node.child(index + 1));
                 }
             }
         }
         Ok(items)
     }
 
-    fn push(&mut self, key: &[u8], value: &'n [u8], child: PageId) {
+    fn push(&mut self, key: &[u8], value: LeafValue<'n>, child: PageId) {
         self.keys.extend_from_slice(key);
         self.items.push(Item { key_end: self.keys.len(), value, child });
     }
@@ -121,13 +124,13 @@ impl<'n> Items<'n> {
     /// The items of each page, such that their bytes are about even. Of inner pages the item at a cut goes up.
     fn cuts(&self, into: usize) -> Option<Vec<Range<usize>>> {
         let len = self.items.len();
-        let bytes = |item: &Item<'_>| item.value.len();
+        let bytes = |item: &Item<'_>| item.value.bytes.len();
         let total = self.keys.len() + self.items.iter().map(bytes).sum::<usize>() + 8 * len;
         let mut cuts = Vec::with_capacity(into);
         let (mut start, mut at, mut sum) = (0, 0, 0);
         for page in 1..into {
             while at < len && sum * into < total * page {
-                sum += self.key(at).len() + self.items[at].value.len() + 8;
+                sum += self.key(at).len() + self.items[at].value.bytes.len() + 8;
                 at += 1;
             }
             cuts.push(start..at);
@@ -172,9 +175,9 @@ impl<'n> Items<'n> {
         for index in cut {
             let item = &self.items[index];
             if self.level == 0 {
-                builder.push(self.key(index), item.value)?;
+                builder.push_record(self.key(index), item.value)?;
             } else {
-                builder.push(self.key(index), &item.child.0.to_le_bytes())?;
+                builder.push_child(self.key(index), item.child)?;
             }
         }
         Ok(builder.finish())

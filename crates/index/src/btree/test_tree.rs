@@ -50,7 +50,7 @@ impl TestTree {
             let Some(place) = self.tree.place_existing(m, &self.pager, key)? else {
                 return Ok((None, false));
             };
-            let old = place.old().map(<[u8]>::to_vec);
+            let old = place.old().map(|value| value.bytes.to_vec());
             Ok((old, place.remove(1)))
         });
         if lean {

@@ -6,7 +6,9 @@
 //!   allocate more than the page's size: a reader may see a page half changed, and a damaged page anything.
 
 use super::layout::*;
+use crate::leaf_value::len_of_stored;
 use crate::words::Words;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
 
 /// A bucket to be read.
@@ -33,6 +35,7 @@ pub(crate) struct Found {
     pub(crate) entry: usize,
     pub(crate) key_len: usize,
     pub(crate) value_len: usize,
+    pub(crate) kind: ValueKind,
 }
 
 impl Found {
@@ -220,7 +223,9 @@ impl<W: Words> Bucket<W> {
         let page_bytes = self.page_bytes();
         let entry = self.words.u16_at(run.offset_at(page_bytes, index));
         let lengths = self.words.u32_at(entry) as usize;
-        let found = Found { index, entry, key_len: lengths >> 16, value_len: lengths & 0xFFFF };
+        let (key_len, stored) = (lengths >> 16, lengths & 0xFFFF);
+        let (value_len, kind) = (len_of_stored(stored), ValueKind::of_stored(stored));
+        let found = Found { index, entry, key_len, value_len, kind };
         (entry + found.entry_len() <= page_bytes).then_some(found)
     }
 
@@ -242,8 +247,9 @@ impl<'b> Bucket<&'b [u8]> {
         &self.words[found.entry + LENGTHS_BYTES..][..found.key_len]
     }
 
-    pub(crate) fn value(self, found: Found) -> &'b [u8] {
-        &self.words[found.value_at()..][..found.value_len]
+    pub(crate) fn value(self, found: Found) -> LeafValue<'b> {
+        let bytes = &self.words[found.value_at()..][..found.value_len];
+        LeafValue { kind: found.kind, bytes }
     }
 
     pub(crate) fn fingerprint(self, run: Run, index: usize) -> u8 {

@@ -9,6 +9,7 @@
 use super::bucket::{Bucket, Found, Run};
 use super::key_hash::KeyHash;
 use super::layout::*;
+use crate::LeafValue;
 use crate::fault::Nonsense;
 use aquifer_buffer::PageId;
 
@@ -48,28 +49,29 @@ impl<'b> BucketMut<'b> {
     }
 
     /// Inserts a record whose key was stashed.
-    pub(crate) fn insert_stashed(&mut self, hash: u64, key_len: usize, value: &[u8]) {
+    pub(crate) fn insert_stashed(&mut self, hash: u64, key_len: usize, value: LeafValue<'_>) {
         let stash = self.stash_start();
-        let entry = self.open_entry(LENGTHS_BYTES + key_len + value.len());
+        let entry = self.open_entry(LENGTHS_BYTES + key_len + value.bytes.len());
         self.bytes.copy_within(stash..stash + key_len, entry + LENGTHS_BYTES);
         self.write_value(entry, key_len, value);
         self.insert_slot(hash, entry);
     }
 
     /// Inserts a record.
-    pub(crate) fn insert(&mut self, hash: u64, key: &[u8], value: &[u8]) {
-        let entry = self.open_entry(LENGTHS_BYTES + key.len() + value.len());
+    pub(crate) fn insert(&mut self, hash: u64, key: &[u8], value: LeafValue<'_>) {
+        let entry = self.open_entry(LENGTHS_BYTES + key.len() + value.bytes.len());
         self.bytes[entry + LENGTHS_BYTES..][..key.len()].copy_from_slice(key);
         self.write_value(entry, key.len(), value);
         self.insert_slot(hash, entry);
     }
 
     /// Replaces the value of a record.
-    pub(crate) fn replace(&mut self, hash: u64, found: Found, value: &[u8]) {
-        let entry_len = LENGTHS_BYTES + found.key_len + value.len();
-        if value.len() <= found.value_len {
+    pub(crate) fn replace(&mut self, hash: u64, found: Found, value: LeafValue<'_>) {
+        let entry_len = LENGTHS_BYTES + found.key_len + value.bytes.len();
+        if value.bytes.len() <= found.value_len {
             self.write_value(found.entry, found.key_len, value);
-            let live_bytes = self.bucket().live_bytes().saturating_sub(found.value_len - value.len());
+            let given_back = found.value_len - value.bytes.len();
+            let live_bytes = self.bucket().live_bytes().saturating_sub(given_back);
             set_u16(self.bytes, LIVE_BYTES, live_bytes);
             return;
         }
@@ -164,10 +166,10 @@ impl<'b> BucketMut<'b> {
         set_u16(self.bytes, LIVE_BYTES, live_bytes.saturating_sub(found.entry_len()));
     }
 
-    fn write_value(&mut self, entry: usize, key_len: usize, value: &[u8]) {
-        set_u16(self.bytes, entry, value.len());
+    fn write_value(&mut self, entry: usize, key_len: usize, value: LeafValue<'_>) {
+        set_u16(self.bytes, entry, value.stored_len());
         set_u16(self.bytes, entry + 2, key_len);
-        self.bytes[entry + LENGTHS_BYTES + key_len..][..value.len()].copy_from_slice(value);
+        self.bytes[entry + LENGTHS_BYTES + key_len..][..value.bytes.len()].copy_from_slice(value.bytes);
     }
 
     /// Appends fingerprint and offset to the run of the hash; what lies behind makes way.
@@ -214,12 +216,12 @@ pub(crate) struct Plan {
 pub(crate) struct Item<'p> {
     pub(crate) hash: u64,
     pub(crate) key: &'p [u8],
-    pub(crate) value: &'p [u8],
+    pub(crate) value: LeafValue<'p>,
 }
 
 impl Item<'_> {
     pub(crate) fn bytes(&self) -> usize {
-        record_bytes(self.key.len(), self.value.len())
+        record_bytes(self.key.len(), self.value.bytes.len())
     }
 }
 
@@ -269,7 +271,7 @@ pub(crate) fn build(page_bytes: usize, plan: &Plan, items: &[Item<'_>]) -> Resul
     for item in items {
         let sub = sub_bucket(item.hash, page_bytes);
         let run = Run { start: ends[sub], end: ends[sub + 1] };
-        start -= LENGTHS_BYTES + item.key.len() + item.value.len();
+        start -= LENGTHS_BYTES + item.key.len() + item.value.bytes.len();
         page[run.fingerprint_at(page_bytes, next[sub])] = fingerprint(item.hash);
         set_u16(&mut page, run.offset_at(page_bytes, next[sub]), start);
         next[sub] += 1;

@@ -18,6 +18,7 @@ use super::descent::missing;
 use super::layout::*;
 use super::place::{Fit, INSANE, Place, fit};
 use super::{HashIndex, Value};
+use crate::LeafValue;
 use crate::fault::Attempt;
 use crate::words::Words;
 use aquifer_buffer::{ExclusivePage, Mutation, Optimistic, PageId, Pager, Retry};
@@ -58,7 +59,7 @@ impl HashIndex {
             }
             let find = bucket.find(hash, key);
             if let Find::Found(found) = find {
-                take(Some(Value { page, offset: found.value_at(), len: found.value_len }));
+                take(Some(Value::of(page, found)));
             }
             next = bucket.next();
             page.validate()?;
@@ -184,13 +185,14 @@ impl HashIndex {
         to: PageId,
         hash: u64,
     ) -> Attempt<()> {
-        let (mut key, mut value) = (Vec::new(), Vec::new());
+        let (mut key, mut bytes) = (Vec::new(), Vec::new());
         {
             let from = self.latch_link(m, pager, &head, from)?;
             let bucket = Bucket::new(from.as_ref().unwrap_or(&head).bytes());
             key.extend_from_slice(bucket.key(found));
-            value.extend_from_slice(bucket.value(found));
+            bytes.extend_from_slice(bucket.value(found).bytes);
         }
+        let value = LeafValue { kind: found.kind, bytes: &bytes };
         // Both are latched and dirty before either is changed; nobody else is on the chain, so their order is free.
         let mut from = self.latch_link(m, pager, &head, from)?;
         let mut to = self.latch_link(m, pager, &head, to)?;
@@ -201,10 +203,10 @@ impl HashIndex {
         let id = target.id();
         let mut bucket = BucketMut::new(target.bytes_mut());
         bucket.compact(None).map_err(|nonsense| nonsense.on(id))?;
-        if fit(Bucket::new(target.bytes()), key.len(), value.len(), None) != Fit::Fits {
+        if fit(Bucket::new(target.bytes()), key.len(), bytes.len(), None) != Fit::Fits {
             return Err(Retry::Damaged(id, INSANE));
         }
-        BucketMut::new(target.bytes_mut()).insert(hash, &key, &value);
+        BucketMut::new(target.bytes_mut()).insert(hash, &key, value);
         BucketMut::new(from.as_mut().unwrap_or(&mut head).bytes_mut()).remove(hash, found);
         let changed_at = Bucket::new(head.bytes()).changed_at();
         BucketMut::new(head.bytes_mut()).raise_changed_at(changed_at); // CN2

@@ -12,6 +12,7 @@ use super::directory::{Child, Directory};
 use super::layout::*;
 use super::page_check::{check_bucket, check_directory};
 use super::{CheckReport, HashIndex};
+use crate::LeafValue;
 use crate::fault::damaged;
 use aquifer_buffer::{Error, PageId, Pager, Result};
 use std::collections::HashSet;
@@ -22,6 +23,8 @@ struct Walk<'p> {
     report: CheckReport,
     seen: HashSet<PageId>,
     dismantled: bool,
+    /// The root says that there may be large values.
+    large: bool,
 }
 
 /// A page to visit, what its parent says of it, and its level but for the root.
@@ -47,6 +50,7 @@ impl HashIndex {
             report: CheckReport::default(),
             seen: HashSet::new(),
             dismantled: false,
+            large: false,
         };
         let mut page = Vec::new();
         let whole = Child { page: self.root(), first: 0, last: u64::MAX };
@@ -80,6 +84,7 @@ impl Walk<'_> {
         if visit.level.is_none() {
             self.report.depth = u32::from(level) + 1;
             self.dismantled = Summary::of(page).flags() & FLAG_DISMANTLED != 0;
+            self.large = Summary::of(page).flags() & FLAG_LARGE != 0;
         }
         if level == 0 {
             self.visit_bucket(visit, page, stack);
@@ -127,12 +132,26 @@ impl Walk<'_> {
         self.report.record_bytes += found.record_bytes;
         self.report.leaves += 1;
         self.report.leaf_bytes_used += (bucket.page_bytes() - bucket.free_bytes()) as u64;
+        self.note_large(id, bucket);
         let next = bucket.next();
         if next != PageId::NONE {
             if !bucket.is_single() {
                 self.fault(id, "it has overflow pages, and more than one hash (HB3)".into());
             }
             stack.push(Visit { child: Child { page: next, first, last }, level: Some(0), is_link: true });
+        }
+    }
+
+    fn note_large(&mut self, id: PageId, bucket: Bucket<&[u8]>) {
+        let values = bucket.records().flatten().map(|(_, _, found)| bucket.value(found));
+        for value in values.filter(LeafValue::is_large) {
+            self.report.large.push((id, value.bytes.to_vec()));
+        }
+        if !self.report.large.is_empty() && !self.large {
+            self.fault(
+                id,
+                "it holds a large value, and the root does not say that there are any (LV2)".into(),
+            );
         }
     }
 

@@ -14,6 +14,7 @@ use super::bucket::{Bucket, Found};
 use super::chain::CHAIN_PAGES_MAX;
 use super::descent::missing;
 use super::place::INSANE;
+use crate::LeafValue;
 use crate::fault::{Attempt, damaged};
 use aquifer_buffer::{PageId, Pager, Result, Retry};
 
@@ -35,9 +36,9 @@ pub struct Cursor<'p> {
 }
 
 impl<'p> Cursor<'p> {
-    pub(crate) fn new(index: HashIndex, pager: &'p Pager) -> Self {
+    pub(crate) fn new(index: HashIndex, pager: &'p Pager, from: u64) -> Self {
         let (pages, records) = (Vec::new(), Vec::new());
-        Self { index, pager, position: Some(0), pages, records, next: 0, buckets: 0 }
+        Self { index, pager, position: Some(from), pages, records, next: 0, buckets: 0 }
     }
 
     /// The next record, key and value; valid until the next call.
@@ -45,19 +46,41 @@ impl<'p> Cursor<'p> {
     /// # Errors
     ///
     /// What loading a page gives; a damaged page.
-    // Not an iterator's: records are lent.
-    #[allow(clippy::should_implement_trait)]
     #[inline]
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+    pub fn next_value(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
         while self.next == self.records.len() {
             let Some(position) = self.position else { return Ok(None) };
             self.enter(position)?;
         }
-        let (page, found) = self.records[self.next];
         self.next += 1;
+        Ok(self.last_value())
+    }
+
+    /// As [`next_value`](Self::next_value), of the value or its descriptor the bytes alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_value`](Self::next_value).
+    // Not an iterator's: records are lent.
+    #[allow(clippy::should_implement_trait)]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        Ok(self.next_value()?.map(|(key, value)| (key, value.bytes)))
+    }
+
+    /// The record that was returned last.
+    #[inline]
+    pub fn last_value(&self) -> Option<(&[u8], LeafValue<'_>)> {
+        let (page, found) = *self.records.get(self.next.checked_sub(1)?)?;
         let page_bytes = self.pager.page_bytes();
         let bucket = Bucket::new(&self.pages[page * page_bytes..][..page_bytes]);
-        Ok(Some((bucket.key(found), bucket.value(found))))
+        Some((bucket.key(found), bucket.value(found)))
+    }
+
+    /// Where a cursor goes on, when all records of a bucket have been returned: the first hash that has not been read. Nothing
+    /// within a bucket, whose records are in no order, and at the end.
+    pub fn resume_at(&self) -> Option<u64> {
+        self.position.filter(|_| self.next == self.records.len())
     }
 
     /// Copies the bucket that covers `position`.

@@ -122,12 +122,13 @@ impl HashIndex {
             return Err(Retry::Damaged(self.root, "its directory is too high, or its header makes no sense"));
         }
         let entries = entries(directory);
+        let flags = directory.summary().flags() & FLAG_LARGE; // HL1
         root.make_dirty()?;
         let mut new = m.allocate()?;
         let plan = Plan { id: new.id(), flags: 0, ..self.plan_of(&root) };
         let page_bytes = root.bytes().len();
         new.bytes_mut().copy_from_slice(&build(page_bytes, &plan, &entries));
-        let plan = Plan { id: root.id(), level: level + 1, ..plan };
+        let plan = Plan { id: root.id(), level: level + 1, flags, ..plan };
         root.bytes_mut().copy_from_slice(&build(page_bytes, &plan, &[(0, new.id())]));
         Ok(())
     }

@@ -26,7 +26,8 @@
 //!      …        heap: entries in any order, which end the page
 //! ```
 //!
-//! An entry is `value length u16 | key length u16 | key | value`.
+//! An entry is `value length u16 | key length u16 | key | value`. Bit 15 of the value length: the value is the descriptor of a
+//! large one (`leaf_value`).
 //!
 //! A *directory* page says which page is for which hashes. It covers all hashes that begin with its prefix of p bits; of
 //! hashes, the 32 bits behind the prefix count:
@@ -34,7 +35,8 @@
 //! ```text
 //! offset  size  what
 //!      0     1  kind: 4 directory
-//!      1     1  flags: bit 1 the index is being dismantled, and entries may name no page
+//!      1     1  flags: bit 1 the index is being dismantled, and entries may name no page; bit 3, of the root: there may be
+//!               descriptors of large values
 //!      2     1  level: 1 names buckets, others name directory pages one level lower
 //!      3     1  p: bits of the prefix
 //!      4     2  count of entries
@@ -72,6 +74,7 @@ pub(crate) const KIND_DIRECTORY: u8 = 4;
 pub(crate) const KIND_OVERFLOW: u8 = 5;
 
 pub(crate) const FLAG_DISMANTLED: u8 = 2;
+pub(crate) const FLAG_LARGE: u8 = 8;
 
 pub(crate) const KIND: usize = 0;
 pub(crate) const FLAGS: usize = 1;

@@ -10,6 +10,7 @@ use super::directory::Directory;
 use super::key_hash::KeyHash;
 use super::layout::*;
 use super::page_check::{check_bucket, check_directory};
+use crate::LeafValue;
 use aquifer_buffer::PageId;
 
 /// A page of a hashed index that was found somewhere.
@@ -109,7 +110,7 @@ impl<'b> LoosePage<'b> {
     }
 
     /// Gives the records of a bucket to `visit`: hash of the key, key and value. A directory page has none.
-    pub fn records(&self, mut visit: impl FnMut(u64, &[u8], &[u8])) {
+    pub fn records(&self, mut visit: impl FnMut(u64, &[u8], LeafValue<'_>)) {
         if self.level() > 0 {
             return;
         }

@@ -15,6 +15,7 @@
 //! | `cursor` | all records |
 //! | `ahead` | loading buckets before they are needed |
 //! | `check`, `page_check`, `dismantle`, `estimate` | the whole index |
+//! | `large` | whether there may be large values |
 //! | `loose` | a page without its index, for salvage |
 //!
 //! # Invariants
@@ -41,6 +42,7 @@ mod dismantle;
 mod estimate;
 mod grow;
 mod key_hash;
+mod large;
 mod layout;
 mod loose;
 mod page_check;
@@ -53,10 +55,11 @@ pub use cursor::Cursor;
 pub use loose::LoosePage;
 pub use place::Place;
 
+use crate::ValueKind;
 use crate::fault::Attempt;
 use crate::words::Words as _;
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
-use bucket::{Bucket, Find};
+use bucket::{Bucket, Find, Found};
 use key_hash::KeyHash;
 use layout::KIND_BUCKET;
 
@@ -148,10 +151,25 @@ impl HashIndex {
     /// What loading a page gives; a damaged page.
     #[inline]
     pub fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        self.read(pager, key, |value| match value {
-            Some(value) => value.copy_to(out),
+        Ok(self.get_value_into(pager, key, out)?.is_some())
+    }
+
+    /// As [`get_into`](HashIndex::get_into), and says whether it is the value or its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](HashIndex::get_into).
+    #[inline]
+    pub fn get_value_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Option<ValueKind>> {
+        let mut kind = ValueKind::Inline;
+        let found = self.read(pager, key, |value| match value {
+            Some(value) => {
+                kind = value.kind;
+                value.copy_to(out);
+            }
             None => out.clear(),
-        })
+        })?;
+        Ok(found.then_some(kind))
     }
 
     /// Is there a record?
@@ -165,7 +183,12 @@ impl HashIndex {
 
     /// A cursor over all records.
     pub fn cursor<'p>(&self, pager: &'p Pager) -> Cursor<'p> {
-        Cursor::new(*self, pager)
+        self.cursor_from(pager, 0)
+    }
+
+    /// A cursor over the records whose hashes are not below this one: see [`Cursor::resume_at`].
+    pub fn cursor_from<'p>(&self, pager: &'p Pager, from: u64) -> Cursor<'p> {
+        Cursor::new(*self, pager, from)
     }
 
     /// Looks `key` up, gives what was found to `take`, and says whether there was a record. `take` is called again if what
@@ -228,7 +251,7 @@ impl HashIndex {
         let bucket = Bucket::new(page.words());
         match bucket.find(hash, key) {
             Find::Found(found) => {
-                take(Some(Value { page, offset: found.value_at(), len: found.value_len }));
+                take(Some(Value::of(page, found)));
                 page.validate()?;
                 Ok(true)
             }
@@ -251,9 +274,15 @@ struct Value<'p> {
     page: Optimistic<'p>,
     offset: usize,
     len: usize,
+    kind: ValueKind,
 }
 
-impl Value<'_> {
+impl<'p> Value<'p> {
+    #[inline(always)]
+    fn of(page: Optimistic<'p>, found: Found) -> Self {
+        Value { page, offset: found.value_at(), len: found.value_len, kind: found.kind }
+    }
+
     #[inline(always)]
     fn copy_to(&self, out: &mut Vec<u8>) {
         self.page.words().copy_to(self.offset, self.len, out);

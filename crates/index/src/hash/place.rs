@@ -22,6 +22,7 @@ use super::bucket::{Bucket, Find, Found};
 use super::bucket_edit::BucketMut;
 use super::cut::Incoming;
 use super::layout::*;
+use crate::LeafValue;
 use crate::fault::Attempt;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
@@ -252,7 +253,7 @@ impl<'m> Place<'m> {
     }
 
     /// The value now.
-    pub fn old(&self) -> Option<&[u8]> {
+    pub fn old(&self) -> Option<LeafValue<'_>> {
         self.existing.map(|found| Bucket::new(self.page.bytes()).value(found))
     }
 
@@ -261,15 +262,20 @@ impl<'m> Place<'m> {
         Bucket::new(self.head.as_ref().unwrap_or(&self.page).bytes()).changed_at()
     }
 
+    /// Puts an inline value. As [`put_value`](Self::put_value).
+    pub fn put(self, value: &[u8], lsn: u64) {
+        self.put_value(LeafValue::inline(value), lsn);
+    }
+
     /// Puts the value (of at most the length asked for); `lsn` raises the page's `changed_at`.
     ///
     /// # Panics
     ///
     /// If `value` is longer than what the place was asked for, or than the old value.
-    pub fn put(mut self, value: &[u8], lsn: u64) {
+    pub fn put_value(mut self, value: LeafValue<'_>, lsn: u64) {
         let (existing, hash, key_len) = (self.existing, self.hash, self.key_len);
         let value_len_max = self.value_len_max;
-        assert!(value.len() <= value_len_max, "PC1: the place has room for {value_len_max} bytes");
+        assert!(value.bytes.len() <= value_len_max, "PC1: the place has room for {value_len_max} bytes");
         let mut bucket = self.change(lsn);
         match existing {
             Some(found) => bucket.replace(hash, found, value),

@@ -32,9 +32,10 @@ fn fits_together(used_bytes: usize, page_bytes: usize) -> bool {
 
 impl HashIndex {
     /// Is it worth while to look at the neighbours? At every fourth removal, so that a bucket whose neighbours are full does
-    /// not look each time.
+    /// not look each time; and at the last few, for long records are no more than that.
     pub(crate) fn may_merge(bucket: Bucket<&[u8]>) -> bool {
-        is_sparse(bucket.used_bytes(), bucket.page_bytes()) && bucket.count().is_multiple_of(4)
+        let count = bucket.count();
+        is_sparse(bucket.used_bytes(), bucket.page_bytes()) && (count < 4 || count.is_multiple_of(4))
     }
 
     /// Merges the bucket that covers `hash` with a neighbour, if both fit in one, and directory pages above them.
@@ -175,7 +176,8 @@ impl HashIndex {
                 return Err(Retry::Damaged(root.id(), "it names itself"));
             }
             let page = self.latch_child(m, pager, child, level - 1)?;
-            let plan = Plan { id: root.id(), ..self.plan_of(&page) };
+            let flags = above.summary().flags() & FLAG_LARGE; // HL1
+            let plan = Plan { id: root.id(), flags, ..self.plan_of(&page) };
             let image = directory::build(pager.page_bytes(), &plan, &entries(Directory::new(page.bytes())));
             root.make_dirty()?;
             m.free(page)?; // SK2

@@ -43,7 +43,7 @@ impl TestIndex {
     pub(crate) fn remove(&self, key: &[u8]) -> Option<Vec<u8>> {
         change(&self.pager, |m| {
             let Some(place) = self.index.place_existing(m, &self.pager, key)? else { return Ok(None) };
-            let old = place.old().map(<[u8]>::to_vec);
+            let old = place.old().map(|old| old.bytes.to_vec());
             place.remove(1);
             Ok(old)
         })

@@ -71,6 +71,16 @@ fn shrinking() {
 }
 
 #[test]
+fn large_values() {
+    sweep("large values");
+}
+
+#[test]
 fn ranges_and_bulk_loads() {
     sweep("ranges and bulk loads");
+}
+
+#[test]
+fn large_values_in_hashed_tables() {
+    sweep("large values in a hashed table");
 }

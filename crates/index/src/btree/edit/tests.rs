@@ -29,10 +29,10 @@ fn put(page: &mut [u8], key: &[u8], value: &[u8]) -> bool {
     let entry_len = existing.map(|slot| node.entry_len(slot).unwrap());
     let mut node = NodeMut::new(page);
     match existing {
-        Some(slot) => node.replace(found.index, slot, entry_len.unwrap(), value),
+        Some(slot) => node.replace(found.index, slot, entry_len.unwrap(), LeafValue::inline(value)),
         None => {
             node.stash(suffix.rest);
-            node.insert_stashed(found.index, suffix.head, suffix.len, value);
+            node.insert_stashed(found.index, suffix.head, suffix.len, LeafValue::inline(value));
         }
     }
     true
@@ -52,7 +52,7 @@ fn records(page: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let record = |index| {
         let (slot, mut key) = (node.slot(index), Vec::new());
         node.key_to(slot, &mut key);
-        (key, node.value(slot).unwrap().to_vec())
+        (key, node.value(slot).unwrap().bytes.to_vec())
     };
     (0..node.count()).map(record).collect()
 }

@@ -20,7 +20,7 @@ fn the_pages_of_a_tree_say_what_they_hold() {
     let mut records = Vec::new();
     let mut leaves = Vec::new();
     for page in pages.iter().filter(|page| page.level() == 0) {
-        page.records(|key, value| records.push((key.to_vec(), value.to_vec())));
+        page.records(|key, value| records.push((key.to_vec(), value.bytes.to_vec())));
         leaves.push((page.id(), page.lower().to_vec(), page.upper().map(<[u8]>::to_vec)));
         page.children(|_, _, _| panic!("a leaf has no children"));
     }

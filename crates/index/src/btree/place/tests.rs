@@ -14,7 +14,7 @@ fn a_place_shows_the_old_value() {
     let old = |key: &[u8]| {
         change(&tree.pager, |m| {
             let place = tree.tree.place(m, &tree.pager, key, 0)?;
-            Ok(place.old().map(<[u8]>::to_vec))
+            Ok(place.old().map(|value| value.bytes.to_vec()))
         })
     };
     assert_eq!(old(b"key").as_deref(), Some(&b"a value"[..]));

@@ -13,7 +13,7 @@ type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 fn leaf(id: u32, records: &Records, lower: &[u8], upper: Option<&[u8]>) -> Option<Vec<u8>> {
     let plan = Plan { lower, upper, right: PageId(id + 1), ..Plan::root(7, PageId(id), 0) };
     let mut builder = Builder::new(4096, &plan).ok()?;
-    records.iter().try_for_each(|(key, value)| builder.push(key, value)).ok()?;
+    records.iter().try_for_each(|(key, value)| builder.push_record(key, LeafValue::inline(value))).ok()?;
     Some(builder.finish())
 }
 
@@ -46,7 +46,7 @@ fn records_of(pages: &[Vec<u8>]) -> Records {
         for index in 0..node.count() {
             let (slot, mut key) = (node.slot(index), Vec::new());
             node.key_to(slot, &mut key);
-            assert!(found.insert(key, node.value(slot).unwrap().to_vec()).is_none());
+            assert!(found.insert(key, node.value(slot).unwrap().bytes.to_vec()).is_none());
         }
     }
     found
@@ -112,7 +112,7 @@ fn inner_pages_keep_every_child_and_the_separator_between_them() {
         };
         let mut builder = Builder::new(4096, &plan).unwrap();
         for (at, key) in keys.iter().enumerate() {
-            builder.push(key, &(leftmost + 1 + at as u32).to_le_bytes()).unwrap();
+            builder.push_child(key, PageId(leftmost + 1 + at as u32)).unwrap();
         }
         builder.finish()
     };

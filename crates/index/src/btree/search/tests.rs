@@ -4,6 +4,7 @@ use super::super::build::{Builder, Plan};
 use super::super::test_tree::{LONE_PAGE, Scramble, hard_key};
 use super::super::words::tests::OnlyWords;
 use super::*;
+use crate::LeafValue;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -19,7 +20,11 @@ fn leaf(
         (plan.lower, plan.upper) = (lower, Some(upper));
     }
     let mut builder = Builder::new(page_bytes, &plan).unwrap();
-    let fitting = keys.iter().take_while(|key| builder.push(key, b"").is_ok()).cloned().collect();
+    let fitting = keys
+        .iter()
+        .take_while(|key| builder.push_record(key, LeafValue::inline(b"")).is_ok())
+        .cloned()
+        .collect();
     (builder.finish(), fitting)
 }
 

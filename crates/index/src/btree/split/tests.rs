@@ -4,6 +4,7 @@ use super::super::edit::NodeMut;
 use super::super::place::{Fit, fit};
 use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, value, value_len};
 use super::*;
+use crate::LeafValue;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -55,10 +56,10 @@ impl Row {
         let entry_len = found.slot.map(|slot| node.entry_len(slot).unwrap());
         let mut node = NodeMut::new(&mut self.leaves[at]);
         match found.slot {
-            Some(slot) => node.replace(found.index, slot, entry_len.unwrap(), value),
+            Some(slot) => node.replace(found.index, slot, entry_len.unwrap(), LeafValue::inline(value)),
             None => {
                 node.stash(suffix.rest);
-                node.insert_stashed(found.index, suffix.head, suffix.len, value);
+                node.insert_stashed(found.index, suffix.head, suffix.len, LeafValue::inline(value));
             }
         }
     }
@@ -71,7 +72,7 @@ impl Row {
             for slot in (0..node.count()).map(|index| node.slot(index)) {
                 let mut key = Vec::new();
                 node.key_to(slot, &mut key);
-                records.push((key, node.value(slot).unwrap().to_vec()));
+                records.push((key, node.value(slot).unwrap().bytes.to_vec()));
             }
         }
         records
@@ -181,7 +182,7 @@ fn an_inner_page_is_cut_between_separators() {
     let plan = Plan { leftmost: PageId(100), ..Plan::root(1, LONE_PAGE, 1) };
     let mut builder = Builder::new(4096, &plan).unwrap();
     for n in 1..=50u32 {
-        builder.push(&n.to_be_bytes(), &(100 + n).to_le_bytes()).unwrap();
+        builder.push_child(&n.to_be_bytes(), PageId(100 + n)).unwrap();
     }
     let page = builder.finish();
     let incoming = Incoming { key: b"", value_len: 0, index: 0, exists: false };

@@ -32,7 +32,7 @@ fn apply(tree: &TestTree, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, number: u64, i
             let value = value(number, len);
             change(&tree.pager, |m| {
                 let place = tree.tree.place(m, &tree.pager, &key, len)?;
-                assert_eq!(place.old(), model.get(&key).map(Vec::as_slice));
+                assert_eq!(place.old().map(|value| value.bytes), model.get(&key).map(Vec::as_slice));
                 place.put(&value, number);
                 Ok(())
             });

@@ -22,8 +22,10 @@ fn plan() -> Plan {
 
 fn page(records: &[(Vec<u8>, Vec<u8>)], mask: u64) -> Vec<u8> {
     let hasher = KeyHash { seed: 1, mask };
-    let items: Vec<Item<'_>> =
-        records.iter().map(|(key, value)| Item { hash: hasher.of(key), key, value }).collect();
+    let items: Vec<Item<'_>> = records
+        .iter()
+        .map(|(key, value)| Item { hash: hasher.of(key), key, value: LeafValue::inline(value) })
+        .collect();
     build(4096, &plan(), &items).unwrap()
 }
 
@@ -52,7 +54,7 @@ proptest! {
             let Find::Found(found) = bucket.find(hasher.of(key), key) else {
                 return Err(TestCaseError::fail("not found"));
             };
-            prop_assert_eq!((bucket.key(found), bucket.value(found)), (&key[..], &value[..]));
+            prop_assert_eq!((bucket.key(found), bucket.value(found)), (&key[..], LeafValue::inline(value)));
             prop_assert_eq!(Bucket::new(OnlyWords(&bytes)).find(hasher.of(key), key), Find::Found(found));
         }
         for key in others.iter().filter(|key| !records.contains_key(*key)) {
@@ -94,8 +96,8 @@ proptest! {
                         }
                     }
                     match found {
-                        Some(found) => BucketMut::new(&mut bytes).replace(hash, found, &value),
-                        None => BucketMut::new(&mut bytes).insert(hash, &key, &value),
+                        Some(found) => BucketMut::new(&mut bytes).replace(hash, found, LeafValue::inline(&value)),
+                        None => BucketMut::new(&mut bytes).insert(hash, &key, LeafValue::inline(&value)),
                     }
                     model.insert(key, value);
                 }
@@ -107,7 +109,7 @@ proptest! {
             let Find::Found(found) = Bucket::new(&bytes[..]).find(hasher.of(key), key) else {
                 return Err(TestCaseError::fail("not found"));
             };
-            prop_assert_eq!(Bucket::new(&bytes[..]).value(found), &value[..]);
+            prop_assert_eq!(Bucket::new(&bytes[..]).value(found), LeafValue::inline(value));
         }
         prop_assert_eq!(Bucket::new(&bytes[..]).count(), model.len());
     }

@@ -1,6 +1,7 @@
 //! Where records are divided.
 
 use super::*;
+use crate::LeafValue;
 
 fn weights(records: &[(u64, usize)]) -> Weights {
     let mut weights = Weights { records: Vec::new(), total: 0 };
@@ -41,7 +42,7 @@ fn the_incoming_record_counts_in_its_place() {
     let items = [(10, "a"), (10, "b"), (30, "c")].map(|(hash, key)| Item {
         hash,
         key: key.as_bytes(),
-        value: b"12345",
+        value: LeafValue::inline(b"12345"),
     });
     let of = |hash, key: &'static str| {
         let incoming = Incoming { hash, key: key.as_bytes(), value_len: 100 };

@@ -27,7 +27,8 @@ fn offsets_are_those_of_the_tables() {
         assert_eq!(offset, expected);
     }
     assert_eq!((SLOT_BYTES, LENGTHS_BYTES, ENTRY_BYTES), (3, 4, 8));
-    assert_eq!((KIND_BUCKET, KIND_DIRECTORY, KIND_OVERFLOW, FLAG_DISMANTLED), (3, 4, 5, 2));
+    assert_eq!((KIND_BUCKET, KIND_DIRECTORY, KIND_OVERFLOW), (3, 4, 5));
+    assert_eq!((FLAG_DISMANTLED, FLAG_LARGE), (2, 8));
     assert_eq!((sub_buckets(4096), runs_at(4096), entries_max(4096)), (16, 90, 505));
     assert_eq!((sub_buckets(65536), runs_at(65536)), (256, 570));
 }

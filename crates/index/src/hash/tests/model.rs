@@ -36,7 +36,7 @@ fn apply(index: &TestIndex, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, number: u64,
             let value = value(number, len);
             change(&index.pager, |m| {
                 let place = index.index.place(m, &index.pager, &key, len)?;
-                assert_eq!(place.old(), model.get(&key).map(Vec::as_slice));
+                assert_eq!(place.old().map(|old| old.bytes), model.get(&key).map(Vec::as_slice));
                 place.put(&value, number);
                 Ok(())
             });

@@ -1,4 +1,4 @@
-//! Tests of `catalog`.
+//! Rows: their bytes, and what is refused.
 
 use super::*;
 

@@ -1,0 +1,307 @@
+//! Which direct pages are reserved, attached or detached, by epoch, and what waits for readers.
+//!
+//! # Invariants
+//!
+//! - **DS1** Whoever holds this lock takes no other.
+//! - **DS2** A page is in `reserved` before its location is set, and until it is attached or its location is gone.
+//! - **DS3** A detached page is in `new`, `old`, `releasing` or `held` until its location is gone; its id is free after that.
+//! - **DS4** Slots of held pages that are freed meanwhile are caught, and freed when their page is not held any more.
+
+use crate::map::{MapRoot, MapWriter};
+use crate::pager::Pager;
+use crate::runs::{PageRun, RunSet};
+use crate::translation::Location;
+use crate::{Error, Mutation, NewPages, PageId, Result};
+use aquifer_sync::{Arc, Condvar, Mutex, MutexGuard, Rank};
+use std::collections::BTreeMap;
+
+/// The states of all direct pages of a pager.
+#[derive(Debug)]
+pub(crate) struct DirectPages {
+    state: Mutex<State>,
+    written: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Owned by [`NewPages`].
+    pub(super) reserved: RunSet,
+    /// Of the present epoch.
+    new: Changes,
+    /// Of earlier epochs that no durable checkpoint has.
+    old: Changes,
+    /// Of a checkpoint that is durable and has not been released.
+    releasing: Changes,
+    /// What each reader reads; nothing means everything (DP5).
+    pub(super) pins: BTreeMap<u64, Option<Arc<[PageRun]>>>,
+    pub(super) next_pin: u64,
+    /// Detached and released, and pinned.
+    held: RunSet,
+    /// Their slots (DS4).
+    held_slots: RunSet,
+    caught: Vec<u32>,
+    /// Transfers to the file under way.
+    writing: u32,
+    stopped: bool,
+}
+
+/// What happened in some epochs. Ids are not used twice in them (DP4), so the order does not matter.
+#[derive(Debug, Clone, Default)]
+struct Changes {
+    attached: RunSet,
+    detached: RunSet,
+    /// Slots of manifests.
+    manifests: Vec<u32>,
+}
+
+impl Changes {
+    fn merge(&mut self, mut later: Changes) {
+        self.attached.extend(&later.attached);
+        self.detached.extend(&later.detached);
+        self.manifests.append(&mut later.manifests);
+    }
+}
+
+impl State {
+    /// The pages of a set that readers have pinned.
+    fn pinned(&self, pages: &RunSet) -> RunSet {
+        let mut free = pages.pages();
+        for reads in self.pins.values() {
+            let Some(runs) = reads else { return pages.clone() };
+            let met = runs.iter().filter(|run| pages.intersects(run.first.0, run.end()));
+            free = PageRun::difference(free, met.copied().collect());
+        }
+        RunSet::of(&PageRun::difference(pages.pages(), free))
+    }
+}
+
+impl DirectPages {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::new(Rank::Leaf, State::default()), written: Condvar::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// A transfer to the file begins; not after [`stop`](Self::stop).
+    pub(super) fn begin_write(&self) -> Result<()> {
+        let mut state = self.lock();
+        if state.stopped {
+            return Err(Error::Stopped);
+        }
+        state.writing += 1;
+        Ok(())
+    }
+
+    pub(super) fn end_write(&self) {
+        self.lock().writing -= 1;
+        self.written.notify_all();
+    }
+
+    /// Nothing is written after this.
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        while state.writing > 0 {
+            state = self.written.wait(state);
+        }
+    }
+
+    /// A new epoch begins: what happened so far belongs to the checkpoint. While the gate is closed.
+    pub(crate) fn flip(&self) {
+        let mut state = self.lock();
+        let new = std::mem::take(&mut state.new);
+        state.old.merge(new);
+    }
+
+    /// The checkpoint is durable.
+    pub(crate) fn installed(&self) {
+        let mut state = self.lock();
+        let old = std::mem::take(&mut state.old);
+        state.releasing.merge(old);
+    }
+
+    /// Pages that are detached, and whose space comes back after the next checkpoint.
+    pub(crate) fn waiting(&self) -> u64 {
+        let state = self.lock();
+        state.new.detached.count() + state.old.detached.count()
+    }
+
+    /// Of `returned` slots those that no held page has (DS4).
+    pub(crate) fn withhold(&self, mut returned: Vec<u32>) -> Vec<u32> {
+        if returned.is_empty() {
+            return returned;
+        }
+        let mut state = self.lock();
+        if !state.held_slots.is_empty() {
+            let State { held_slots, caught, .. } = &mut *state;
+            returned.retain(|&slot| {
+                let held = held_slots.contains(slot);
+                if held {
+                    caught.push(slot);
+                }
+                !held
+            });
+        }
+        returned
+    }
+
+    /// Is it a direct page that is reserved, or that was attached or detached since the last checkpoint was released, or that waits
+    /// for readers? Others are at rest.
+    pub(crate) fn knows(&self, page: PageId) -> bool {
+        let state = self.lock();
+        let changes = [&state.new, &state.old, &state.releasing];
+        let mut sets = changes.iter().flat_map(|changes| [&changes.attached, &changes.detached]);
+        sets.any(|set| set.contains(page.0)) || state.reserved.contains(page.0) || state.held.contains(page.0)
+    }
+
+    /// Of the pages from `first` below `end` those that `exists` says exist and that somebody must refer to: not those that
+    /// are reserved, nor those that wait to be free.
+    pub(crate) fn referred_to(&self, end: u32, exists: impl Fn(PageId) -> bool) -> Vec<PageId> {
+        let state = self.lock(); // DS2: nothing comes to be reserved, or free, while this is held
+        let mut apart = state.reserved.clone();
+        for gone in [&state.new.detached, &state.old.detached, &state.releasing.detached, &state.held] {
+            apart.extend(gone);
+        }
+        (1..end).filter(|&page| !apart.contains(page)).map(PageId).filter(|&page| exists(page)).collect()
+    }
+}
+
+impl Mutation<'_> {
+    /// Makes pages part of the database, in this epoch (DP3). What refers to them is changed in the same passage. They are synced,
+    /// if a log record names them.
+    pub fn attach(&self, new: NewPages) {
+        let (written, manifest, rest) = new.take_written();
+        self.give_back(&rest);
+        let mut state = self.pager().direct.lock();
+        for run in &written {
+            state.reserved.remove(run.first.0, run.end());
+            state.new.attached.insert(run.first.0, run.end());
+        }
+        state.new.manifests.extend(manifest);
+    }
+
+    /// Takes pages out of the database, in this epoch (DP3). Nothing refers to them after this passage but readers that have
+    /// pinned them.
+    pub fn detach(&self, pages: &[PageRun]) {
+        let pager = self.pager();
+        let mut state = pager.direct.lock();
+        let mut gone = RunSet::of(pages);
+        if pager.file.is_some() {
+            state.new.detached.extend(&gone);
+            return;
+        }
+        // In memory all is one epoch, and nothing is ever replayed.
+        let pinned = state.pinned(&gone);
+        state.held.extend(&pinned);
+        gone.subtract(&pinned);
+        state.reserved.extend(&gone); // until their frames are free
+        drop(state);
+        self.free_direct_frames(&gone.pages());
+    }
+}
+
+/// Pages given to the page map at a time.
+const RECORDS_AT_ONCE: usize = 4096;
+
+impl Pager {
+    /// Brings attachments and detachments of epochs before the flip into the page map (DP3).
+    pub(crate) fn apply_direct(&self, writer: &mut MapWriter<'_>, mut map: MapRoot) -> Result<MapRoot> {
+        let (mut attached, mut detached) = {
+            let state = self.direct.lock();
+            (state.old.attached.clone(), state.old.detached.clone())
+        };
+        let both = attached.intersection(&detached);
+        attached.subtract(&both);
+        detached.subtract(&both);
+        for (set, there) in [(attached, true), (detached, false)] {
+            let mut pages = set.pages().into_iter().flat_map(|run| run.ids());
+            loop {
+                let records: Vec<(PageId, Location)> = pages
+                    .by_ref()
+                    .take(RECORDS_AT_ONCE)
+                    .map(|page| (page, if there { self.table.location(page) } else { Location::NONE }))
+                    .collect();
+                if records.is_empty() {
+                    break;
+                }
+                map = writer.apply(map, &records)?;
+            }
+        }
+        Ok(map)
+    }
+
+    /// Frees what only older checkpoints and the log before them needed (DP4), as far as no reader needs it (DP5). Slots that
+    /// were in an older map are freed by the caller, after this.
+    pub(crate) fn release_direct(&self) {
+        let (manifests, never_mapped) = {
+            let mut state = self.direct.lock();
+            let Changes { attached, detached, manifests } = &mut state.releasing;
+            let never_mapped = attached.intersection(detached);
+            *attached = RunSet::new();
+            (std::mem::take(manifests), never_mapped)
+        };
+        self.free_slots(&manifests);
+        loop {
+            let mut state = self.direct.lock();
+            let Some(run) = state.releasing.detached.first() else { return };
+            state.releasing.detached.remove(run.first.0, run.end());
+            let slot = |page| self.table.location(page).slot;
+            let unmapped: Vec<u32> =
+                run.ids().filter(|page| never_mapped.contains(page.0)).map(slot).collect();
+            let mut free = RunSet::of(&[run]);
+            let pinned = state.pinned(&free);
+            state.held.extend(&pinned);
+            free.subtract(&pinned);
+            for page in pinned.pages().iter().flat_map(PageRun::ids) {
+                let slot = slot(page);
+                state.held_slots.insert(slot, slot + 1);
+            }
+            let free = free.pages();
+            for page in free.iter().flat_map(PageRun::ids) {
+                self.table.set_location(page, Location::NONE);
+            }
+            drop(state);
+            self.free_slots(&unmapped); // those of held pages are caught (DS4)
+            let mut ids = self.ids.lock();
+            free.into_iter().for_each(|run| ids.free_run(run));
+        }
+    }
+
+    /// A reader is gone: frees what was held for it alone.
+    pub(super) fn unpin(&self, pin: u64) {
+        let mut state = self.direct.lock();
+        state.pins.remove(&pin);
+        let mut free = state.held.clone();
+        free.subtract(&state.pinned(&free));
+        let free = free.pages();
+        if free.is_empty() {
+            return;
+        }
+        for run in &free {
+            state.held.remove(run.first.0, run.end());
+            if self.file.is_none() {
+                state.reserved.insert(run.first.0, run.end()); // until their frames are free
+                continue;
+            }
+            for page in run.ids() {
+                let slot = self.table.location(page).slot;
+                state.held_slots.remove(slot, slot + 1);
+                self.table.set_location(page, Location::NONE);
+            }
+        }
+        let caught = std::mem::take(&mut state.caught);
+        let (still, gone) =
+            caught.into_iter().partition::<Vec<u32>, _>(|&slot| state.held_slots.contains(slot));
+        state.caught = still;
+        drop(state);
+        self.free_slots(&gone);
+        if self.file.is_some() {
+            let mut ids = self.ids.lock();
+            free.into_iter().for_each(|run| ids.free_run(run));
+        } else {
+            self.enter().free_direct_frames(&free);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Writing large values: bytes into pages, as they come.
+
+use super::{Known, LargeShare, Written};
+use crate::Durability;
+use crate::commit::{Change, commit_one_if};
+use crate::database::Handle;
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::table_core::{Found, TableCore};
+use aquifer_buffer::{NewPages, PageRun, Pager, Pin};
+use aquifer_index::blob::{Descriptor, Extents, LARGE_BYTES_MAX, LargeValue, encode_extents};
+use aquifer_io::Buffer;
+use aquifer_sync::Arc;
+use std::fmt;
+use std::io::{self, Write};
+
+/// Bytes into new pages: full ones are written when all buffers are full.
+pub(crate) struct PageWriter {
+    engine: Arc<Engine>,
+    new: NewPages,
+    share: LargeShare,
+    /// The first `filled` bytes of them wait to be written.
+    buffers: Vec<Buffer>,
+    filled: usize,
+}
+
+impl PageWriter {
+    /// # Errors
+    ///
+    /// `BudgetExhausted` if too many large values are being read and written.
+    pub(crate) fn new(engine: &Arc<Engine>) -> Result<PageWriter> {
+        let share = engine.large_memory.take()?;
+        let new = engine.pager.new_pages();
+        Ok(PageWriter { engine: Arc::clone(engine), new, share, buffers: Vec::new(), filled: 0 })
+    }
+
+    fn page_bytes(&self) -> usize {
+        self.engine.pager.page_bytes()
+    }
+
+    /// Appends bytes.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let page_bytes = self.page_bytes();
+        while !bytes.is_empty() {
+            if self.filled == self.share.pages() * page_bytes {
+                self.write_full()?;
+            }
+            let (page, at) = (self.filled / page_bytes, self.filled % page_bytes);
+            if page == self.buffers.len() {
+                self.buffers.push(Buffer::zeroed(page_bytes));
+            }
+            let now = bytes.len().min(page_bytes - at);
+            self.buffers[page][at..at + now].copy_from_slice(&bytes[..now]);
+            self.filled += now;
+            bytes = &bytes[now..];
+        }
+        Ok(())
+    }
+
+    /// All that was pushed, if nothing of it is written yet.
+    fn unwritten(&self) -> Vec<u8> {
+        debug_assert!(self.new.is_empty());
+        let mut bytes: Vec<u8> = self.buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        bytes.truncate(self.filled);
+        bytes
+    }
+
+    fn write_full(&mut self) -> Result<()> {
+        let page_bytes = self.page_bytes();
+        let partial = self.buffers.split_off(self.filled / page_bytes);
+        let written = self.new.append(&mut self.buffers);
+        self.buffers.splice(0..0, partial); // the page that is being filled comes first
+        self.filled %= page_bytes;
+        Ok(written?)
+    }
+
+    /// Ends a page, padded with zeros: all that was pushed is written. Returns the pages written since `from`.
+    pub(crate) fn end_page(&mut self, from: u64) -> Result<Vec<PageRun>> {
+        let page_bytes = self.page_bytes();
+        let padding = self.filled.next_multiple_of(page_bytes) - self.filled;
+        self.push(&vec![0; padding])?;
+        if self.filled > 0 {
+            self.write_full()?;
+        }
+        let all = LargeValue::new(0, self.new.runs().to_vec(), Vec::new());
+        Ok(all.part(from, all.page_count()))
+    }
+
+    pub(crate) fn pager(&self) -> Arc<Pager> {
+        Arc::clone(&self.engine.pager)
+    }
+
+    /// Pages written so far.
+    pub(crate) fn pages_written(&self) -> u64 {
+        self.new.len()
+    }
+
+    /// Completes a value of `len` bytes that lies in these extents, new pages and old ones: writes its list, if it needs one, and
+    /// the manifest, and syncs, as the log demands it (LV2). All pages have been ended.
+    pub(crate) fn complete(mut self, len: u64, extents: Vec<PageRun>, logging: Logging) -> Result<Written> {
+        let from = self.new.len();
+        let mut descriptor = Descriptor { len, extents: Extents::Inline(extents.clone()) }.encode();
+        let mut pages = extents;
+        if descriptor.len() > self.page_bytes() / 16 {
+            let list = encode_extents(&pages);
+            self.push(&list)?;
+            let list_pages = self.end_page(from)?;
+            pages.extend_from_slice(&list_pages);
+            let extents = Extents::Listed { bytes: list.len() as u64, pages: list_pages };
+            descriptor = Descriptor { len, extents }.encode();
+        }
+        self.new.trim();
+        let manifest = if logging == Logging::None { Vec::new() } else { self.new.manifest()? };
+        if logging == Logging::Now {
+            self.engine.sync_large()?;
+        }
+        Ok(Written::new(descriptor, manifest, pages, self.new))
+    }
+}
+
+/// What the log needs of a value (LV2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logging {
+    /// Nothing: the table has no log.
+    None,
+    /// A manifest; the caller syncs.
+    Later,
+    /// A manifest, and that everything is synced.
+    Now,
+}
+
+impl Logging {
+    /// For a commit to this table alone.
+    pub(crate) fn of(table: &TableCore) -> Logging {
+        if table.writes_log { Logging::Now } else { Logging::None }
+    }
+}
+
+/// Writes a whole value, given as bytes.
+pub(crate) fn write_whole(engine: &Arc<Engine>, value: &[u8], logging: Logging) -> Result<Written> {
+    let mut pages = PageWriter::new(engine)?;
+    pages.push(value)?;
+    let extents = pages.end_page(0)?;
+    pages.complete(value.len() as u64, extents, logging)
+}
+
+/// Writes a value of any length as a stream ([`Table::write_large`](crate::Table::write_large),
+/// [`Table::append_large`](crate::Table::append_large)): what is written is there for others from [`finish`](Self::finish) on.
+/// Dropping it before that discards everything.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// # use aquifer::Database;
+/// # let dir = tempfile::tempdir()?;
+/// # let db = Database::open(dir.path())?;
+/// let films = db.create_table("films", Default::default())?;
+///
+/// let mut writer = films.write_large(b"metropolis")?;
+/// for frame in 0..100u8 {
+///     writer.write_all(&[frame; 1000])?;
+/// }
+/// writer.finish()?;
+///
+/// let mut reader = films.open_large(b"metropolis")?.expect("it was written");
+/// assert_eq!(reader.len(), 100_000);
+/// let mut first = [0; 2000];
+/// reader.read_exact(&mut first)?;
+/// assert_eq!((first[999], first[1000]), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LargeWriter {
+    handle: Arc<Handle>,
+    core: Arc<TableCore>,
+    key: Vec<u8>,
+    durability: Durability,
+    pages: PageWriter,
+    /// Length so far, that of the beginning included.
+    len: u64,
+    beginning: Beginning,
+    /// The first failure of a write.
+    failed: Option<Error>,
+}
+
+/// What the value begins with.
+enum Beginning {
+    /// Nothing: what was there goes.
+    Nothing,
+    /// What was found, which must still be there at the end (LV4). Of a large value the whole pages stay; the pin keeps it.
+    Found { found: Option<Found>, whole_pages: Vec<PageRun>, _pin: Pin },
+}
+
+impl fmt::Debug for LargeWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LargeWriter")
+            .field("table", &self.core.name)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LargeWriter {
+    /// A writer of a new value.
+    pub(crate) fn new(
+        handle: &Arc<Handle>,
+        core: &Arc<TableCore>,
+        key: Vec<u8>,
+        durability: Durability,
+    ) -> Result<LargeWriter> {
+        core.check_usable()?;
+        core.check_key(&key)?;
+        let (handle, core) = (Arc::clone(handle), Arc::clone(core));
+        let pages = PageWriter::new(&handle.engine)?;
+        let beginning = Beginning::Nothing;
+        Ok(LargeWriter { handle, core, key, durability, pages, len: 0, beginning, failed: None })
+    }
+
+    /// A writer behind what is there.
+    pub(crate) fn behind(
+        handle: &Arc<Handle>,
+        core: &Arc<TableCore>,
+        key: Vec<u8>,
+        durability: Durability,
+    ) -> Result<LargeWriter> {
+        let mut writer = LargeWriter::new(handle, core, key, durability)?;
+        let pager = &writer.handle.engine.pager;
+        let pin = pager.pin(); // LV5
+        let found = writer.core.find(&writer.key)?;
+        let mut whole_pages = Vec::new();
+        match &found {
+            None => {}
+            Some(old) if !old.is_large() => {
+                writer.len = old.bytes.len() as u64;
+                writer.pages.push(&old.bytes)?;
+            }
+            Some(old) => {
+                let Known { value, .. } = Known::load(pager, &old.bytes)?;
+                pin.narrow(&value.pages());
+                let page_bytes = pager.page_bytes() as u64;
+                let (whole, rest) = (value.len() / page_bytes, value.len() % page_bytes);
+                whole_pages = value.part(0, whole);
+                if rest > 0 {
+                    let mut last = vec![Buffer::zeroed(page_bytes as usize)];
+                    pager.read_direct(&value.ids(whole, 1), &mut last)?;
+                    writer.pages.push(&last[0][..rest as usize])?;
+                }
+                writer.len = value.len();
+            }
+        }
+        writer.beginning = Beginning::Found { found, whole_pages, _pin: pin };
+        Ok(writer)
+    }
+
+    /// Bytes that the value has so far: those written, and where it is appended to, those that were there.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Has it none?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Commits the value, and waits as the table's handle says.
+    ///
+    /// # Errors
+    ///
+    /// What a write met before; [`Error::ValueChanged`] if the value that it appends to has changed since; those of
+    /// [`Table::put`](crate::Table::put). Nothing has changed then.
+    pub fn finish(self) -> Result<()> {
+        let (handle, durability) = (Arc::clone(&self.handle), self.durability);
+        let commit = self.commit()?;
+        handle.engine.wait_for(commit, durability)
+    }
+
+    pub(crate) fn commit(self) -> Result<Commit> {
+        let LargeWriter { handle, core, key, mut pages, len, beginning, failed, .. } = self;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let engine = &handle.engine;
+        let (expected, whole_pages) = match &beginning {
+            Beginning::Nothing => (None, &[][..]),
+            Beginning::Found { found, whole_pages, .. } => (Some(found), &whole_pages[..]),
+        };
+        if len <= core.value_len_max as u64 {
+            let value = pages.unwritten(); // LV7
+            return Ok(commit_one_if(engine, &core, &key, Change::Put(&value), expected, None)?.0);
+        }
+        let mut extents = whole_pages.to_vec();
+        pages.end_page(0)?.into_iter().for_each(|run| PageRun::push(&mut extents, run));
+        let written = super::change::complete(pages, len, extents, Logging::of(&core))?;
+        Ok(commit_one_if(engine, &core, &key, Change::PutLarge(&written), expected, None)?.0)
+        // `beginning` goes last: its pin makes LV4 hold.
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.core.check_usable()?;
+        let len = self.len + bytes.len() as u64;
+        if len > LARGE_BYTES_MAX {
+            return Err(self.core.too_long(len));
+        }
+        self.pages.push(bytes).inspect_err(|error| self.failed = Some(error.clone()))?;
+        self.len = len;
+        Ok(())
+    }
+}
+
+impl Write for LargeWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes).map_err(io::Error::from)?;
+        Ok(bytes.len())
+    }
+
+    /// Does nothing: what is written counts from [`finish`](LargeWriter::finish) on.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
