@@ -257,5 +257,5 @@ impl LargeValue {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
