@@ -18,7 +18,7 @@ mod detached;
 pub(crate) mod row;
 
 use crate::commit::Stop;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::large::{self, ClearedTo};
 use crate::record::{self, CommitWriter};
@@ -411,7 +411,14 @@ impl Catalog {
     fn free_large(&mut self, table: &TableCore, journal: Journal<'_>) -> Result<bool> {
         let cleared = self.cleared.entry(table.id).or_insert_with(|| Some(ClearedTo::beginning(&table.tree)));
         let Some(from) = cleared else { return Ok(false) };
-        *cleared = large::clear_some(&self.pager, &table.tree, from, journal.now())?;
+        *cleared = match large::clear_some(&self.pager, &table.tree, from, journal.now()) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                // The index can be freed without its damaged page.
+                tracing::warn!(%error, "large values of a dropped table are lost, and so are their pages");
+                None
+            }
+            cleared => cleared?,
+        };
         Ok(true)
     }
 

@@ -50,7 +50,7 @@ pub(crate) struct Checkpoints {
     durable_epoch: AtomicU64,
     /// Log position after the record of the newest checkpoint.
     noted_lsn: AtomicU64,
-    /// A flip was not followed by its installation: its pages wait for the next.
+    /// A flip was not followed by its installation: its pages wait for the next. Or a full disk needs what a checkpoint frees.
     unfinished: AtomicBool,
     failures: AtomicU64,
     last: Mutex<LastAttempt>,
@@ -297,6 +297,15 @@ impl Engine {
         self.log.reserved().0.saturating_sub(self.checkpoints.flip_lsn.load(Ordering::Relaxed))
     }
 
+    /// The disk is full: if large values that are gone wait for a checkpoint to leave their space, one is due.
+    pub(crate) fn want_space(&self) {
+        if self.on_disk && self.pager.stats().pages_waiting > 0 {
+            // Relaxed: see `has_changed`.
+            self.checkpoints.unfinished.store(true, Ordering::Relaxed);
+            self.checkpointer.nudge();
+        }
+    }
+
     /// Should one be taken, for the time that an opening would take, for the length of the log or of the file, or for memory?
     pub(crate) fn checkpoint_is_due(&self) -> bool {
         if !self.on_disk || self.log.poisoned().is_some() {
@@ -311,12 +320,12 @@ impl Engine {
         let listed = listed_pages_max(self.limits.memory_budget_bytes);
         let floor = CHANGED_BYTES_MIN / self.pager.page_bytes() as u64;
         let pages_max = (stats.pages / 5 * 3).max(floor).min(listed).max(CHANGED_PAGES_MIN);
-        // Large values that are gone leave their space to the next checkpoint, and change few pages.
         let replay = Duration::from_nanos(pages * REPLAY_PAGE_NS + log_bytes * REPLAY_BYTE_NS);
+        // Large values that are gone leave their space to the next checkpoint, and change few pages.
         let due = replay > self.limits.recovery_target / 2
             || log_bytes > self.limits.log_bytes_max
             || pages > pages_max
-            || stats.pages_waiting > (stats.pages / 2).max(floor)
+            || stats.pages_waiting > (stats.pages / 2).max(floor).min(listed)
             || self.checkpoints.unfinished.load(Ordering::Relaxed);
         due && self.has_changed() && self.checkpoints.may_begin()
     }

@@ -22,13 +22,13 @@ use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::Place;
-use crate::large::{Known, Written};
+use crate::large::{self, Known, Written};
 use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::{Found, TableCore};
 use aquifer_buffer::{Mutation, PageRun, Pager, Retry};
-use aquifer_index::{LeafValue, ValueKind};
+use aquifer_index::LeafValue;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
 
@@ -94,8 +94,8 @@ impl From<Retry> for Halt {
     }
 }
 
-/// Changes one key. The old value, if there is one, is copied to `old`, or its descriptor. Says where the commit stands, and
-/// what the old value was; deleting what is absent changes nothing.
+/// Changes one key. The old value, if there is one, is copied to `old`, before anything changes: a large one is read under the
+/// key's stripe. Says where the commit stands, and whether there was an old value; deleting what is absent changes nothing.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ pub(crate) fn commit_one(
     key: &[u8],
     change: Change<'_>,
     old: Option<&mut Vec<u8>>,
-) -> Result<(Commit, Option<ValueKind>)> {
+) -> Result<(Commit, bool)> {
     commit_one_if(engine, table, key, change, None, old)
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn commit_one_if(
     change: Change<'_>,
     expected: Option<&Option<Found>>,
     old: Option<&mut Vec<u8>>,
-) -> Result<(Commit, Option<ValueKind>)> {
+) -> Result<(Commit, bool)> {
     let value = change.leaf_value().map_or(&[][..], |value| value.bytes);
     table.check_lengths(key, value)?;
     engine.pace.slow_down(key.len() + value.len());
@@ -144,8 +144,8 @@ pub(crate) fn commit_one_if(
 /// What a passage did.
 struct Done {
     commit: Commit,
-    /// What the old value was, if there was one.
-    present: Option<ValueKind>,
+    /// There was an old value.
+    present: bool,
     /// The leaf has become loose (CM4).
     loose: bool,
 }
@@ -161,7 +161,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn run(&self, mut old: Option<&mut Vec<u8>>) -> Result<(Commit, Option<ValueKind>)> {
+    fn run(&self, mut old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
         let Engine { pager, log, stripes, .. } = self.engine;
         let mut stripe = stripes.lock(self.table.id, self.key);
         self.table.check_usable()?; // under the stripe: ST2
@@ -177,7 +177,13 @@ impl Attempt<'_> {
                     return Ok((commit, present));
                 }
                 Err(Halt::Stop(stop)) => stop.resolve(pager, Some(log))?,
-                Err(Halt::Large(descriptor)) => known = Some(Known::load(pager, &descriptor)?), // LV3
+                Err(Halt::Large(descriptor)) => {
+                    known = Some(Known::load_to_remove(pager, &descriptor)?); // LV3
+                    if let Some(old) = old.as_deref_mut() {
+                        // Nobody changes the key under the stripe, so these are still its pages.
+                        large::copy_whole(self.engine, self.table, pager.pin(), &descriptor, old)?;
+                    }
+                }
                 Err(Halt::Changed) => return Err(Error::ValueChanged { table: self.table.name.clone() }),
             }
         }
@@ -201,14 +207,14 @@ impl Attempt<'_> {
             None => match tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
                 None => {
-                    return Ok(Done { commit: self.nothing_to_delete(m), present: None, loose: false });
+                    return Ok(Done { commit: self.nothing_to_delete(m), present: false, loose: false });
                 }
             },
         };
-        let present = place.old().map(|old| old.kind);
+        let present = place.old().is_some();
         self.check_expected(place.old())?;
         let known = known_of(place.old(), known)?;
-        if let (Some(copy), Some(old)) = (old, place.old()) {
+        if let (Some(copy), Some(old)) = (old, place.old().filter(|old| !old.is_large())) {
             copy.clear();
             copy.extend_from_slice(old.bytes);
         }

@@ -204,7 +204,7 @@ impl Batch<'_> {
             }
             let found = self.batch.table_of(entry).find(self.batch.key(entry))?;
             if let Some(old) = found.filter(|old| old.is_large()) {
-                self.known.insert(index, Known::load(pager, &old.bytes)?);
+                self.known.insert(index, Known::load_to_remove(pager, &old.bytes)?);
             }
         }
         Ok(())

@@ -213,7 +213,13 @@ impl Engine {
             return Ok(true);
         }
         let evicted = self.pager.evict_ahead()?;
-        Ok(self.free_dropped()? || self.shrink_file()? || evicted || self.archive_segment()?)
+        let freed = self.free_dropped();
+        if matches!(freed, Ok(true)) {
+            return freed;
+        }
+        // A dropped table that is damaged holds up nothing else.
+        let others = self.shrink_file()? || evicted || self.archive_segment()?;
+        freed.map(|_| others)
     }
 
     /// Copies a log segment to the archive. Whether there was one.

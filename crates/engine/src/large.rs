@@ -44,7 +44,7 @@ pub(crate) use reader::{copy_whole, open, read_whole};
 pub use writer::LargeWriter;
 pub(crate) use writer::{Logging, PageWriter, write_whole};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use aquifer_buffer::{NewPages, PageRun, Pager};
 use aquifer_index::LeafValue;
 use aquifer_index::blob::{Descriptor, Extents, LargeValue, decode_extents};
@@ -121,5 +121,22 @@ impl Known {
             }
         };
         Ok(Known { descriptor: descriptor.to_vec(), value })
+    }
+
+    /// As [`load`](Self::load), for whoever removes or replaces the value: one that is damaged goes too, but its pages stay behind,
+    /// for nobody can say which they are. Verification tells of them.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    pub(crate) fn load_to_remove(pager: &Arc<Pager>, descriptor: &[u8]) -> Result<Known> {
+        match Known::load(pager, descriptor) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, "a damaged value is removed, and its pages are lost");
+                let value = LargeValue::new(0, Vec::new(), Vec::new());
+                Ok(Known { descriptor: descriptor.to_vec(), value })
+            }
+            loaded => loaded,
+        }
     }
 }

@@ -346,7 +346,10 @@ impl Replayer<'_> {
                     }
                     return Ok(());
                 }
-                Ok(Step::Large(descriptor)) => known = Some(Known::load(self.pager, &descriptor)?),
+                Ok(Step::Large(descriptor)) if written.is_some() => {
+                    known = Some(Known::load(self.pager, &descriptor)?) // the new value may share its pages
+                }
+                Ok(Step::Large(descriptor)) => known = Some(Known::load_to_remove(self.pager, &descriptor)?),
                 Ok(Step::Foreign) => {
                     return Err(malformed(lsn, Malformed("a large value has pages that are not its own"))); // RC2
                 }

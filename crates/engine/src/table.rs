@@ -13,7 +13,6 @@ use crate::range_delete::commit_range_delete;
 use crate::scratch;
 use crate::table_core::TableCore;
 use crate::{CommitTicket, Durability};
-use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
 use aquifer_index::ValueKind;
 use aquifer_sync::Arc;
@@ -241,11 +240,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// As [`put`](Self::put). If the old value is not of type `V`, the new one is there all the same. After
     /// [`Error::Pending`] the old value is gone.
     pub fn replace(&self, key: &K, value: &V) -> Result<Option<V::Owned>> {
-        let pin = self.core.pager.pin(); // the old value may be a large one
         let mut old = Vec::new();
         let (commit, present) = self.commit_put(key, value, Some(&mut old))?;
         self.engine().wait_for(commit, self.durability)?;
-        self.decode_old(pin, present, old)
+        present.then(|| self.decode_value(&old)).transpose()
     }
 
     /// As [`delete`](Self::delete), and gives the old value.
@@ -255,11 +253,10 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// As [`delete`](Self::delete). If the old value is not of type `V`, it is removed all the same. After
     /// [`Error::Pending`] the old value is gone.
     pub fn take(&self, key: &K) -> Result<Option<V::Owned>> {
-        let pin = self.core.pager.pin(); // the old value may be a large one
         let mut old = Vec::new();
         let (commit, present) = self.commit_delete(key, Some(&mut old))?;
         self.engine().wait_for(commit, self.durability)?;
-        self.decode_old(pin, present, old)
+        present.then(|| self.decode_value(&old)).transpose()
     }
 
     /// Sets the value of `key` without waiting: the ticket does.
@@ -352,12 +349,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         self.core.reading(self.core.tree.len_estimate(&self.core.pager))
     }
 
-    fn commit_put(
-        &self,
-        key: &K,
-        value: &V,
-        old: Option<&mut Vec<u8>>,
-    ) -> Result<(Commit, Option<ValueKind>)> {
+    fn commit_put(&self, key: &K, value: &V, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
         scratch::with(&scratch::KEY, |encoded_key| {
             scratch::with(&scratch::VALUE, |encoded_value| {
                 key.encode(encoded_key);
@@ -382,7 +374,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         })
     }
 
-    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, Option<ValueKind>)> {
+    fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
         scratch::with(&scratch::KEY, |encoded_key| {
             key.encode(encoded_key);
             commit_one(self.engine(), &self.core, encoded_key, Change::Delete, old)
@@ -393,15 +385,6 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         // Whoever does not wait still gets it flushed soon.
         self.engine().flusher.nudge();
         CommitTicket::new(self.engine(), commit, durability)
-    }
-
-    /// The value that a commit found, under a pin from before it.
-    fn decode_old(&self, pin: Pin, present: Option<ValueKind>, mut old: Vec<u8>) -> Result<Option<V::Owned>> {
-        if present == Some(ValueKind::Large) {
-            let descriptor = std::mem::take(&mut old);
-            large::copy_whole(self.engine(), &self.core, pin, &descriptor, &mut old)?;
-        }
-        present.map(|_| self.decode_value(&old)).transpose()
     }
 
     fn decode_value(&self, bytes: &[u8]) -> Result<V::Owned> {

@@ -116,7 +116,7 @@ pub(crate) fn pages_of_range(
     let mut records = tree.cursor(pager, from, to);
     while let Some((_, value)) = records.next_value()? {
         if value.is_large() {
-            let of_value = Known::load(pager, value.bytes)?.value.pages();
+            let of_value = Known::load_to_remove(pager, value.bytes)?.value.pages();
             of_value.iter().for_each(|run| pages.insert(run.first.0, run.end()));
         }
     }
@@ -124,7 +124,7 @@ pub(crate) fn pages_of_range(
 }
 
 fn remove(pager: &Arc<Pager>, index: &Index, key: &[u8], descriptor: &[u8], now: Lsn) -> Result<()> {
-    let known = Known::load(pager, descriptor)?;
+    let known = Known::load_to_remove(pager, descriptor)?;
     let attempt = || {
         let m = pager.enter();
         // Nothing is there if a step that failed later on has removed it.

@@ -72,7 +72,11 @@ impl PageWriter {
         let written = self.new.append(&mut self.buffers);
         self.buffers.splice(0..0, partial); // the page that is being filled comes first
         self.filled %= page_bytes;
-        Ok(written?)
+        written.map_err(Error::from).inspect_err(|error| {
+            if matches!(error, Error::DiskFull(_)) {
+                self.engine.want_space();
+            }
+        })
     }
 
     /// Ends a page, padded with zeros: all that was pushed is written. Returns the pages written since `from`.
@@ -228,8 +232,9 @@ impl LargeWriter {
         let found = writer.core.find(&writer.key)?;
         let mut whole_pages = Vec::new();
         match &found {
-            None => {}
+            None => pin.narrow(&[]),
             Some(old) if !old.is_large() => {
+                pin.narrow(&[]);
                 writer.len = old.bytes.len() as u64;
                 writer.pages.push(&old.bytes)?;
             }

@@ -522,6 +522,46 @@ fn too_many_streams_at_once_are_refused() {
 }
 
 #[test]
+fn what_is_taken_or_replaced_stays_if_it_cannot_be_read() {
+    for kind in KINDS {
+        let db = small().in_memory().unwrap();
+        let table = any_table(&db, kind);
+        let value = bytes(1, 50_000);
+        table.put(b"k", &value).unwrap();
+        let mut readers = Vec::new();
+        let error = loop {
+            match table.open_large(b"k") {
+                Ok(reader) => readers.push(reader),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{error}");
+        assert_eq!(table.take(b"k").unwrap_err().kind(), ErrorKind::BudgetExhausted);
+        assert_eq!(table.replace(b"k", b"new").unwrap_err().kind(), ErrorKind::BudgetExhausted);
+        drop(readers);
+        assert_eq!(table.take(b"k").unwrap().unwrap(), value);
+        assert_clean(&db);
+    }
+}
+
+#[test]
+fn whoever_appends_to_nothing_keeps_nothing_from_being_freed() {
+    let db = small().in_memory().unwrap();
+    let table = table(&db);
+    table.put(b"inline", b"short").unwrap();
+    let mut writers = [table.append_large(b"absent").unwrap(), table.append_large(b"inline").unwrap()];
+    for n in 0..40 {
+        table.put(b"k", &bytes(n, 300_000)).unwrap(); // forty of them are six times the memory
+    }
+    for writer in &mut writers {
+        writer.write_all(b", and more").unwrap();
+    }
+    writers.into_iter().for_each(|writer| writer.finish().unwrap());
+    assert_eq!(table.get(b"inline").unwrap().unwrap(), b"short, and more");
+    assert_clean(&db);
+}
+
+#[test]
 fn a_large_value_in_memory_that_does_not_fit_is_refused() {
     let db = small().in_memory().unwrap();
     let table = table(&db);

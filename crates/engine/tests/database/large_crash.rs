@@ -315,6 +315,75 @@ fn check_rot(kind: TableKind) {
 }
 
 #[test]
+fn a_value_whose_list_is_rotten_can_be_replaced_deleted_and_dropped() {
+    let value = vec![0x5a; 4_000_000];
+    let disk = SimDisk::new();
+    let db = on(&disk).create("").unwrap();
+    let t = any_table(&db, TableKind::Sorted);
+    t.put(b"k", &value).unwrap();
+    for page in (0..970).step_by(9) {
+        t.patch(b"k", page * 4096, &[0x5a; 4096]).unwrap(); // so that there is a list
+    }
+    db.close().unwrap();
+    drop((t, db));
+    let contents = disk.contents();
+    let pages = contents["data"].chunks(4096).enumerate().skip(2);
+    let others =
+        pages.filter(|(_, page)| !page.starts_with(&[0x5a; 64]) && page.iter().any(|&byte| byte != 0));
+    let mut lists = 0;
+    for (number, _) in others {
+        let mut contents = contents.clone();
+        contents.get_mut("data").unwrap()[number * 4096 + 20] ^= 1;
+        let reopened = || {
+            let disk = SimDisk::with_contents(&contents);
+            on(&disk).open("").and_then(|db| Ok((db.any_table("t")?, db)))
+        };
+        let Ok((t, db)) = reopened() else { continue };
+        if t.contains(b"k").ok() != Some(true) || t.get(b"k").is_ok() {
+            continue; // not the list
+        }
+        lists += 1;
+        assert_eq!(t.get(b"k").unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(t.take(b"k").unwrap_err().kind(), ErrorKind::Corrupt);
+        t.put(b"k", b"new").unwrap();
+        assert_eq!(t.get(b"k").unwrap().unwrap(), b"new");
+        drop((t, db));
+        let (t, db) = reopened().unwrap();
+        t.delete(b"k").unwrap();
+        assert_eq!(t.get(b"k").unwrap(), None);
+        drop((t, db));
+        let (t, db) = reopened().unwrap();
+        drop(t);
+        db.drop_table("t").unwrap();
+        while db.step().unwrap() {}
+        assert_eq!(db.tables().len(), 0);
+    }
+    assert!(lists > 0, "there is a list");
+}
+
+#[test]
+fn a_full_disk_gets_the_space_of_values_that_are_gone() {
+    let disk = SimDisk::new();
+    let db = on(&disk).create("").unwrap();
+    let t = any_table(&db, TableKind::Sorted);
+    t.put(b"k", &bytes(0, 1_000_000)).unwrap();
+    db.checkpoint().unwrap();
+    disk.set_free(Some(2_500_000));
+    let mut full = 0;
+    for n in 1..8 {
+        while let Err(error) = t.put(b"k", &bytes(n, 1_000_000)) {
+            assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+            full += 1;
+            while db.step().unwrap() {}
+            assert!(full < 8, "the space never comes back");
+        }
+        assert_eq!(t.get(b"k").unwrap().unwrap(), bytes(n, 1_000_000));
+    }
+    assert!(full > 0, "it never was full");
+    assert_clean(&db);
+}
+
+#[test]
 fn salvage_brings_large_values_over_and_names_those_that_are_lost() {
     KINDS.into_iter().for_each(check_salvage);
 }
