@@ -311,7 +311,7 @@ impl Replayer<'_> {
         let (_, new) = self.attached.pop_front().ok_or_else(|| {
             malformed(lsn, Malformed("it attaches pages that were not there when it was read before"))
         })?;
-        let known = Known::load(self.pager, descriptor)?;
+        let known = Known::load_to_read(self.pager, descriptor)?;
         let written = Written::new(known.descriptor, Vec::new(), known.value.pages(), new);
         self.change(table, lsn, key, Some(written.leaf_value()), Some(&written))
     }

@@ -6,11 +6,12 @@
 //! - **DS2** A page is in `reserved` before its location is set, and until it is attached or its location is gone.
 //! - **DS3** A detached page is in `new`, `old`, `releasing` or `held` until its location is gone; its id is free after that.
 //! - **DS4** Slots of held pages that are freed meanwhile are caught, and freed when their page is not held any more.
+//! - **DS5** Only what passes [`Pager::check_attached`] is detached: what a damaged leaf names instead would be freed twice.
 
 use crate::map::{MapRoot, MapWriter};
 use crate::pager::Pager;
 use crate::runs::{PageRun, RunSet};
-use crate::translation::Location;
+use crate::translation::{Entry, Location, Residence};
 use crate::{Error, Mutation, NewPages, PageId, Result};
 use aquifer_sync::{Arc, Condvar, Mutex, MutexGuard, Rank};
 use std::collections::BTreeMap;
@@ -199,6 +200,58 @@ impl Mutation<'_> {
         state.reserved.extend(&gone); // until their frames are free
         drop(state);
         self.free_direct_frames(&gone.pages());
+    }
+}
+
+impl Pager {
+    /// Are these pages direct ones that are attached, each named once (DS5)? Pages of a tree are known as such only while they
+    /// are dirty in memory. O(pages).
+    ///
+    /// # Errors
+    ///
+    /// The run that is not, and what is wrong with it.
+    pub fn check_attached(&self, runs: &[PageRun]) -> std::result::Result<(), (PageRun, &'static str)> {
+        let end = self.ids.lock().next();
+        let state = self.direct.lock();
+        let elsewhere = [
+            &state.reserved,
+            &state.new.detached,
+            &state.old.detached,
+            &state.releasing.detached,
+            &state.held,
+        ];
+        let mut seen = RunSet::new();
+        for &run in runs {
+            if run.first == PageId::NONE || run.end() > end {
+                return Err((run, "do not exist"));
+            }
+            if elsewhere.iter().any(|set| set.intersects(run.first.0, run.end())) {
+                return Err((run, "do not belong to a value any more, or not yet"));
+            }
+            if seen.intersects(run.first.0, run.end()) {
+                return Err((run, "are named twice"));
+            }
+            seen.insert(run.first.0, run.end());
+            if let Some(what) = run.ids().find_map(|page| self.not_direct(page)) {
+                return Err((run, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why it is no page of a large value, as far as memory tells.
+    fn not_direct(&self, page: PageId) -> Option<&'static str> {
+        let residence = self.table.entry(page).map_or(Residence::Absent, Entry::get);
+        match residence {
+            Residence::Present(frame)
+                if self.file.is_some() && self.frames.header(frame).dirty_epoch() != 0 =>
+            {
+                Some("are in a table's index")
+            }
+            Residence::Absent if self.file.is_none() => Some("do not exist"),
+            _ if self.file.is_some() && self.table.location(page).slot == 0 => Some("do not exist"),
+            _ => None,
+        }
     }
 }
 

@@ -234,7 +234,7 @@ impl LargeWriter {
                 writer.pages.push(&old.bytes)?;
             }
             Some(old) => {
-                let Known { value, .. } = Known::load(pager, &old.bytes)?;
+                let Known { value, .. } = Known::load_to_read(pager, &old.bytes)?;
                 pin.narrow(&value.pages());
                 let page_bytes = pager.page_bytes() as u64;
                 let (whole, rest) = (value.len() / page_bytes, value.len() % page_bytes);
