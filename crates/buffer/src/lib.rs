@@ -58,7 +58,7 @@ mod wreck;
 
 pub use backup::{BackupImage, BackupReport, CopyProgress};
 pub use checkpoint::Flip;
-pub use direct::{NewPages, Pin, decode_manifest};
+pub use direct::{LoggedPages, NewPages, Pin, decode_manifest};
 pub use error::{Error, Result};
 pub use ids::PageId;
 pub use kept::KeptCheckpoint;

@@ -19,7 +19,7 @@
 use super::write::NewPages;
 use crate::file::DATA;
 use crate::pager::Pager;
-use crate::runs::PageRun;
+use crate::runs::{PageRun, RunSet};
 use crate::translation::Location;
 use crate::{Error, PageId, Result};
 use aquifer_codec::checksum::crc32c;
@@ -198,53 +198,117 @@ fn decode_segments(mut bytes: &[u8], mut page: impl FnMut(PageId, u32, u32)) -> 
     Some(())
 }
 
+/// What the log attaches, reserved by recovery before anything is given out (DP4). Memory is O(runs), however long the log is.
+/// What is not taken is free again when it is dropped.
+#[derive(Debug)]
+pub struct LoggedPages {
+    pager: Arc<Pager>,
+    pages: RunSet,
+    /// Slots of manifests.
+    manifests: RunSet,
+}
+
 impl Pager {
-    /// Recovery: reserves the pages that a log record attaches, and the slots of its manifest, so that nobody else gets them
-    /// (DP4). To be called for all of them before anything is replayed. The pages are as if they had just been written.
+    /// Nothing is reserved yet. Only a database with a file is recovered.
+    pub fn logged_pages(self: &Arc<Self>) -> LoggedPages {
+        LoggedPages { pager: Arc::clone(self), pages: RunSet::new(), manifests: RunSet::new() }
+    }
+}
+
+impl LoggedPages {
+    /// Reserves the pages that a log record attaches, and the slots of its manifest, so that nobody else gets them. To be called
+    /// for all of them before anything is replayed.
     ///
     /// # Errors
     ///
     /// `Corrupt` if the manifest is damaged, or an id or slot is in use: the log does not fit the data file.
-    pub fn reserve_attached(self: &Arc<Self>, manifest: &[u8]) -> Result<NewPages> {
-        let file = self.file.as_ref().expect("only a database with a file is recovered");
-        let corrupt = |what: String| Error::Format { file: DATA.into(), what };
-        let mut pages: Vec<(PageId, Location)> = Vec::new();
-        let read = |slot: u32| {
-            let (buffer, result) = file.read(vec![(slot, Buffer::zeroed(file.page_bytes()))]).remove(0);
-            result.map(|()| buffer).map_err(|error| error.to_string())
-        };
-        let slots = decode_manifest(manifest, read, |page, slot, checksum| {
-            pages.push((page, Location { slot, checksum }));
-        })
-        .map_err(corrupt)?;
-        let taken = || {
-            let what = "the log names pages or slots for a large value that are in use, or lie outside the file (was it cut, \
-                        or replaced by another copy?)";
-            Err(corrupt(what.into()))
-        };
-        let mut new = self.new_pages();
-        {
-            let mut space = self.lock_space();
-            for slot in slots.iter().copied().chain(pages.iter().map(|(_, at)| at.slot)) {
-                if !space.claim(slot) {
-                    return taken();
-                }
+    pub fn reserve(&mut self, manifest: &[u8]) -> Result<()> {
+        let pager = Arc::clone(&self.pager);
+        let mut outcome = Ok(());
+        let slots = decode_manifest(manifest, read_slots(&pager), |page, slot, checksum| {
+            if outcome.is_ok() {
+                outcome = self.reserve_page(page, Location { slot, checksum });
             }
-        }
-        for &(page, _) in &pages {
-            PageRun::push(&mut new.written, PageRun { first: page, pages: 1 });
-        }
-        new.manifest = slots;
-        for run in new.written.clone() {
-            self.grow_page_table_to(run.end())?;
-            if !self.ids.lock().claim(run) {
-                new.written.clear();
-                return taken();
+        });
+        let slots = slots.map_err(corrupt)?;
+        outcome?;
+        for slot in slots {
+            if !pager.lock_space().claim(slot) {
+                return Err(taken());
             }
-            self.direct.lock().reserved.insert(run.first.0, run.end()); // DS2
+            self.manifests.insert(slot, slot + 1);
+        }
+        Ok(())
+    }
+
+    fn reserve_page(&mut self, page: PageId, at: Location) -> Result<()> {
+        let (pager, run) = (&self.pager, PageRun { first: page, pages: 1 });
+        pager.grow_page_table_to(run.end())?;
+        if !pager.lock_space().claim(at.slot) {
+            return Err(taken());
+        }
+        if !pager.ids.lock().claim(run) {
+            pager.free_slots(&[at.slot]);
+            return Err(taken());
+        }
+        pager.direct.lock().reserved.insert(page.0, run.end()); // DS2
+        self.pages.insert(page.0, run.end());
+        pager.table.set_location(page, at);
+        Ok(())
+    }
+
+    /// The pages of a manifest, as if they had just been written.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if they are not reserved.
+    pub fn take(&mut self, manifest: &[u8]) -> Result<NewPages> {
+        let pager = &self.pager;
+        let mut new = pager.new_pages();
+        let mut written: Vec<PageRun> = Vec::new();
+        let mut fits = true;
+        let slots = decode_manifest(manifest, read_slots(pager), |page, slot, checksum| {
+            fits &= self.pages.contains(page.0) && pager.table.location(page) == Location { slot, checksum };
+            PageRun::push(&mut written, PageRun { first: page, pages: 1 });
+        });
+        let slots = slots.map_err(corrupt)?;
+        if !fits || !slots.iter().all(|&slot| self.manifests.contains(slot)) {
+            return Err(taken());
+        }
+        for run in &written {
+            self.pages.remove(run.first.0, run.end());
             new.taken.insert(run.first.0, run.end());
         }
-        pages.iter().for_each(|&(page, at)| self.table.set_location(page, at));
+        slots.iter().for_each(|&slot| self.manifests.remove(slot, slot + 1));
+        (new.written, new.manifest) = (written, slots);
         Ok(new)
+    }
+}
+
+impl Drop for LoggedPages {
+    fn drop(&mut self) {
+        let mut rest = self.pager.new_pages();
+        rest.taken = std::mem::take(&mut self.pages);
+        rest.manifest = self.manifests.iter().flat_map(|(start, end)| start..end).collect();
+    }
+}
+
+fn corrupt(what: String) -> Error {
+    Error::Format { file: DATA.into(), what }
+}
+
+fn taken() -> Error {
+    corrupt(
+        "the log names pages or slots for a large value that are in use, or lie outside the file (was it cut, or replaced by \
+         another copy?)"
+            .into(),
+    )
+}
+
+fn read_slots(pager: &Pager) -> impl FnMut(u32) -> std::result::Result<Buffer, String> + use<'_> {
+    let file = pager.file.as_ref().expect("only a database with a file is recovered");
+    |slot| {
+        let (buffer, result) = file.read(vec![(slot, Buffer::zeroed(file.page_bytes()))]).remove(0);
+        result.map(|()| buffer).map_err(|error| error.to_string())
     }
 }

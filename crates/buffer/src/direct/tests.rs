@@ -162,16 +162,20 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     drop(pager);
 
     let pager = Pager::open(disk(&directory), options()).unwrap().0;
-    let reserved: Vec<NewPages> =
-        manifests.iter().map(|(_, _, manifest)| pager.reserve_attached(manifest).unwrap()).collect();
-    assert!(matches!(pager.reserve_attached(&manifests[0].2), Err(Error::Format { .. })), "they are in use");
+    let mut logged = pager.logged_pages();
+    assert!(matches!(logged.take(&manifests[0].2), Err(Error::Format { .. })), "they are not reserved");
+    manifests.iter().for_each(|(_, _, manifest)| logged.reserve(manifest).unwrap());
+    assert!(matches!(logged.reserve(&manifests[0].2), Err(Error::Format { .. })), "they are in use");
     let others = attached(&pager, 5, 500);
-    for (new, (value, runs, _)) in reserved.into_iter().zip(&manifests) {
+    for (value, runs, manifest) in &manifests {
+        let new = logged.take(manifest).unwrap();
+        assert!(matches!(logged.take(manifest), Err(Error::Format { .. })), "once");
         assert_eq!(new.runs(), runs);
         check(&pager, *value, runs);
         pager.enter().attach(new);
         pager.enter().detach(runs);
     }
+    drop(logged);
     check(&pager, 5, &others);
     checkpoint(&pager).unwrap();
     let used = pager.stats().used_bytes;
@@ -179,6 +183,27 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     let pager = Pager::open(disk(&directory), options()).unwrap().0;
     check(&pager, 5, &others);
     assert_eq!((pager.pages().len(), pager.stats().used_bytes), (500, used), "nothing else is left");
+}
+
+#[test]
+fn what_the_log_names_and_replay_does_not_take_is_free_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
+    checkpoint(&pager).unwrap();
+    let mut new = pager.new_pages();
+    write(&mut new, 2, 0..600).unwrap();
+    let manifest = new.manifest().unwrap();
+    pager.sync_direct().unwrap();
+    pager.enter().attach(new);
+    drop(pager);
+
+    let pager = Pager::open(disk(&directory), options()).unwrap().0;
+    let before = (pager.stats().used_bytes, pager.stats().pages);
+    let mut logged = pager.logged_pages();
+    logged.reserve(&manifest).unwrap();
+    assert_eq!(pager.stats().pages, before.1 + 600);
+    drop(logged);
+    assert_eq!((pager.stats().used_bytes, pager.stats().pages), before);
 }
 
 #[test]
