@@ -123,7 +123,7 @@ fn a_pinned_value_outlives_its_end() {
         let other = attached(&pager, 4, 20);
         settle();
         let pages = pager.stats().pages;
-        let (early, narrow) = (pager.pin(), pager.pin());
+        let (early, narrow, late) = (pager.pin(), pager.pin(), pager.pin());
         narrow.narrow(&runs);
         pager.enter().detach(&runs);
         pager.enter().detach(&other);
@@ -132,7 +132,11 @@ fn a_pinned_value_outlives_its_end() {
         check(&pager, 4, &other);
         drop(early);
         check(&pager, 3, &runs);
+        check(&pager, 4, &other);
+        late.narrow(&runs);
         assert_eq!(pager.stats().pages, pages - 20, "the other value is free");
+        drop(late);
+        check(&pager, 3, &runs);
         for round in 0..3 {
             attached(&pager, 9, 20 + round);
             settle();
@@ -141,6 +145,34 @@ fn a_pinned_value_outlives_its_end() {
         drop(narrow);
         assert_eq!(pager.stats().pages, 63);
     }
+}
+
+#[test]
+fn many_pinned_pages_are_freed_a_few_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
+    checkpoint(&pager).unwrap();
+    let empty = (pager.stats().pages, pager.stats().used_bytes);
+    let mut new = pager.new_pages();
+    for from in (0..10_000).step_by(1000) {
+        write(&mut new, 6, from..from + 1000).unwrap();
+    }
+    new.trim();
+    let runs = new.runs().to_vec();
+    pager.sync_direct().unwrap();
+    pager.enter().attach(new);
+    checkpoint(&pager).unwrap();
+    let (all, part) = (pager.pin(), pager.pin());
+    part.narrow(&[PageRun { first: PageId(runs[0].first.0 + 5000), pages: 7 }]);
+    pager.enter().detach(&runs);
+    checkpoint(&pager).unwrap();
+    check(&pager, 6, &runs);
+    drop(all);
+    assert_eq!(pager.stats().pages, empty.0 + 7);
+    drop(part);
+    checkpoint(&pager).unwrap();
+    assert_eq!(pager.stats().pages, empty.0);
+    assert!(pager.stats().used_bytes <= empty.1 + 8 * PAGE as u64, "slots leak");
 }
 
 #[test]
