@@ -128,11 +128,8 @@ impl Pager {
             }
         };
         let (allocated, mut superseded) = (writer.allocated, writer.superseded);
-        if !sabotage::is(Sabotage::SuperblockFirst)
-            && let Err(error) = file.sync()
-        {
-            self.poison(&error);
-            return Err(error);
+        if !sabotage::is(Sabotage::SuperblockFirst) {
+            self.sync_alone(|| file.sync())?;
         }
         if sabotage::is(Sabotage::ReuseSlotsEarly) {
             superseded.clear(); // they are free already
@@ -309,22 +306,20 @@ impl Pager {
         let State::Written { map, superseded, .. } = &mut flip.state else {
             panic!("install comes after write_checkpoint, once");
         };
-        self.check_poison()?;
         let file = self.file.as_ref().expect("a database in memory takes no checkpoints");
-        let mut current = self.superblock.lock();
-        let next = Superblock {
-            incarnation,
-            generation: current.generation + 1,
-            flip_lsn: flip.lsn,
-            map: *map,
-            ..*current
-        };
-        if let Err(error) = file.write_superblock(Superblock::offset(next.generation), next.encode()) {
-            self.poison(&error);
-            return Err(error);
-        }
-        *current = next;
-        drop(current);
+        let next = self.sync_alone(|| {
+            let mut current = self.superblock.lock();
+            let next = Superblock {
+                incarnation,
+                generation: current.generation + 1,
+                flip_lsn: flip.lsn,
+                map: *map,
+                ..*current
+            };
+            file.write_superblock(Superblock::offset(next.generation), next.encode())?;
+            *current = next;
+            Ok(next)
+        })?;
         if sabotage::is(Sabotage::SuperblockFirst) {
             file.sync()?;
         }

@@ -26,7 +26,7 @@
 //!   are read from the page table, where they cannot have changed (DP1, DP4).
 //! - **DP4** Id and slot of a detached page are given out again only when a checkpoint that has the detachment is durable and
 //!   noted (E3): also if no checkpoint ever had the page, for the log names both (what it names is reserved at recovery before
-//!   anything else is given out, [`Pager::reserve_attached`]). The same holds for the slots of a manifest.
+//!   anything else is given out, [`LoggedPages`]). The same holds for the slots of a manifest.
 //! - **DP5** A reader pins what it reads before it looks up where that lies: a [`Pin`] holds everything that is detached after
 //!   it began, until it is narrowed to some pages. What is pinned keeps id, location, slot and bytes. So a reader never sees a
 //!   slot that is used again: the pages that it found were attached when it had pinned already, so they were detached later,
@@ -40,7 +40,7 @@ mod read;
 mod state;
 mod write;
 
-pub use manifest::decode_manifest;
+pub use manifest::{LoggedPages, decode_manifest};
 pub use read::Pin;
 pub(crate) use state::DirectPages;
 pub use write::NewPages;

@@ -22,6 +22,7 @@
 //! | [`shrink`](Shrink) | moving pages out of the tail of the data file |
 //! | `superblock` | the first bytes of the data file |
 //! | `file` | page-sized transfers to and from the data file |
+//! | `syncing` | one sync of the data file at a time |
 //! | `verify` | reading everything back |
 //! | [`wreck`](Wreck) | a data file that may be damaged, read for salvage |
 #![doc = include_str!("../README.md")]
@@ -47,6 +48,7 @@ mod shrink;
 mod space;
 mod stats;
 mod superblock;
+mod syncing;
 #[cfg(all(test, not(loom)))]
 mod test_pager;
 mod translation;
@@ -56,7 +58,7 @@ mod wreck;
 
 pub use backup::{BackupImage, BackupReport, CopyProgress};
 pub use checkpoint::Flip;
-pub use direct::{NewPages, Pin, decode_manifest};
+pub use direct::{LoggedPages, NewPages, Pin, decode_manifest};
 pub use error::{Error, Result};
 pub use ids::PageId;
 pub use kept::KeptCheckpoint;

@@ -62,6 +62,8 @@ pub struct Pager {
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) kept: Mutex<Holders>,
     pub(crate) poisoned: Mutex<Option<String>>,
+    /// A sync of the data file is under way (SY1).
+    pub(crate) syncing: Mutex<()>,
     /// Buffers of the eviction under way.
     pub(crate) eviction: Mutex<Vec<Buffer>>,
     /// Buffers of the checkpoint under way.
@@ -170,6 +172,7 @@ impl Pager {
             superblock: Mutex::new(Rank::Epoch, superblock),
             kept: Mutex::new(Rank::Leaf, Holders::default()),
             poisoned: Mutex::new(Rank::Leaf, None),
+            syncing: Mutex::new(Rank::PageWrites, ()),
             eviction: Mutex::new(Rank::PageWrites, Vec::new()),
             checkpoint: Mutex::new(Rank::PageWrites, Vec::new()),
             growing: Mutex::new(Rank::PageWrites, ()),

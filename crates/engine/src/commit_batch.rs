@@ -19,6 +19,9 @@
 //!   buffers of their own.
 //! - **CB5** Pages of large values are attached and detached only when every entry is applied: from there on nothing fails, and
 //!   before it nothing has to be taken back (LV1).
+//! - **CB6** New pages that a leaf has named, be it for an instant, are never just given back: a reader that has pinned may
+//!   have found them. Where the entry was undone they are attached and detached in the same passage, which waits for readers
+//!   (DP5). Where it could not be undone they are attached and stay, for a leaf may still name them: no checkpoint has them (CP2).
 
 use crate::batch::{BatchEntry, WriteBatch};
 use crate::commit::{Stop, exchange_pages};
@@ -259,14 +262,14 @@ impl Batch<'_> {
         let log = &self.engine.log;
         let epoch = m.epoch();
         if record.is_empty() {
-            self.apply_all(&m, log.reserved().0)?;
+            self.apply_all(&m, log.reserved().0, self.undo_list())?;
             held[0].committed();
             return Ok(Commit::Unlogged { epoch });
         }
         let reserved = log.reserve(record.len()).map_err(|_| Failure::Stop(Stop::LogFull(record.len())))?;
         let lsn = reserved.lsn();
         held.iter_mut().for_each(|stripe| stripe.reserved(lsn)); // T4
-        let applied = self.apply_all(&m, lsn.0);
+        let applied = self.apply_all(&m, lsn.0, self.undo_list());
         let aborted = applied.is_err().then(|| record::aborted(record.len()));
         let filling = aborted.as_deref().unwrap_or(record);
         if record.len() <= self.engine.record_bytes_inside_gate {
@@ -281,12 +284,17 @@ impl Batch<'_> {
         Ok(Commit::Logged(lsn))
     }
 
+    fn undo_list(&self) -> UndoList {
+        UndoList { bytes_max: self.small_bytes.max(UNDO_BYTES_MIN), ..UndoList::default() }
+    }
+
     /// Applies every entry, or none (CB2).
-    fn apply_all(&self, m: &Mutation<'_>, lsn: u64) -> std::result::Result<(), Failure> {
-        let mut undo = UndoList { bytes_max: self.small_bytes.max(UNDO_BYTES_MIN), ..UndoList::default() };
+    fn apply_all(&self, m: &Mutation<'_>, lsn: u64, mut undo: UndoList) -> std::result::Result<(), Failure> {
         for (done, &index) in self.order.iter().enumerate() {
             if let Err(error) = self.apply(m, index, self.leaf_value(index), lsn, Some(&mut undo)) {
-                if let Err(second) = self.undo(m, done, &undo, lsn) {
+                let undone = self.undo(m, done, &undo, lsn);
+                self.retire_pages(m, done, undone.is_ok());
+                if let Err(second) = undone {
                     let cause =
                         format!("a batch failed half-way ({error}) and could not be undone ({second})");
                     self.engine.log.poison(&cause);
@@ -299,6 +307,18 @@ impl Batch<'_> {
             exchange_pages(m, self.known.get(index), self.written.get(index)); // CB5
         }
         Ok(())
+    }
+
+    /// The new pages of the first `done` entries, which leaves have named (CB6).
+    fn retire_pages(&self, m: &Mutation<'_>, done: usize, undone: bool) {
+        for written in self.order[..done].iter().filter_map(|index| self.written.get(index)) {
+            let pages = written.take_new();
+            let runs = pages.runs().to_vec();
+            m.attach(pages);
+            if undone {
+                m.detach(&runs);
+            }
+        }
     }
 
     /// Applies one entry. What is missing is brought without leaving the gate: the one exception to G1, and rare, for the

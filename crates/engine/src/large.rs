@@ -23,7 +23,8 @@
 //! - **LV2** Before the log reserves the record of an ATTACH, all pages that it names are written and synced, the list and the
 //!   manifest included. Whatever fails before leaves nothing: the pages are reserved in memory alone (DP2).
 //! - **LV3** The extents of a value to be detached are known before the gate is entered: under its key's stripe nobody else
-//!   changes it. A passage that meets one that it does not know leaves, and comes back with it.
+//!   changes it. A passage that meets one that it does not know leaves, and comes back with it. They are believed only if all
+//!   pages are those of one attached value (DS5), whatever the leaf says.
 //! - **LV4** An append or a patch is made of the value that it read: its commit finds that very descriptor, or it is made again.
 //!   A descriptor that is pinned is found again only if the value has not changed, for its pages are not given out again.
 //! - **LV5** Readers pin before they look up the descriptor (DP5). What they read is the value as it was at that moment.
@@ -97,12 +98,29 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Of a value to be detached: its pages are what they should be (DS5). Nobody detaches it meanwhile. O(pages).
+    ///
+    /// # Errors
+    ///
+    /// As [`load_to_read`](Self::load_to_read); `Corrupt` for pages that are not those of one attached value.
+    pub(crate) fn load(pager: &Arc<Pager>, descriptor: &[u8]) -> Result<Known> {
+        let known = Known::load_to_read(pager, descriptor)?;
+        pager.check_attached(&known.value.pages()).map_err(|(run, what)| {
+            Error::corrupt(format!(
+                "pages {} to {} of a large value {what}; restore a backup or use salvage",
+                run.first,
+                run.end() - 1
+            ))
+        })?;
+        Ok(known)
+    }
+
     /// Reads the list of extents, where there is one. Nobody detaches the value meanwhile, or it is pinned.
     ///
     /// # Errors
     ///
     /// `Corrupt` for a descriptor or list that makes no sense; the disk's.
-    pub(crate) fn load(pager: &Arc<Pager>, descriptor: &[u8]) -> Result<Known> {
+    pub(crate) fn load_to_read(pager: &Arc<Pager>, descriptor: &[u8]) -> Result<Known> {
         let page_bytes = pager.page_bytes();
         let corrupt = |what: &str| Error::corrupt(format!("{what}; restore a backup or use salvage"));
         let Descriptor { len, extents } = Descriptor::decode(descriptor, page_bytes).map_err(corrupt)?;
@@ -140,3 +158,6 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,13 +27,12 @@ use crate::opening::finish_drops;
 use crate::record::{self, Entry, Malformed, Op, Patch, Record};
 use crate::stats::RecoveryReport;
 use crate::table_core::TableCore;
-use aquifer_buffer::{NewPages, PageId, Pager, Retry, Superblock};
+use aquifer_buffer::{LoggedPages, PageId, Pager, Retry, Superblock};
 use aquifer_index::{LeafValue, ValueKind};
 use aquifer_io::Disk;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
 use aquifer_wal::{History, Lsn, Records, Replay, Tail};
-use std::collections::VecDeque;
 use std::ops::Bound;
 
 /// The directory of log segments.
@@ -69,12 +68,12 @@ pub(crate) fn replay(
     }
     report.log_bytes = tail.end.0.saturating_sub(from.0);
     report.tail_cut_bytes = tail.cut_bytes;
-    let attached = reserve_attached(pager, log.fork())?;
+    let logged = Some(reserve_attached(pager, log.fork())?);
     let generation = Some(superblock.generation);
     let value = Vec::new();
     let listed_max = None;
     let mut replayer =
-        Replayer { pager, catalog, generation, report, value, attached, applied: from, listed_max };
+        Replayer { pager, catalog, generation, report, value, logged, applied: from, listed_max };
     replayer.run(&mut log)?;
     Ok(tail)
 }
@@ -95,13 +94,13 @@ pub(crate) fn bring_forward(
     listed_max: u64,
 ) -> Result<()> {
     let applied = history.position();
-    let (value, attached, listed_max) = (Vec::new(), VecDeque::new(), Some(listed_max));
-    Replayer { pager, catalog, generation: None, report, value, attached, applied, listed_max }.run(history)
+    let (value, logged, listed_max) = (Vec::new(), None, Some(listed_max));
+    Replayer { pager, catalog, generation: None, report, value, logged, applied, listed_max }.run(history)
 }
 
-/// Reserves all pages and slots that large values of the log have (LV6 of `large`), in the order of the log.
-fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<VecDeque<(Lsn, NewPages)>> {
-    let mut attached = VecDeque::new();
+/// Reserves all pages and slots that large values of the log have (LV6 of `large`).
+fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<LoggedPages> {
+    let mut logged = pager.logged_pages();
     while let Some((lsn, record)) = log.next()? {
         if !record::attaches(record) {
             continue;
@@ -109,18 +108,22 @@ fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<VecDeque<(Lsn
         let Ok(Record::Commit(mut entries)) = Record::decode(record) else { continue };
         while let Some(entry) = entries.next().map_err(|what| malformed(lsn, what))? {
             if let Op::Attach { manifest, .. } = entry.op {
-                let new = pager.reserve_attached(manifest).map_err(|error| match error {
-                    aquifer_buffer::Error::Format { .. } => Error::corrupt(format!(
-                        "{error} (the log's record that ends at {}); restore a backup or use salvage",
-                        lsn.0
-                    )),
-                    other => other.into(),
-                })?;
-                attached.push_back((lsn, new));
+                logged.reserve(manifest).map_err(|error| of_record(error, lsn))?;
             }
         }
     }
-    Ok(attached)
+    Ok(logged)
+}
+
+/// What a log record brought about.
+fn of_record(error: aquifer_buffer::Error, lsn: Lsn) -> Error {
+    match error {
+        aquifer_buffer::Error::Format { .. } => Error::corrupt(format!(
+            "{error} (the log's record that ends at {}); restore a backup or use salvage",
+            lsn.0
+        )),
+        other => other.into(),
+    }
 }
 
 struct Replayer<'r> {
@@ -130,8 +133,8 @@ struct Replayer<'r> {
     generation: Option<u64>,
     report: &'r mut RecoveryReport,
     value: Vec<u8>,
-    /// Pages of large values that the log attaches from here on.
-    attached: VecDeque<(Lsn, NewPages)>,
+    /// Pages of large values that the log attaches from here on. `None` where it may attach none.
+    logged: Option<LoggedPages>,
     /// Up to here every record is applied.
     applied: Lsn,
     /// Pages written since the last checkpoint that may be listed. `None` where RC1 holds, and not RC4.
@@ -285,7 +288,7 @@ impl Replayer<'_> {
             .map_err(|_| malformed(lsn, Malformed("a record is too long")))?;
         match &entry.op {
             Op::Put(value) => self.change(&table, lsn, entry.key, Some(LeafValue::inline(value)), None),
-            Op::Attach { descriptor, .. } => self.attach(&table, lsn, entry.key, descriptor),
+            Op::Attach { descriptor, manifest } => self.attach(&table, lsn, entry.key, descriptor, manifest),
             Op::Delete => self.change(&table, lsn, entry.key, None, None),
             Op::Patch(patch) => self.patch(&table, lsn, entry.key, patch),
             Op::Create { .. } | Op::Drop | Op::RangeDelete { .. } | Op::Adopt { .. } => {
@@ -304,14 +307,17 @@ impl Replayer<'_> {
         Error::Format { what }
     }
 
-    fn attach(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], descriptor: &[u8]) -> Result<()> {
-        while self.attached.front().is_some_and(|&(of, _)| of < lsn) {
-            self.attached.pop_front(); // of a record that was not applied
-        }
-        let (_, new) = self.attached.pop_front().ok_or_else(|| {
-            malformed(lsn, Malformed("it attaches pages that were not there when it was read before"))
-        })?;
-        let known = Known::load(self.pager, descriptor)?;
+    fn attach(
+        &mut self,
+        table: &TableCore,
+        lsn: Lsn,
+        key: &[u8],
+        descriptor: &[u8],
+        manifest: &[u8],
+    ) -> Result<()> {
+        let logged = self.logged.as_mut().expect("attaching was refused above");
+        let new = logged.take(manifest).map_err(|error| of_record(error, lsn))?;
+        let known = Known::load_to_read(self.pager, descriptor)?;
         let written = Written::new(known.descriptor, Vec::new(), known.value.pages(), new);
         self.change(table, lsn, key, Some(written.leaf_value()), Some(&written))
     }

@@ -143,7 +143,7 @@ fn read_catalog(
     let leaves = survivors.leaves.get(&CATALOG_ID).unwrap_or(&none);
     let coverage = Coverage::of(leaves);
     report.catalog_damaged = !coverage.gaps.is_empty();
-    refill::read_pieces(&source.wreck, leaves, &coverage.pieces, |read| match read {
+    refill::read_pieces(&source.wreck, leaves, &coverage.pieces, |_, read| match read {
         Ok((key, value)) => match Row::read(key, value.bytes) {
             Ok(Row::Table { id, live, root, description }) => {
                 tables.insert(id, CatalogTable { live, root, description });

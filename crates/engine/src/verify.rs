@@ -167,7 +167,7 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
             }
         }
         for (leaf, descriptor) in found.large {
-            match Known::load(&self.engine.pager, &descriptor) {
+            match Known::load_to_read(&self.engine.pager, &descriptor) {
                 Ok(Known { value, .. }) => {
                     record_bytes += value.len().saturating_sub(descriptor.len() as u64);
                     for run in value.pages() {

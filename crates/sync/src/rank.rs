@@ -20,7 +20,8 @@ pub enum Rank {
     KeyStripe,
     /// The gate; never entered twice.
     Gate,
-    /// The one batch of page writes of its kind under way: eviction, checkpoint, growth of the page table.
+    /// The one batch of page writes of its kind under way: eviction, checkpoint, growth of the page table, sync of the
+    /// data file.
     PageWrites,
     /// Pages, top-down and left to right; many at once.
     PageLatch,

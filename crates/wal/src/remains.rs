@@ -165,6 +165,16 @@ impl Remains {
         self.replay.next()
     }
 
+    /// A second reader of the same records, for those who look ahead.
+    ///
+    /// # Panics
+    ///
+    /// If a record has been read.
+    pub fn fork(&self) -> Remains {
+        let (start, end, ends_full) = (self.start, self.end.clone(), self.ends_full);
+        Remains { replay: self.replay.fork(), start, end, ends_full }
+    }
+
     /// When the batch was written that the last record ends in: microseconds since 1970.
     pub(crate) fn time_us(&self) -> u64 {
         self.replay.time_us()

@@ -1,13 +1,14 @@
 //! Reading direct pages.
 
+use super::state::Pinned;
 use crate::pager::Pager;
 use crate::runs::PageRun;
 use crate::{PageId, Result};
 use aquifer_io::Buffer;
 use aquifer_sync::Arc;
 
-/// Keeps direct pages alive for a reader (DP5). To be taken before the reader looks up which pages it will read. It is dropped
-/// outside the gate, under no latch.
+/// Keeps direct pages alive for a reader (DP5). To be taken before the reader looks up which pages it will read. It is narrowed
+/// and dropped outside the gate, under no latch.
 #[derive(Debug)]
 pub struct Pin {
     pager: Arc<Pager>,
@@ -15,15 +16,16 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// Pins these pages alone from now on. They were found attached while everything was pinned.
+    /// Pins these pages alone from now on, and frees the others that were held for it alone. They were found attached while
+    /// everything was pinned.
     pub fn narrow(&self, pages: &[PageRun]) {
-        self.pager.direct.lock().pins.insert(self.id, Some(pages.into()));
+        self.pager.change_pin(self.id, Some(pages.into()));
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        self.pager.unpin(self.id);
+        self.pager.change_pin(self.id, None);
     }
 }
 
@@ -33,7 +35,7 @@ impl Pager {
         let mut state = self.direct.lock();
         let id = state.next_pin;
         state.next_pin += 1;
-        state.pins.insert(id, None);
+        state.pins.insert(id, Pinned::All);
         Pin { pager: Arc::clone(self), id }
     }
 

@@ -6,11 +6,13 @@
 //! - **DS2** A page is in `reserved` before its location is set, and until it is attached or its location is gone.
 //! - **DS3** A detached page is in `new`, `old`, `releasing` or `held` until its location is gone; its id is free after that.
 //! - **DS4** Slots of held pages that are freed meanwhile are caught, and freed when their page is not held any more.
+//! - **DS5** Only what passes [`Pager::check_attached`] is detached: what a damaged leaf names instead would be freed twice.
+//! - **DS6** Commits take this lock inside the gate: whoever frees many pages lets it go after every [`PAGES_AT_ONCE`].
 
 use crate::map::{MapRoot, MapWriter};
 use crate::pager::Pager;
 use crate::runs::{PageRun, RunSet};
-use crate::translation::Location;
+use crate::translation::{Entry, Location, Residence};
 use crate::{Error, Mutation, NewPages, PageId, Result};
 use aquifer_sync::{Arc, Condvar, Mutex, MutexGuard, Rank};
 use std::collections::BTreeMap;
@@ -32,17 +34,24 @@ pub(super) struct State {
     old: Changes,
     /// Of a checkpoint that is durable and has not been released.
     releasing: Changes,
-    /// What each reader reads; nothing means everything (DP5).
-    pub(super) pins: BTreeMap<u64, Option<Arc<[PageRun]>>>,
+    /// What each reader reads (DP5).
+    pub(super) pins: BTreeMap<u64, Pinned>,
     pub(super) next_pin: u64,
     /// Detached and released, and pinned.
     held: RunSet,
     /// Their slots (DS4).
     held_slots: RunSet,
-    caught: Vec<u32>,
+    caught: RunSet,
     /// Transfers to the file under way.
     writing: u32,
     stopped: bool,
+}
+
+/// What a reader keeps alive.
+#[derive(Debug, Clone)]
+pub(super) enum Pinned {
+    All,
+    Pages(Arc<[PageRun]>),
 }
 
 /// What happened in some epochs. Ids are not used twice in them (DP4), so the order does not matter.
@@ -67,11 +76,22 @@ impl State {
     fn pinned(&self, pages: &RunSet) -> RunSet {
         let mut free = pages.pages();
         for reads in self.pins.values() {
-            let Some(runs) = reads else { return pages.clone() };
+            let Pinned::Pages(runs) = reads else { return pages.clone() };
             let met = runs.iter().filter(|run| pages.intersects(run.first.0, run.end()));
             free = PageRun::difference(free, met.copied().collect());
         }
         RunSet::of(&PageRun::difference(pages.pages(), free))
+    }
+
+    /// The held pages among those that a reader pinned. O(runs of the reader) where there is none.
+    fn held_for(&self, pinned: &Pinned) -> RunSet {
+        match pinned {
+            Pinned::All => self.held.clone(),
+            Pinned::Pages(runs) => {
+                let met = runs.iter().filter(|run| self.held.intersects(run.first.0, run.end()));
+                RunSet::of(&met.copied().collect::<Vec<_>>())
+            }
+        }
     }
 }
 
@@ -139,7 +159,7 @@ impl DirectPages {
             returned.retain(|&slot| {
                 let held = held_slots.contains(slot);
                 if held {
-                    caught.push(slot);
+                    caught.insert(slot, slot + 1);
                 }
                 !held
             });
@@ -202,8 +222,62 @@ impl Mutation<'_> {
     }
 }
 
+impl Pager {
+    /// Are these pages direct ones that are attached, each named once (DS5)? Pages of a tree are known as such only while they
+    /// are dirty in memory. O(pages).
+    ///
+    /// # Errors
+    ///
+    /// The run that is not, and what is wrong with it.
+    pub fn check_attached(&self, runs: &[PageRun]) -> std::result::Result<(), (PageRun, &'static str)> {
+        let end = self.ids.lock().next();
+        let state = self.direct.lock();
+        let elsewhere = [
+            &state.reserved,
+            &state.new.detached,
+            &state.old.detached,
+            &state.releasing.detached,
+            &state.held,
+        ];
+        let mut seen = RunSet::new();
+        for &run in runs {
+            if run.first == PageId::NONE || run.end() > end {
+                return Err((run, "do not exist"));
+            }
+            if elsewhere.iter().any(|set| set.intersects(run.first.0, run.end())) {
+                return Err((run, "do not belong to a value any more, or not yet"));
+            }
+            if seen.intersects(run.first.0, run.end()) {
+                return Err((run, "are named twice"));
+            }
+            seen.insert(run.first.0, run.end());
+            if let Some(what) = run.ids().find_map(|page| self.not_direct(page)) {
+                return Err((run, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why it is no page of a large value, as far as memory tells.
+    fn not_direct(&self, page: PageId) -> Option<&'static str> {
+        let residence = self.table.entry(page).map_or(Residence::Absent, Entry::get);
+        match residence {
+            Residence::Present(frame)
+                if self.file.is_some() && self.frames.header(frame).dirty_epoch() != 0 =>
+            {
+                Some("are in a table's index")
+            }
+            Residence::Absent if self.file.is_none() => Some("do not exist"),
+            _ if self.file.is_some() && self.table.location(page).slot == 0 => Some("do not exist"),
+            _ => None,
+        }
+    }
+}
+
 /// Pages given to the page map at a time.
 const RECORDS_AT_ONCE: usize = 4096;
+/// Pages freed under one lock (DS6).
+const PAGES_AT_ONCE: u32 = 4096;
 
 impl Pager {
     /// Brings attachments and detachments of epochs before the flip into the page map (DP3).
@@ -246,6 +320,7 @@ impl Pager {
         loop {
             let mut state = self.direct.lock();
             let Some(run) = state.releasing.detached.first() else { return };
+            let run = PageRun { pages: run.pages.min(PAGES_AT_ONCE), ..run };
             state.releasing.detached.remove(run.first.0, run.end());
             let slot = |page| self.table.location(page).slot;
             let unmapped: Vec<u32> =
@@ -269,16 +344,34 @@ impl Pager {
         }
     }
 
-    /// A reader is gone: frees what was held for it alone.
-    pub(super) fn unpin(&self, pin: u64) {
+    /// A reader is gone, or reads only these pages from now on: frees what was held for it alone.
+    pub(super) fn change_pin(&self, pin: u64, pages: Option<Arc<[PageRun]>>) {
+        let mut left = {
+            let mut state = self.direct.lock();
+            let before = match pages {
+                Some(pages) => state.pins.insert(pin, Pinned::Pages(pages)),
+                None => state.pins.remove(&pin),
+            };
+            // What comes to be held from here on is held for others.
+            before.map_or(RunSet::new(), |before| state.held_for(&before))
+        };
+        while let Some(run) = left.first() {
+            let some = PageRun { pages: run.pages.min(PAGES_AT_ONCE), ..run };
+            left.remove(some.first.0, some.end());
+            self.free_unpinned(some);
+        }
+    }
+
+    /// Frees those pages of a run that are held, and that nobody pins any more.
+    fn free_unpinned(&self, run: PageRun) {
         let mut state = self.direct.lock();
-        state.pins.remove(&pin);
-        let mut free = state.held.clone();
+        let mut free = RunSet::of(&[run]).intersection(&state.held);
         free.subtract(&state.pinned(&free));
         let free = free.pages();
         if free.is_empty() {
             return;
         }
+        let mut slots = Vec::new();
         for run in &free {
             state.held.remove(run.first.0, run.end());
             if self.file.is_none() {
@@ -288,20 +381,20 @@ impl Pager {
             for page in run.ids() {
                 let slot = self.table.location(page).slot;
                 state.held_slots.remove(slot, slot + 1);
+                if state.caught.contains(slot) {
+                    state.caught.remove(slot, slot + 1);
+                    slots.push(slot);
+                }
                 self.table.set_location(page, Location::NONE);
             }
         }
-        let caught = std::mem::take(&mut state.caught);
-        let (still, gone) =
-            caught.into_iter().partition::<Vec<u32>, _>(|&slot| state.held_slots.contains(slot));
-        state.caught = still;
         drop(state);
-        self.free_slots(&gone);
-        if self.file.is_some() {
+        self.free_slots(&slots);
+        if self.file.is_none() {
+            self.enter().free_direct_frames(&free);
+        } else {
             let mut ids = self.ids.lock();
             free.into_iter().for_each(|run| ids.free_run(run));
-        } else {
-            self.enter().free_direct_frames(&free);
         }
     }
 }

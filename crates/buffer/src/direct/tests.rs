@@ -100,7 +100,7 @@ fn dropped_pages_leave_nothing() {
     let before = (pager.stats().used_bytes, pager.stats().pages);
     let mut new = pager.new_pages();
     write(&mut new, 1, 0..700).unwrap();
-    assert!(new.manifest().unwrap().len() < 64, "spilled");
+    assert!(new.manifest(1).unwrap().len() < 64, "spilled");
     assert!(pager.stats().used_bytes > before.0 + 700 * PAGE as u64);
     assert_eq!(pager.pages(), [], "it belongs to nobody yet");
     drop(new);
@@ -123,7 +123,7 @@ fn a_pinned_value_outlives_its_end() {
         let other = attached(&pager, 4, 20);
         settle();
         let pages = pager.stats().pages;
-        let (early, narrow) = (pager.pin(), pager.pin());
+        let (early, narrow, late) = (pager.pin(), pager.pin(), pager.pin());
         narrow.narrow(&runs);
         pager.enter().detach(&runs);
         pager.enter().detach(&other);
@@ -132,7 +132,11 @@ fn a_pinned_value_outlives_its_end() {
         check(&pager, 4, &other);
         drop(early);
         check(&pager, 3, &runs);
+        check(&pager, 4, &other);
+        late.narrow(&runs);
         assert_eq!(pager.stats().pages, pages - 20, "the other value is free");
+        drop(late);
+        check(&pager, 3, &runs);
         for round in 0..3 {
             attached(&pager, 9, 20 + round);
             settle();
@@ -144,6 +148,34 @@ fn a_pinned_value_outlives_its_end() {
 }
 
 #[test]
+fn many_pinned_pages_are_freed_a_few_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
+    checkpoint(&pager).unwrap();
+    let empty = (pager.stats().pages, pager.stats().used_bytes);
+    let mut new = pager.new_pages();
+    for from in (0..10_000).step_by(1000) {
+        write(&mut new, 6, from..from + 1000).unwrap();
+    }
+    new.trim();
+    let runs = new.runs().to_vec();
+    pager.sync_direct().unwrap();
+    pager.enter().attach(new);
+    checkpoint(&pager).unwrap();
+    let (all, part) = (pager.pin(), pager.pin());
+    part.narrow(&[PageRun { first: PageId(runs[0].first.0 + 5000), pages: 7 }]);
+    pager.enter().detach(&runs);
+    checkpoint(&pager).unwrap();
+    check(&pager, 6, &runs);
+    drop(all);
+    assert_eq!(pager.stats().pages, empty.0 + 7);
+    drop(part);
+    checkpoint(&pager).unwrap();
+    assert_eq!(pager.stats().pages, empty.0);
+    assert!(pager.stats().used_bytes <= empty.1 + 8 * PAGE as u64, "slots leak");
+}
+
+#[test]
 fn what_a_manifest_names_is_reserved_before_anything_else() {
     let directory = tempfile::tempdir().unwrap();
     let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
@@ -152,7 +184,7 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     for (value, pages) in [(1, 3), (2, 600)] {
         let mut new = pager.new_pages();
         write(&mut new, value, 0..pages).unwrap();
-        let manifest = new.manifest().unwrap();
+        let manifest = new.manifest(1).unwrap();
         manifests.push((value, new.runs().to_vec(), manifest));
         pager.sync_direct().unwrap();
         let runs = new.runs().to_vec();
@@ -162,16 +194,20 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     drop(pager);
 
     let pager = Pager::open(disk(&directory), options()).unwrap().0;
-    let reserved: Vec<NewPages> =
-        manifests.iter().map(|(_, _, manifest)| pager.reserve_attached(manifest).unwrap()).collect();
-    assert!(matches!(pager.reserve_attached(&manifests[0].2), Err(Error::Format { .. })), "they are in use");
+    let mut logged = pager.logged_pages();
+    assert!(matches!(logged.take(&manifests[0].2), Err(Error::Format { .. })), "they are not reserved");
+    manifests.iter().for_each(|(_, _, manifest)| logged.reserve(manifest).unwrap());
+    assert!(matches!(logged.reserve(&manifests[0].2), Err(Error::Format { .. })), "they are in use");
     let others = attached(&pager, 5, 500);
-    for (new, (value, runs, _)) in reserved.into_iter().zip(&manifests) {
+    for (value, runs, manifest) in &manifests {
+        let new = logged.take(manifest).unwrap();
+        assert!(matches!(logged.take(manifest), Err(Error::Format { .. })), "once");
         assert_eq!(new.runs(), runs);
         check(&pager, *value, runs);
         pager.enter().attach(new);
         pager.enter().detach(runs);
     }
+    drop(logged);
     check(&pager, 5, &others);
     checkpoint(&pager).unwrap();
     let used = pager.stats().used_bytes;
@@ -179,6 +215,27 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     let pager = Pager::open(disk(&directory), options()).unwrap().0;
     check(&pager, 5, &others);
     assert_eq!((pager.pages().len(), pager.stats().used_bytes), (500, used), "nothing else is left");
+}
+
+#[test]
+fn what_the_log_names_and_replay_does_not_take_is_free_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
+    checkpoint(&pager).unwrap();
+    let mut new = pager.new_pages();
+    write(&mut new, 2, 0..600).unwrap();
+    let manifest = new.manifest(4).unwrap();
+    pager.sync_direct().unwrap();
+    pager.enter().attach(new);
+    drop(pager);
+
+    let pager = Pager::open(disk(&directory), options()).unwrap().0;
+    let before = (pager.stats().used_bytes, pager.stats().pages);
+    let mut logged = pager.logged_pages();
+    logged.reserve(&manifest).unwrap();
+    assert_eq!(pager.stats().pages, before.1 + 600);
+    drop(logged);
+    assert_eq!((pager.stats().used_bytes, pager.stats().pages), before);
 }
 
 #[test]
@@ -306,7 +363,7 @@ proptest! {
                     write(&mut pages_new, number, 0..pages / 2).unwrap();
                     write(&mut pages_new, number, pages / 2..pages).unwrap();
                     if number % 2 == 0 {
-                        pages_new.manifest().unwrap();
+                        pages_new.manifest(4).unwrap();
                     }
                     new.push((number, pages_new));
                 }

@@ -49,12 +49,11 @@ impl Pager {
     ///
     /// The disk's; the pager is poisoned then, and so must the log be.
     pub fn sync_direct(&self) -> Result<()> {
-        self.check_poison()?;
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else { return self.check_poison() };
         self.direct.begin_write()?;
-        let synced = file.sync();
+        let synced = self.sync_alone(|| file.sync());
         self.direct.end_write();
-        synced.inspect_err(|error| self.poison(error))
+        synced
     }
 }
 

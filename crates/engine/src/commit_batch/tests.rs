@@ -1,6 +1,9 @@
 //! Tests of `commit_batch`.
 
 use super::*;
+use crate::{Database, Options, TableOptions};
+use aquifer_buffer::PageId;
+use aquifer_io::Buffer;
 use aquifer_sync::{Arc, thread};
 
 #[test]
@@ -31,4 +34,81 @@ fn memory_is_bounded_and_comes_back() {
     drop(first);
     assert_eq!(waiter.join().unwrap(), 60);
     assert_eq!(*memory.free.lock(), 100);
+}
+
+/// A batch that fails at its second entry, when a reader that has pinned may have found what the first one put.
+fn fail_half_way(db: &Database, undoable: bool) {
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    let large = |byte: u8| vec![byte; 100_000];
+    table.put(b"b", &large(1)).unwrap();
+    let engine = db.engine();
+    let mut batch = WriteBatch::new();
+    batch.put(&table, b"a", &large(2));
+    batch.put(&table, b"b", &large(3));
+    let order = batch.in_order();
+    let written = write_large(engine, &batch, &order).unwrap();
+    let pages: Vec<PageId> = written[&order[0]].pages.iter().flat_map(|run| run.ids()).collect();
+    let read = || {
+        let mut buffers: Vec<Buffer> =
+            pages.iter().map(|_| Buffer::zeroed(engine.pager.page_bytes())).collect();
+        engine.pager.read_direct(&pages, &mut buffers).unwrap();
+        let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        assert!(bytes[..100_000] == large(2), "the reader got another value's bytes");
+    };
+    let pin = engine.pager.pin();
+    {
+        let (known, small_bytes) = (BTreeMap::new(), small_bytes(&batch));
+        let run = Batch {
+            engine,
+            batch: &batch,
+            order: &order,
+            small_bytes,
+            written,
+            known,
+            loose: Cell::default(),
+        };
+        let m = engine.pager.enter();
+        // The old value of the second key is not known: it cannot be replaced (LV3).
+        let undo = match undoable {
+            true => run.undo_list(),
+            false => UndoList { lost: true, ..UndoList::default() },
+        };
+        let failed = run.apply_all(&m, engine.log.reserved().0, undo);
+        let Err(Failure::Undone(error)) = failed else { panic!("the second entry fails") };
+        assert_eq!(matches!(error, Error::Poisoned { .. }), !undoable, "{error}");
+    }
+    read();
+    // As writers do before they find out that the log has failed, and those of a healthy database.
+    let others: Vec<Written> =
+        (4..12).map(|byte| write_whole(engine, &large(byte), Logging::Later).unwrap()).collect();
+    read();
+    drop(others);
+    if !undoable {
+        drop(pin);
+        assert!(table.put(b"c", b"1").is_err());
+        assert!(table.get(b"a").unwrap() == Some(large(2)), "what could not be undone is whole");
+        return;
+    }
+    for byte in 4..12 {
+        table.put(b"c", &large(byte)).unwrap();
+        db.checkpoint().unwrap();
+        read();
+    }
+    let used = || (engine.pager.stats().pages, engine.pager.stats().pages_waiting);
+    let pinned = used();
+    drop(pin);
+    db.checkpoint().unwrap();
+    assert!(used().0 < pinned.0, "the pages are free when the reader is gone");
+    assert_eq!(table.get(b"a").unwrap(), None);
+    assert!(table.get(b"b").unwrap() == Some(large(1)));
+    assert!(db.verify(|_| ()).unwrap().faults.is_empty());
+}
+
+#[test]
+fn pages_of_a_failed_batch_stay_as_long_as_they_may_be_read() {
+    for undoable in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        fail_half_way(&Options::default().open_or_create(directory.path()).unwrap(), undoable);
+        fail_half_way(&Options::default().in_memory().unwrap(), undoable);
+    }
 }

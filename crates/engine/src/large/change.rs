@@ -68,7 +68,7 @@ fn patch_once(
         range.copy_from_slice(bytes);
         return Ok(commit_one_if(engine, core, key, Change::Put(&value), Some(&found), None)?.0);
     }
-    let Known { value, .. } = Known::load(&engine.pager, &old.bytes)?;
+    let Known { value, .. } = Known::load_to_read(&engine.pager, &old.bytes)?;
     pin.narrow(&value.pages());
     let end = offset.checked_add(bytes.len() as u64).filter(|&end| end <= value.len());
     let Some(end) = end else { return Err(beyond(core, offset, bytes, Some(value.len()))) };

@@ -54,7 +54,7 @@ pub(crate) fn open(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8]) -> R
     let pin = core.pager.pin(); // LV5
     let Some(found) = core.find(key)? else { return Ok(None) };
     let source = if found.is_large() {
-        let Known { value, .. } = core.reading_large(Known::load(&core.pager, &found.bytes))?;
+        let Known { value, .. } = core.reading_large(Known::load_to_read(&core.pager, &found.bytes))?;
         pin.narrow(&value.pages());
         let share = handle.engine.large_memory.take()?;
         Source::Pages(Pages { value, share, buffers: Vec::new(), loaded: 0..0, _pin: pin })
@@ -87,7 +87,7 @@ pub(crate) fn copy_whole(
     descriptor: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    let Known { value, .. } = core.reading_large(Known::load(&core.pager, descriptor))?;
+    let Known { value, .. } = core.reading_large(Known::load_to_read(&core.pager, descriptor))?;
     pin.narrow(&value.pages());
     let share = engine.large_memory.take()?;
     let len = value.len() as usize;

@@ -115,7 +115,11 @@ impl PageWriter {
             descriptor = Descriptor { len, extents }.encode();
         }
         self.new.trim();
-        let manifest = if logging == Logging::None { Vec::new() } else { self.new.manifest()? };
+        self.buffers = Vec::new(); // the manifest takes their place in the share
+        let manifest = match logging {
+            Logging::None => Vec::new(),
+            _ => self.new.manifest(self.share.pages())?,
+        };
         if logging == Logging::Now {
             self.engine.sync_large()?;
         }
@@ -239,7 +243,7 @@ impl LargeWriter {
                 writer.pages.push(&old.bytes)?;
             }
             Some(old) => {
-                let Known { value, .. } = Known::load(pager, &old.bytes)?;
+                let Known { value, .. } = Known::load_to_read(pager, &old.bytes)?;
                 pin.narrow(&value.pages());
                 let page_bytes = pager.page_bytes() as u64;
                 let (whole, rest) = (value.len() / page_bytes, value.len() % page_bytes);

@@ -152,6 +152,9 @@ impl<'s> Refill<'s> {
         log: Option<Remains>,
         mut progress: impl FnMut(SalvageProgress),
     ) -> Result<SalvageReport> {
+        if let Some(log) = &log {
+            self.look_ahead(log.fork())?;
+        }
         let total = self.targets.values().map(|target| target.coverage.pieces.len() as u64).sum();
         let mut done = 0;
         let mut step = |pieces| {
@@ -184,6 +187,19 @@ impl<'s> Refill<'s> {
                 names.join(", ")
             ));
         }
+    }
+
+    /// Finds out where the log says that pages of large values lie (SV3 of `values`).
+    fn look_ahead(&mut self, mut log: Remains) -> Result<()> {
+        while let Some((lsn, record)) = log.next()? {
+            let Ok(Record::Commit(mut entries)) = Record::decode(record) else { continue };
+            while let Ok(Some(entry)) = entries.next() {
+                if let Op::Attach { manifest, .. } = entry.op {
+                    self.places.attach(self.wreck, lsn.0, manifest);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn apply_log(&mut self, mut log: Remains, mut progress: impl FnMut(SalvageProgress)) -> Result<()> {
@@ -264,7 +280,7 @@ impl<'s> Refill<'s> {
                 true
             }
             Op::Attach { descriptor, manifest } if fits(descriptor) => {
-                let (wreck, places) = (self.wreck, &mut self.places);
+                let (wreck, places) = (self.wreck, &self.places);
                 let copied = self.filler.put_large(table, entry.key, |writer| {
                     places.copy_attached(wreck, lsn, (descriptor, manifest), writer)
                 })?;
@@ -366,7 +382,7 @@ fn copy(
     let mut failed: Option<Error> = None;
     let mut refused = 0;
     for pieces in coverage.pieces.chunks(PIECES_AT_ONCE) {
-        read_pieces(wreck, leaves, pieces, |read| match read {
+        read_pieces(wreck, leaves, pieces, |piece, read| match read {
             Ok((key, value)) => {
                 if failed.is_some() {
                     return;
@@ -376,7 +392,10 @@ fn copy(
                     return;
                 }
                 if value.is_large() {
-                    match filler.put_large(table, key, |writer| places.copy(wreck, value.bytes, writer)) {
+                    let copied = filler.put_large(table, key, |writer| {
+                        places.copy(wreck, piece.changed_at, value.bytes, writer)
+                    });
+                    match copied {
                         Ok(Ok(())) => {}
                         Ok(Err(what)) => {
                             return of_table.lost_values.push(LostValue { key: key.to_vec(), what });
@@ -395,7 +414,7 @@ fn copy(
                 report.records += 1;
                 report.record_bytes += key.len() as u64 + value_len;
             }
-            Err(piece) => {
+            Err(Unreadable) => {
                 let (from, to) = (piece.from.clone(), piece.to.clone());
                 of_table.lost.push(super::KeyGap { from, to });
             }
@@ -423,13 +442,16 @@ const PIECES_AT_ONCE: usize = 1024;
 /// Keys of a deleted range that are looked for at a time.
 const KEYS_AT_ONCE: usize = 1024;
 
-/// Gives the records of pieces to `visit`, in order; a piece whose leaf cannot be read any more, or is not what it was, comes as
-/// an error.
+/// A leaf that cannot be read any more, or is not what it was.
+#[derive(Debug)]
+pub(super) struct Unreadable;
+
+/// Gives the records of pieces to `visit`, in order.
 pub(super) fn read_pieces(
     wreck: &Wreck,
     leaves: &[Leaf],
     pieces: &[Piece],
-    mut visit: impl FnMut(std::result::Result<(&[u8], LeafValue<'_>), &Piece>),
+    mut visit: impl FnMut(&Piece, std::result::Result<(&[u8], LeafValue<'_>), Unreadable>),
 ) {
     let slots: Vec<u32> = pieces.iter().map(|piece| leaves[piece.leaf].slot).collect();
     wreck.read(&slots, |index, bytes| {
@@ -437,12 +459,12 @@ pub(super) fn read_pieces(
         let leaf = &leaves[piece.leaf];
         let page = bytes.ok().filter(|bytes| crc32c(0, bytes) == leaf.checksum);
         let Some(page) = page.and_then(|bytes| LoosePage::new(bytes).ok()) else {
-            return visit(Err(piece));
+            return visit(piece, Err(Unreadable));
         };
         page.records(|at, key, value| {
             let inside = piece.from.as_slice() <= at && piece.to.as_ref().is_none_or(|to| at < to.as_slice());
             if inside {
-                visit(Ok((key, value)));
+                visit(piece, Ok((key, value)));
             }
         });
     });

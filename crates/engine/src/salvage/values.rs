@@ -6,6 +6,8 @@
 //!   are.
 //! - **SV2** A manifest of the log from before the checkpoint may name pages that are in other hands since: such a record counts
 //!   only if it brings all pages of its value, each with its checksum.
+//! - **SV3** All manifests of the log since the checkpoint are known before the first leaf is read, for a leaf may be newer than
+//!   the records that brought its values. A leaf or record finds a page where the last manifest up to its own position puts it.
 
 use super::page::LoosePage;
 use crate::large::LargeWriter;
@@ -56,8 +58,8 @@ pub(super) fn claim_pages(wreck: &Wreck, map: &MapRemains, descriptor: &[u8], cl
 pub(super) struct Places {
     /// By the page map, ascending.
     mapped: Vec<PlacedPage>,
-    /// By the log, since the checkpoint.
-    attached: BTreeMap<PageId, PlacedPage>,
+    /// By the log, since the checkpoint: by page, and the position of the record.
+    attached: BTreeMap<(PageId, u64), PlacedPage>,
     flip_lsn: u64,
 }
 
@@ -67,15 +69,24 @@ impl Places {
         Places { mapped, attached: BTreeMap::new(), flip_lsn }
     }
 
-    fn find(&self, page: PageId) -> Option<PlacedPage> {
-        if let Some(&placed) = self.attached.get(&page) {
+    /// As whoever was written at position `until` meant it.
+    fn find(&self, page: PageId, until: u64) -> Option<PlacedPage> {
+        if let Some((_, &placed)) = self.attached.range((page, 0)..=(page, until)).next_back() {
             return Some(placed);
         }
         let index = self.mapped.binary_search_by_key(&page, |placed| placed.page).ok()?;
         Some(self.mapped[index])
     }
 
-    /// Brings the value of a leaf to `writer`.
+    /// Notes where the pages of a record of the log lie (SV3). One that is damaged brings nothing.
+    pub(super) fn attach(&mut self, wreck: &Wreck, lsn: u64, manifest: &[u8]) {
+        if lsn > self.flip_lsn {
+            let places = places_of(wreck, manifest).unwrap_or_default();
+            self.attached.extend(places.into_iter().map(|(page, placed)| ((page, lsn), placed)));
+        }
+    }
+
+    /// Brings the value of a leaf that was last changed at `changed_at` to `writer`.
     ///
     /// # Errors
     ///
@@ -83,40 +94,45 @@ impl Places {
     pub(super) fn copy(
         &self,
         wreck: &Wreck,
+        changed_at: u64,
         descriptor: &[u8],
         writer: &mut LargeWriter,
     ) -> Result<(), String> {
-        copy(wreck, &|page| self.find(page), descriptor, writer)
+        copy(wreck, &|page| self.find(page, changed_at), descriptor, writer)
     }
 
-    /// Brings the value of a record of the log to `writer`. The pages that it names are known from then on.
+    /// Brings the value of a record of the log to `writer`.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
     pub(super) fn copy_attached(
-        &mut self,
+        &self,
         wreck: &Wreck,
         lsn: u64,
         (descriptor, manifest): (&[u8], &[u8]),
         writer: &mut LargeWriter,
     ) -> Result<(), String> {
-        let mut new = BTreeMap::new();
-        let read = |slot: u32| {
-            let mut buffer = Buffer::zeroed(wreck.page_bytes());
-            let mut result = Err(String::new());
-            wreck.read(&[slot], |_, bytes| result = bytes.map(|bytes| buffer.copy_from_slice(bytes)));
-            result.map(|()| buffer)
-        };
-        decode_manifest(manifest, read, |page, slot, checksum| {
-            new.insert(page, PlacedPage { page, slot, checksum });
-        })?;
+        let new = places_of(wreck, manifest)?;
         if lsn <= self.flip_lsn {
             return copy(wreck, &|page| new.get(&page).copied(), descriptor, writer); // SV2
         }
-        self.attached.append(&mut new);
-        self.copy(wreck, descriptor, writer)
+        self.copy(wreck, lsn, descriptor, writer)
     }
+}
+
+fn places_of(wreck: &Wreck, manifest: &[u8]) -> Result<BTreeMap<PageId, PlacedPage>, String> {
+    let mut places = BTreeMap::new();
+    let read = |slot: u32| {
+        let mut buffer = Buffer::zeroed(wreck.page_bytes());
+        let mut result = Err(String::new());
+        wreck.read(&[slot], |_, bytes| result = bytes.map(|bytes| buffer.copy_from_slice(bytes)));
+        result.map(|()| buffer)
+    };
+    decode_manifest(manifest, read, |page, slot, checksum| {
+        places.insert(page, PlacedPage { page, slot, checksum });
+    })?;
+    Ok(places)
 }
 
 fn copy(
