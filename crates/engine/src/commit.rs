@@ -27,7 +27,7 @@ use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::{Found, TableCore};
-use aquifer_buffer::{Mutation, PageRun, Pager, Retry};
+use aquifer_buffer::{Mutation, PageRun, Pager, Pin, Retry};
 use aquifer_index::LeafValue;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_wal::Log;
@@ -181,7 +181,7 @@ impl Attempt<'_> {
                     known = Some(Known::load_to_remove(pager, &descriptor)?); // LV3
                     if let Some(old) = old.as_deref_mut() {
                         // Nobody changes the key under the stripe, so these are still its pages.
-                        large::copy_whole(self.engine, self.table, pager.pin(), &descriptor, old)?;
+                        large::copy_whole(self.engine, self.table, Pin::everything(pager), &descriptor, old)?;
                     }
                 }
                 Err(Halt::Changed) => return Err(Error::ValueChanged { table: self.table.name.clone() }),

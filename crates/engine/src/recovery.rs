@@ -100,7 +100,7 @@ pub(crate) fn bring_forward(
 
 /// Reserves all pages and slots that large values of the log have (LV6 of `large`).
 fn reserve_attached(pager: &Arc<Pager>, mut log: Replay) -> Result<LoggedPages> {
-    let mut logged = pager.logged_pages();
+    let mut logged = LoggedPages::new(pager);
     while let Some((lsn, record)) = log.next()? {
         if !record::attaches(record) {
             continue;

@@ -252,14 +252,12 @@ pub struct LoggedPages {
     manifests: RunSet,
 }
 
-impl Pager {
-    /// Nothing is reserved yet. Only a database with a file is recovered.
-    pub fn logged_pages(self: &Arc<Self>) -> LoggedPages {
-        LoggedPages { pager: Arc::clone(self), pages: RunSet::new(), manifests: RunSet::new() }
-    }
-}
-
 impl LoggedPages {
+    /// Nothing is reserved yet. Only a database with a file is recovered.
+    pub fn new(pager: &Arc<Pager>) -> LoggedPages {
+        LoggedPages { pager: Arc::clone(pager), pages: RunSet::new(), manifests: RunSet::new() }
+    }
+
     /// Reserves the pages that a log record attaches, and the slots of its manifest, so that nobody else gets them. To be called
     /// for all of them before anything is replayed.
     ///
@@ -308,7 +306,7 @@ impl LoggedPages {
     /// `Corrupt` if they are not reserved.
     pub fn take(&mut self, manifest: &[u8]) -> Result<NewPages> {
         let pager = &self.pager;
-        let mut new = pager.new_pages();
+        let mut new = NewPages::new(pager);
         let mut written: Vec<PageRun> = Vec::new();
         let mut fits = true;
         let slots = decode_manifest(manifest, read_slots(pager), |page, slot, checksum| {
@@ -331,7 +329,7 @@ impl LoggedPages {
 
 impl Drop for LoggedPages {
     fn drop(&mut self) {
-        let mut rest = self.pager.new_pages();
+        let mut rest = NewPages::new(&self.pager);
         rest.taken = std::mem::take(&mut self.pages);
         rest.manifest = self.manifests.iter().flat_map(|(start, end)| start..end).collect();
     }

@@ -16,10 +16,19 @@ pub struct Pin {
 }
 
 impl Pin {
+    /// Pins every direct page that is attached now, and those attached later, until it is narrowed or dropped.
+    pub fn everything(pager: &Arc<Pager>) -> Pin {
+        let mut state = pager.direct.lock();
+        let id = state.next_pin;
+        state.next_pin += 1;
+        state.pins.insert(id, Pinned::All);
+        Pin { pager: Arc::clone(pager), id }
+    }
+
     /// Pins these pages alone from now on, and frees the others that were held for it alone. They were found attached while
     /// everything was pinned.
     pub fn narrow(&self, pages: &[PageRun]) {
-        self.pager.change_pin(self.id, Some(pages.into()));
+        self.pager.change_pin(self.id, Some(Arc::new(pages.to_vec())));
     }
 }
 
@@ -30,15 +39,6 @@ impl Drop for Pin {
 }
 
 impl Pager {
-    /// Pins every direct page that is attached now, and those attached later, until it is narrowed or dropped.
-    pub fn pin(self: &Arc<Self>) -> Pin {
-        let mut state = self.direct.lock();
-        let id = state.next_pin;
-        state.next_pin += 1;
-        state.pins.insert(id, Pinned::All);
-        Pin { pager: Arc::clone(self), id }
-    }
-
     /// Reads direct pages that are pinned, or that nobody else can detach, into buffers of a page each. The buffers come back
     /// in their order, also after an error. Does not wait for anything but the disk.
     ///

@@ -51,7 +51,7 @@ pub(super) struct State {
 #[derive(Debug, Clone)]
 pub(super) enum Pinned {
     All,
-    Pages(Arc<[PageRun]>),
+    Pages(Arc<Vec<PageRun>>),
 }
 
 /// What happened in some epochs. Ids are not used twice in them (DP4), so the order does not matter.
@@ -345,7 +345,7 @@ impl Pager {
     }
 
     /// A reader is gone, or reads only these pages from now on: frees what was held for it alone.
-    pub(super) fn change_pin(&self, pin: u64, pages: Option<Arc<[PageRun]>>) {
+    pub(super) fn change_pin(&self, pin: u64, pages: Option<Arc<Vec<PageRun>>>) {
         let mut left = {
             let mut state = self.direct.lock();
             let before = match pages {

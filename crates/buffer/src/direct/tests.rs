@@ -52,7 +52,7 @@ fn check(pager: &Pager, value: u64, runs: &[PageRun]) {
 }
 
 fn attached(pager: &Arc<Pager>, value: u64, pages: u64) -> Vec<PageRun> {
-    let mut new = pager.new_pages();
+    let mut new = NewPages::new(pager);
     write(&mut new, value, 0..pages).unwrap();
     new.trim();
     let runs = new.runs().to_vec();
@@ -98,7 +98,7 @@ fn dropped_pages_leave_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
     let before = (pager.stats().used_bytes, pager.stats().pages);
-    let mut new = pager.new_pages();
+    let mut new = NewPages::new(&pager);
     write(&mut new, 1, 0..700).unwrap();
     assert!(new.manifest(1).unwrap().len() < 64, "spilled");
     assert!(pager.stats().used_bytes > before.0 + 700 * PAGE as u64);
@@ -123,7 +123,8 @@ fn a_pinned_value_outlives_its_end() {
         let other = attached(&pager, 4, 20);
         settle();
         let pages = pager.stats().pages;
-        let (early, narrow, late) = (pager.pin(), pager.pin(), pager.pin());
+        let (early, narrow, late) =
+            (Pin::everything(&pager), Pin::everything(&pager), Pin::everything(&pager));
         narrow.narrow(&runs);
         pager.enter().detach(&runs);
         pager.enter().detach(&other);
@@ -153,7 +154,7 @@ fn many_pinned_pages_are_freed_a_few_at_a_time() {
     let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
     checkpoint(&pager).unwrap();
     let empty = (pager.stats().pages, pager.stats().used_bytes);
-    let mut new = pager.new_pages();
+    let mut new = NewPages::new(&pager);
     for from in (0..10_000).step_by(1000) {
         write(&mut new, 6, from..from + 1000).unwrap();
     }
@@ -162,7 +163,7 @@ fn many_pinned_pages_are_freed_a_few_at_a_time() {
     pager.sync_direct().unwrap();
     pager.enter().attach(new);
     checkpoint(&pager).unwrap();
-    let (all, part) = (pager.pin(), pager.pin());
+    let (all, part) = (Pin::everything(&pager), Pin::everything(&pager));
     part.narrow(&[PageRun { first: PageId(runs[0].first.0 + 5000), pages: 7 }]);
     pager.enter().detach(&runs);
     checkpoint(&pager).unwrap();
@@ -182,7 +183,7 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     checkpoint(&pager).unwrap();
     let mut manifests = Vec::new();
     for (value, pages) in [(1, 3), (2, 600)] {
-        let mut new = pager.new_pages();
+        let mut new = NewPages::new(&pager);
         write(&mut new, value, 0..pages).unwrap();
         let manifest = new.manifest(1).unwrap();
         manifests.push((value, new.runs().to_vec(), manifest));
@@ -194,7 +195,7 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     drop(pager);
 
     let pager = Pager::open(disk(&directory), options()).unwrap().0;
-    let mut logged = pager.logged_pages();
+    let mut logged = LoggedPages::new(&pager);
     assert!(matches!(logged.take(&manifests[0].2), Err(Error::Format { .. })), "they are not reserved");
     manifests.iter().for_each(|(_, _, manifest)| logged.reserve(manifest).unwrap());
     assert!(matches!(logged.reserve(&manifests[0].2), Err(Error::Format { .. })), "they are in use");
@@ -222,7 +223,7 @@ fn what_the_log_names_and_replay_does_not_take_is_free_again() {
     let directory = tempfile::tempdir().unwrap();
     let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
     checkpoint(&pager).unwrap();
-    let mut new = pager.new_pages();
+    let mut new = NewPages::new(&pager);
     write(&mut new, 2, 0..600).unwrap();
     let manifest = new.manifest(4).unwrap();
     pager.sync_direct().unwrap();
@@ -231,7 +232,7 @@ fn what_the_log_names_and_replay_does_not_take_is_free_again() {
 
     let pager = Pager::open(disk(&directory), options()).unwrap().0;
     let before = (pager.stats().used_bytes, pager.stats().pages);
-    let mut logged = pager.logged_pages();
+    let mut logged = LoggedPages::new(&pager);
     logged.reserve(&manifest).unwrap();
     assert_eq!(pager.stats().pages, before.1 + 600);
     drop(logged);
@@ -257,7 +258,7 @@ fn a_damaged_manifest_is_refused() {
 #[test]
 fn in_memory_pages_that_do_not_fit_are_an_error_and_leave_nothing() {
     let pager = Pager::in_memory(options()).unwrap();
-    let mut new = pager.new_pages();
+    let mut new = NewPages::new(&pager);
     let failed = (0..200).find_map(|n| write(&mut new, 1, n * 16..n * 16 + 16).err());
     assert!(matches!(failed, Some(Error::Budget(_) | Error::Full { .. })), "{failed:?}");
     drop(new);
@@ -359,7 +360,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Write(pages) => {
-                    let (number, mut pages_new) = (numbers.next().unwrap(), pager.new_pages());
+                    let (number, mut pages_new) = (numbers.next().unwrap(), NewPages::new(&pager));
                     write(&mut pages_new, number, 0..pages / 2).unwrap();
                     write(&mut pages_new, number, pages / 2..pages).unwrap();
                     if number % 2 == 0 {
@@ -387,7 +388,7 @@ proptest! {
                     values.retain(|value| !value.pages.is_empty());
                 }
                 Step::Pin(at) if !values.is_empty() => {
-                    let pin = pager.pin();
+                    let pin = Pin::everything(&pager);
                     let value = values[at % values.len()].clone();
                     if at % 3 > 0 {
                         pin.narrow(&value.runs());

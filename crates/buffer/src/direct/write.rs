@@ -31,18 +31,6 @@ pub struct NewPages {
 }
 
 impl Pager {
-    /// None yet.
-    pub fn new_pages(self: &Arc<Self>) -> NewPages {
-        NewPages {
-            pager: Arc::clone(self),
-            taken: RunSet::new(),
-            written: Vec::new(),
-            spare: None,
-            extents: (1, 1),
-            manifest: Vec::new(),
-        }
-    }
-
     /// Makes all direct pages written so far durable (DP6). In memory there is nothing to do.
     ///
     /// # Errors
@@ -58,6 +46,18 @@ impl Pager {
 }
 
 impl NewPages {
+    /// None yet.
+    pub fn new(pager: &Arc<Pager>) -> NewPages {
+        NewPages {
+            pager: Arc::clone(pager),
+            taken: RunSet::new(),
+            written: Vec::new(),
+            spare: None,
+            extents: (1, 1),
+            manifest: Vec::new(),
+        }
+    }
+
     /// The pages written so far, in order.
     pub fn runs(&self) -> &[PageRun] {
         &self.written

@@ -1,6 +1,7 @@
 //! A file that is mostly idle becomes short, and nothing in it is lost.
 
 use super::*;
+use crate::NewPages;
 use crate::pager::PagerOptions;
 use aquifer_io::{Backend, open_disk};
 use aquifer_pools::Budget;
@@ -113,7 +114,7 @@ fn what_did_not_help_is_not_tried_for_ever() {
 
 /// Writes direct pages and attaches them.
 fn direct(pager: &Arc<Pager>, pages: usize) -> crate::NewPages {
-    let mut new = pager.new_pages();
+    let mut new = NewPages::new(pager);
     let mut buffers: Vec<_> = (0..pages).map(|_| aquifer_io::Buffer::zeroed(4096)).collect();
     buffers.iter_mut().enumerate().for_each(|(at, buffer)| buffer.fill(at as u8));
     new.append(&mut buffers).unwrap();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Database, Options, TableOptions};
-use aquifer_buffer::PageId;
+use aquifer_buffer::{PageId, Pin};
 use aquifer_io::Buffer;
 use aquifer_sync::{Arc, thread};
 
@@ -55,7 +55,7 @@ fn fail_half_way(db: &Database, undoable: bool) {
         let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
         assert!(bytes[..100_000] == large(2), "the reader got another value's bytes");
     };
-    let pin = engine.pager.pin();
+    let pin = Pin::everything(&engine.pager);
     {
         let (known, small_bytes) = (BTreeMap::new(), small_bytes(&batch));
         let run = Batch {

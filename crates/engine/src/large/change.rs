@@ -7,7 +7,7 @@ use crate::database::Handle;
 use crate::durability::Commit;
 use crate::error::{Error, Result};
 use crate::table_core::TableCore;
-use aquifer_buffer::PageRun;
+use aquifer_buffer::{PageRun, Pin};
 use aquifer_index::blob::LargeValue;
 use aquifer_io::Buffer;
 use aquifer_sync::Arc;
@@ -55,7 +55,7 @@ fn patch_once(
     bytes: &[u8],
 ) -> Result<Commit> {
     let engine = &handle.engine;
-    let pin = engine.pager.pin(); // LV5
+    let pin = Pin::everything(&engine.pager); // LV5
     let found = core.find(key)?;
     let Some(old) = &found else { return Err(beyond(core, offset, bytes, None)) };
     if !old.is_large() {

@@ -51,7 +51,7 @@ impl fmt::Debug for LargeReader {
 /// Opens the value of an encoded key, if there is one.
 pub(crate) fn open(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8]) -> Result<Option<LargeReader>> {
     core.check_usable()?;
-    let pin = core.pager.pin(); // LV5
+    let pin = Pin::everything(&core.pager); // LV5
     let Some(found) = core.find(key)? else { return Ok(None) };
     let source = if found.is_large() {
         let Known { value, .. } = core.reading_large(Known::load_to_read(&core.pager, &found.bytes))?;
@@ -66,7 +66,7 @@ pub(crate) fn open(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8]) -> R
 
 /// Makes `out` the value of an encoded key, whole; whether there is one.
 pub(crate) fn read_whole(engine: &Engine, core: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-    let pin = core.pager.pin(); // LV5
+    let pin = Pin::everything(&core.pager); // LV5
     let Some(found) = core.find(key)? else {
         out.clear();
         return Ok(false);

@@ -31,7 +31,7 @@ impl PageWriter {
     /// `BudgetExhausted` if too many large values are being read and written.
     pub(crate) fn new(engine: &Arc<Engine>) -> Result<PageWriter> {
         let share = engine.large_memory.take()?;
-        let new = engine.pager.new_pages();
+        let new = NewPages::new(&engine.pager);
         Ok(PageWriter { engine: Arc::clone(engine), new, share, buffers: Vec::new(), filled: 0 })
     }
 
@@ -232,7 +232,7 @@ impl LargeWriter {
     ) -> Result<LargeWriter> {
         let mut writer = LargeWriter::new(handle, core, key, durability)?;
         let pager = &writer.handle.engine.pager;
-        let pin = pager.pin(); // LV5
+        let pin = Pin::everything(pager); // LV5
         let found = writer.core.find(&writer.key)?;
         let mut whole_pages = Vec::new();
         match &found {
