@@ -13,7 +13,7 @@
 //! # Invariants
 //!
 //! - **MF1** The segments are those of all written pages, in their order; page ids and slots of a segment follow each other.
-//! - **MF2** Reading is total: any bytes give pages or an error, and take time and memory linear in the bytes that there are.
+//! - **MF2** Reading is total: any bytes give pages or an error, and take time linear in the bytes that there are, and memory for a page.
 //!   Pages are believed only after the checksum of all segments has matched: that of the record covers those inside.
 
 use super::write::NewPages;
@@ -32,31 +32,28 @@ const INLINE_BYTES_MAX: usize = 2048;
 const INLINE: u8 = 0;
 const SPILLED: u8 = 1;
 const SEGMENT_HEAD_BYTES: usize = 12;
-/// Pages written at a time.
-const PAGES_AT_ONCE: usize = 16;
 
 impl NewPages {
-    /// What the log has to say of these pages; where they are many, it is written to slots of the data file first. To be called
-    /// once, after the last page and before [`Pager::sync_direct`]. In memory it is empty.
+    /// What the log has to say of these pages; where they are many, it is written to slots of the data file first, with this
+    /// many pages of buffers, one at least. To be called once, after the last page and before [`Pager::sync_direct`]. In memory it is empty.
     ///
     /// # Errors
     ///
     /// The disk's.
-    pub fn manifest(&mut self) -> Result<Vec<u8>> {
+    pub fn manifest(&mut self, buffer_pages: usize) -> Result<Vec<u8>> {
         self.trim();
         if self.pager.file.is_none() {
             return Ok(Vec::new());
         }
-        let segments = self.segments();
-        let bytes: u64 =
-            segments.iter().map(|&(_, _, pages)| SEGMENT_HEAD_BYTES as u64 + 4 * u64::from(pages)).sum();
+        let bytes: u64 = segments(&self.pager, &self.written)
+            .map(|(_, _, pages)| SEGMENT_HEAD_BYTES as u64 + 4 * u64::from(pages))
+            .sum();
         if bytes <= INLINE_BYTES_MAX as u64 {
             let mut out = vec![INLINE];
-            let words = segments.iter().flat_map(|segment| words(&self.pager, segment));
-            out.extend(words.flat_map(u32::to_le_bytes));
+            out.extend(words(&self.pager, &self.written).flat_map(u32::to_le_bytes));
             return Ok(out);
         }
-        let crc = self.spill(&segments)?;
+        let crc = self.spill(buffer_pages)?;
         let mut out = vec![SPILLED];
         varint::put(&mut out, bytes);
         out.extend_from_slice(&crc.to_le_bytes());
@@ -67,65 +64,63 @@ impl NewPages {
         Ok(out)
     }
 
-    /// First page, first slot, pages (MF1).
-    fn segments(&self) -> Vec<(PageId, u32, u32)> {
-        let mut segments: Vec<(PageId, u32, u32)> = Vec::new();
-        for page in self.written.iter().flat_map(|run| run.ids()) {
-            let slot = self.pager.table.location(page).slot;
-            match segments.last_mut() {
-                Some((first, start, pages)) if first.0 + *pages == page.0 && *start + *pages == slot => {
-                    *pages += 1
-                }
-                _ => segments.push((page, slot, 1)),
-            }
-        }
-        segments
-    }
-
     /// Writes all segments to slots; their CRC32C.
-    fn spill(&mut self, segments: &[(PageId, u32, u32)]) -> Result<u32> {
-        let pager = Arc::clone(&self.pager);
+    fn spill(&mut self, buffer_pages: usize) -> Result<u32> {
+        let (pager, written) = (Arc::clone(&self.pager), self.written.clone());
         let page_bytes = pager.page_bytes();
-        let mut crc = 0;
-        let mut bytes: Vec<u8> = Vec::with_capacity(PAGES_AT_ONCE * page_bytes + SEGMENT_HEAD_BYTES);
         let mut buffers: Vec<Buffer> = Vec::new();
-        for (index, segment) in segments.iter().enumerate() {
-            let mut words = words(&pager, segment).peekable();
-            let last = index + 1 == segments.len();
-            loop {
-                while bytes.len() < PAGES_AT_ONCE * page_bytes {
-                    let Some(word) = words.next() else { break };
-                    bytes.extend_from_slice(&word.to_le_bytes());
+        let (mut crc, mut filled) = (0, 0);
+        let mut words = words(&pager, &written).peekable();
+        while let Some(word) = words.next() {
+            let (page, at) = (filled / page_bytes, filled % page_bytes); // a page is whole words
+            if page == buffers.len() {
+                buffers.push(Buffer::zeroed(page_bytes));
+            }
+            buffers[page][at..at + 4].copy_from_slice(&word.to_le_bytes());
+            filled += 4;
+            let last = words.peek().is_none();
+            if last || filled == buffer_pages.max(1) * page_bytes {
+                buffers.truncate(filled.div_ceil(page_bytes));
+                for (buffer, start) in buffers.iter_mut().zip((0..filled).step_by(page_bytes)) {
+                    let used = page_bytes.min(filled - start);
+                    crc = crc32c(crc, &buffer[..used]);
+                    buffer[used..].fill(0);
                 }
-                let full = bytes.len() >= PAGES_AT_ONCE * page_bytes;
-                let ended = words.peek().is_none();
-                if full || (last && ended && !bytes.is_empty()) {
-                    crc = crc32c(crc, &bytes);
-                    buffers.resize_with(bytes.len().div_ceil(page_bytes), || Buffer::zeroed(page_bytes));
-                    for (buffer, chunk) in buffers.iter_mut().zip(bytes.chunks(page_bytes)) {
-                        buffer[..chunk.len()].copy_from_slice(chunk);
-                        buffer[chunk.len()..].fill(0);
-                    }
-                    self.write_manifest(&mut buffers)?;
-                    bytes.clear();
-                }
-                if ended {
-                    break;
-                }
+                self.write_manifest(&mut buffers)?;
+                filled = 0;
             }
         }
         Ok(crc)
     }
 }
 
-/// The words of a segment.
-fn words(pager: &Pager, &(first, slot, pages): &(PageId, u32, u32)) -> impl Iterator<Item = u32> {
-    let checksums = PageRun { first, pages }.ids().map(|page| pager.table.location(page).checksum);
-    [first.0, slot, pages].into_iter().chain(checksums)
+/// First page, first slot, pages (MF1).
+fn segments<'p>(
+    pager: &'p Pager,
+    written: &'p [PageRun],
+) -> impl Iterator<Item = (PageId, u32, u32)> + use<'p> {
+    let pages = written.iter().flat_map(|run| run.ids());
+    let mut pages = pages.map(|page| (page, pager.table.location(page).slot)).peekable();
+    std::iter::from_fn(move || {
+        let (first, start) = pages.next()?;
+        let mut count = 1;
+        while pages.next_if(|&(page, slot)| first.0 + count == page.0 && start + count == slot).is_some() {
+            count += 1;
+        }
+        Some((first, start, count))
+    })
 }
 
-/// Reads a manifest: `read` gives the bytes of a slot, `page` gets every page with its slot and checksum. Returns the slots that
-/// hold the manifest itself.
+/// The words of all segments.
+fn words<'p>(pager: &'p Pager, written: &'p [PageRun]) -> impl Iterator<Item = u32> + use<'p> {
+    segments(pager, written).flat_map(|(first, slot, pages)| {
+        let checksums = PageRun { first, pages }.ids().map(|page| pager.table.location(page).checksum);
+        [first.0, slot, pages].into_iter().chain(checksums)
+    })
+}
+
+/// Reads a manifest: `read` gives the bytes of a slot, twice; `page` gets every page with its slot and checksum. Returns the
+/// slots that hold the manifest itself. Memory is one page, and those slots.
 ///
 /// # Errors
 ///
@@ -137,65 +132,114 @@ pub fn decode_manifest(
 ) -> std::result::Result<Vec<u32>, String> {
     let malformed = || "the list of a large value's pages is malformed".to_owned();
     let (&kind, mut rest) = manifest.split_first().ok_or_else(malformed)?;
+    let mut segments = Segments { head: [0; 3], words: 0, seen: 0, page };
     if kind == INLINE {
-        decode_segments(rest, page).ok_or_else(malformed)?;
+        segments.push(rest).and_then(|()| segments.end()).ok_or_else(malformed)?;
         return Ok(Vec::new());
     }
-    let mut number = || -> Option<u64> {
-        let (number, len) = varint::get(rest)?;
-        rest = &rest[len..];
-        Some(number)
-    };
-    let bytes = number().ok_or_else(malformed)?;
+    let (bytes, len) = varint::get(rest).ok_or_else(malformed)?;
+    rest = &rest[len..];
     let (crc, runs) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
     if kind != SPILLED {
         return Err(malformed());
     }
-    let mut slots = Vec::new();
-    let mut segments: Vec<u8> = Vec::new();
-    let mut runs = runs;
+    let (slots, stated) = check_segments(runs, bytes, &mut read)?;
+    if stated != u32::from_le_bytes(*crc) {
+        return Err("the list of a large value's pages does not have the checksum that the log states".into());
+    }
+    let mut left = bytes;
+    for &slot in &slots {
+        let buffer = read(slot)?;
+        let used = left.min(buffer.len() as u64);
+        left -= used;
+        segments.push(&buffer[..used as usize]).ok_or_else(malformed)?;
+    }
+    segments.end().ok_or_else(malformed)?;
+    Ok(slots)
+}
+
+/// The slots of a spilled manifest, and the CRC32C of what they hold (MF2).
+fn check_segments(
+    mut runs: &[u8],
+    mut bytes: u64,
+    read: &mut impl FnMut(u32) -> std::result::Result<Buffer, String>,
+) -> std::result::Result<(Vec<u32>, u32), String> {
+    let malformed = || "the list of a large value's pages is malformed".to_owned();
+    let (mut slots, mut crc) = (Vec::new(), 0);
     while let Some((start, len)) = varint::get(runs) {
         let (count, more) = varint::get(&runs[len..]).ok_or_else(malformed)?;
         runs = &runs[len + more..];
         for slot in start..start.saturating_add(count) {
             let slot = u32::try_from(slot).map_err(|_| malformed())?;
-            if segments.len() as u64 >= bytes {
+            if bytes == 0 {
                 return Err(malformed()); // more slots than it needs
             }
-            segments.extend_from_slice(&read(slot)?);
+            let buffer = read(slot)?;
+            let used = bytes.min(buffer.len() as u64);
+            bytes -= used;
+            crc = crc32c(crc, &buffer[..used as usize]);
             slots.push(slot);
         }
     }
-    if !runs.is_empty() || (segments.len() as u64) < bytes {
+    if !runs.is_empty() || bytes > 0 {
         return Err(malformed());
     }
-    segments.truncate(bytes as usize);
-    if crc32c(0, &segments) != u32::from_le_bytes(*crc) {
-        return Err("the list of a large value's pages does not have the checksum that the log states".into());
-    }
-    decode_segments(&segments, page).ok_or_else(malformed)?;
-    Ok(slots)
+    Ok((slots, crc))
 }
 
-fn decode_segments(mut bytes: &[u8], mut page: impl FnMut(PageId, u32, u32)) -> Option<()> {
-    let mut word = || -> Option<Option<u32>> {
-        if bytes.is_empty() {
-            return Some(None);
+/// Reads segments as their bytes come, in whole words.
+struct Segments<F> {
+    /// First page, first slot, pages.
+    head: [u32; 3],
+    /// Words of the head that are there.
+    words: usize,
+    /// Pages of the segment that are read.
+    seen: u32,
+    page: F,
+}
+
+impl<F: FnMut(PageId, u32, u32)> Segments<F> {
+    fn push(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut words = bytes.chunks_exact(4);
+        for word in &mut words {
+            let word = u32::from_le_bytes(word.try_into().expect("it has four bytes"));
+            if self.words < 3 {
+                self.head[self.words] = word;
+                self.words += 1;
+                self.begin()?;
+                continue;
+            }
+            let [first, slot, _] = self.head;
+            (self.page)(PageId(first + self.seen), slot + self.seen, word);
+            self.seen += 1;
+            self.go_on();
         }
-        let (word, rest) = bytes.split_first_chunk::<4>()?;
-        bytes = rest;
-        Some(Some(u32::from_le_bytes(*word)))
-    };
-    while let Some(first) = word()? {
-        let (slot, pages) = (word()??, word()??);
-        if first == 0 || slot == 0 || first.checked_add(pages)?.max(slot.checked_add(pages)?) == u32::MAX {
-            return None;
+        words.remainder().is_empty().then_some(())
+    }
+
+    /// A head that is complete makes sense.
+    fn begin(&mut self) -> Option<()> {
+        let [first, slot, pages] = self.head;
+        if self.words == 3 {
+            let ends = first.checked_add(pages)?.max(slot.checked_add(pages)?);
+            if first == 0 || slot == 0 || ends == u32::MAX {
+                return None;
+            }
+            self.go_on();
         }
-        for index in 0..pages {
-            page(PageId(first + index), slot + index, word()??);
+        Some(())
+    }
+
+    fn go_on(&mut self) {
+        if self.seen == self.head[2] {
+            (self.words, self.seen) = (0, 0);
         }
     }
-    Some(())
+
+    /// Nothing is missing.
+    fn end(&self) -> Option<()> {
+        (self.words == 0).then_some(())
+    }
 }
 
 /// What the log attaches, reserved by recovery before anything is given out (DP4). Memory is O(runs), however long the log is.

@@ -100,7 +100,7 @@ fn dropped_pages_leave_nothing() {
     let before = (pager.stats().used_bytes, pager.stats().pages);
     let mut new = pager.new_pages();
     write(&mut new, 1, 0..700).unwrap();
-    assert!(new.manifest().unwrap().len() < 64, "spilled");
+    assert!(new.manifest(1).unwrap().len() < 64, "spilled");
     assert!(pager.stats().used_bytes > before.0 + 700 * PAGE as u64);
     assert_eq!(pager.pages(), [], "it belongs to nobody yet");
     drop(new);
@@ -181,10 +181,10 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
     checkpoint(&pager).unwrap();
     let mut manifests = Vec::new();
-    for (value, pages) in [(1, 3), (2, 600)] {
+    for (value, pages) in [(1, 3), (2, 600), (3, 3000)] {
         let mut new = pager.new_pages();
         write(&mut new, value, 0..pages).unwrap();
-        let manifest = new.manifest().unwrap();
+        let manifest = new.manifest(2).unwrap();
         manifests.push((value, new.runs().to_vec(), manifest));
         pager.sync_direct().unwrap();
         let runs = new.runs().to_vec();
@@ -224,7 +224,7 @@ fn what_the_log_names_and_replay_does_not_take_is_free_again() {
     checkpoint(&pager).unwrap();
     let mut new = pager.new_pages();
     write(&mut new, 2, 0..600).unwrap();
-    let manifest = new.manifest().unwrap();
+    let manifest = new.manifest(4).unwrap();
     pager.sync_direct().unwrap();
     pager.enter().attach(new);
     drop(pager);
@@ -363,7 +363,7 @@ proptest! {
                     write(&mut pages_new, number, 0..pages / 2).unwrap();
                     write(&mut pages_new, number, pages / 2..pages).unwrap();
                     if number % 2 == 0 {
-                        pages_new.manifest().unwrap();
+                        pages_new.manifest(4).unwrap();
                     }
                     new.push((number, pages_new));
                 }

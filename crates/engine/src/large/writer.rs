@@ -111,7 +111,11 @@ impl PageWriter {
             descriptor = Descriptor { len, extents }.encode();
         }
         self.new.trim();
-        let manifest = if logging == Logging::None { Vec::new() } else { self.new.manifest()? };
+        self.buffers = Vec::new(); // the manifest takes their place in the share
+        let manifest = match logging {
+            Logging::None => Vec::new(),
+            _ => self.new.manifest(self.share.pages())?,
+        };
         if logging == Logging::Now {
             self.engine.sync_large()?;
         }
