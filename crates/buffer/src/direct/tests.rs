@@ -182,10 +182,10 @@ fn what_a_manifest_names_is_reserved_before_anything_else() {
     let pager = Pager::create(disk(&directory), options(), [1; 16]).unwrap();
     checkpoint(&pager).unwrap();
     let mut manifests = Vec::new();
-    for (value, pages) in [(1, 3), (2, 600)] {
+    for (value, pages) in [(1, 3), (2, 600), (3, 3000)] {
         let mut new = NewPages::new(&pager);
         write(&mut new, value, 0..pages).unwrap();
-        let manifest = new.manifest(1).unwrap();
+        let manifest = new.manifest(2).unwrap();
         manifests.push((value, new.runs().to_vec(), manifest));
         pager.sync_direct().unwrap();
         let runs = new.runs().to_vec();
