@@ -83,13 +83,17 @@ impl<'e> BulkLoad<'e> {
         let (group_key, suffix) = long_key::split(self.table.key_len_max, key);
         if self.group.as_ref().is_none_or(|group| group.key != group_key) {
             self.end_group(Some(key))?;
+            let last = self.loader.as_ref().and_then(BulkLoader::last_key);
+            if let Some(previous) = last.filter(|&last| *last >= group_key[..]) {
+                return Err(self.unsorted(previous, key));
+            }
             let members = long_key::Builder::default();
             self.group = Some(OpenGroup { key: group_key, last: Vec::new(), members });
         }
         let Some(group) = &mut self.group else { unreachable!("made above") };
         if group.last >= suffix.to_vec() {
             let previous = [&group.key[..group.key.len() - 1], &group.last].concat();
-            return Err(self.failed(BulkError::Unsorted { index: self.count, previous, key: key.to_vec() }));
+            return Err(self.unsorted(&previous, key));
         }
         group.last = suffix.to_vec();
         group.members.push(suffix, value);
@@ -105,7 +109,7 @@ impl<'e> BulkLoad<'e> {
         let Some(OpenGroup { key, last, members }) = self.group.take() else { return Ok(()) };
         if let Some(next) = next.filter(|&next| next <= &key[..]) {
             let previous = [&key[..key.len() - 1], &last].concat();
-            return Err(self.failed(BulkError::Unsorted { index: self.count, previous, key: next.to_vec() }));
+            return Err(self.unsorted(&previous, next));
         }
         match members.finish() {
             Some(group) => self.push_record(&key, &group),
@@ -183,13 +187,25 @@ impl<'e> BulkLoad<'e> {
         ))
     }
 
+    /// Its number is that of the user's record, of which the index may have had fewer.
+    fn unsorted(&self, previous: &[u8], key: &[u8]) -> Error {
+        let (index, name) = (self.count, &self.table.name);
+        if !self.table.is_long(previous) && !self.table.is_long(key) {
+            let error = BulkError::Unsorted { index, previous: previous.to_vec(), key: key.to_vec() };
+            return Error::usage(format!("table {name}: {error}"));
+        }
+        let shared = previous.iter().zip(key).take_while(|(a, b)| a == b).count();
+        Error::usage(format!(
+            "table {name}: record {index} is out of order: its key of {} bytes is not above that of {} bytes before it, which begins \
+             with the same {shared} bytes; sort the input by key, each key once",
+            key.len(),
+            previous.len()
+        ))
+    }
+
     fn failed(&self, error: BulkError) -> Error {
         match error {
-            // Its number is that of the user's record, of which the index may have had fewer.
-            BulkError::Unsorted { previous, key, .. } => {
-                let error = BulkError::Unsorted { index: self.count, previous, key };
-                Error::usage(format!("table {}: {error}", self.table.name))
-            }
+            BulkError::Unsorted { previous, key, .. } => self.unsorted(&previous, &key),
             BulkError::Pager(error) => error.into(),
         }
     }

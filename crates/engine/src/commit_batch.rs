@@ -63,7 +63,8 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
     if let Some(table) = batch.tables.iter().find(|table| !engine.owns(table)) {
         return Err(Error::usage(format!("table {} belongs to another database", table.name)));
     }
-    let commit = if batch.has_long { commit_folded(engine, batch)? } else { commit_records(engine, batch, &[])? };
+    let commit =
+        if batch.has_long { commit_folded(engine, batch)? } else { commit_records(engine, batch, &[])? };
     batch.clear();
     Ok(commit)
 }
@@ -155,7 +156,8 @@ impl Batch<'_> {
         let batch = self.batch;
         let mut numbers: Vec<u32> =
             self.entries().map(|entry| stripes.of(batch.table_of(entry).id, batch.key(entry))).collect();
-        let of_expected = |expected: &Expected| stripes.of(batch.tables[expected.table as usize].id, &expected.key);
+        let of_expected =
+            |expected: &Expected| stripes.of(batch.tables[expected.table as usize].id, &expected.key);
         numbers.extend(self.expected.iter().map(of_expected));
         numbers.sort_unstable();
         numbers.dedup();

@@ -89,7 +89,10 @@ fn too_long(table: &TableCore, key: &[u8], bytes: u64) -> Error {
 /// LK5.
 #[cold]
 fn malformed(table: &TableCore, what: Malformed) -> Error {
-    Error::corrupt(format!("a group of long keys of table {}: {what}; restore a backup or use salvage", table.name))
+    Error::corrupt(format!(
+        "a group of long keys of table {}: {what}; restore a backup or use salvage",
+        table.name
+    ))
 }
 
 /// Makes `out` the group of this key of the index; whether there is one.

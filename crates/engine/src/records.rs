@@ -88,7 +88,12 @@ impl fmt::Debug for Records<'_> {
 }
 
 impl<'t> Records<'t> {
-    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, cursor: Cursor<'t>, groups: Expansion) -> Self {
+    pub(crate) fn new(
+        engine: &'t Engine,
+        table: &'t TableCore,
+        cursor: Cursor<'t>,
+        groups: Expansion,
+    ) -> Self {
         Records { engine, table, cursor, groups, key: Vec::new(), value: Vec::new() }
     }
 

@@ -220,7 +220,11 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
                 Ok(true) => Group::new(&bytes).and_then(|group| {
                     let ends_well = key[prefix_len] == 0;
                     let suffix_bytes = group.check(KEY_BYTES_MAX - prefix_len)?;
-                    if ends_well { Ok((group.count() as u64, suffix_bytes)) } else { Err("its key does not end with a zero") }
+                    if ends_well {
+                        Ok((group.count() as u64, suffix_bytes))
+                    } else {
+                        Err("its key does not end with a zero")
+                    }
                 }),
                 Ok(false) | Err(Error::Corrupt { .. }) => continue, // a large value that is lost: the walk has said so
                 Err(other) => return Err(other),

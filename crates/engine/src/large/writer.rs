@@ -327,8 +327,8 @@ impl LargeWriter {
         }
         self.core.check_usable()?;
         let len = self.len + bytes.len() as u64;
-        self.core.check_lengths_large(&self.key, len)?;
-        self.sink.push(bytes).inspect_err(|error| self.failed = Some(error.clone()))?;
+        let pushed = self.core.check_lengths_large(&self.key, len).and_then(|()| self.sink.push(bytes));
+        pushed.inspect_err(|error| self.failed = Some(error.clone()))?;
         self.len = len;
         Ok(())
     }

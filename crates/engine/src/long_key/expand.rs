@@ -96,7 +96,13 @@ impl Expansion {
     }
 
     /// Opens a group that was met from an end, of which nothing is open: its key, and its bytes, from `bytes`.
-    pub(crate) fn open(&mut self, table: &TableCore, back: bool, key: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn open(
+        &mut self,
+        table: &TableCore,
+        back: bool,
+        key: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
         let within = self.range.within(key);
         let opened = if back { &mut self.back } else { &mut self.front };
         std::mem::swap(&mut opened.bytes, bytes);

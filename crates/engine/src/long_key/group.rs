@@ -90,7 +90,8 @@ impl<'b> Group<'b> {
         let from = index.checked_sub(1).map_or(0, |before| self.end(before)) + self.members_at();
         let to = self.end(index) + self.members_at();
         let bytes = self.bytes.get(from as usize..to as usize).ok_or(BEYOND)?; // GR2
-        let suffix_len = bytes.first_chunk().map(|len| usize::from(u16::from_le_bytes(*len))).ok_or(BEYOND)?;
+        let suffix_len =
+            bytes.first_chunk().map(|len| usize::from(u16::from_le_bytes(*len))).ok_or(BEYOND)?;
         if suffix_len > bytes.len() - SUFFIX_LEN_BYTES {
             return Err(BEYOND);
         }

@@ -40,7 +40,10 @@ fn what_is_no_group_is_an_error() {
     check(b"\x01\0\0\0\x02\0\0\0\0\0", "its members are not in order");
     check(b"\x02\0\0\0\x03\0\0\0\x06\0\0\0\x01\0b\x01\0a", "its members are not in order");
     check(b"\x02\0\0\0\x07\0\0\0\x06\0\0\0\x01\0a\x01\0b", "a member lies beyond it");
-    assert_eq!(Group::new(b"\x01\0\0\0\x04\0\0\0\x02\0ab").unwrap().check(1), Err("a key in it is longer than any may be"));
+    assert_eq!(
+        Group::new(b"\x01\0\0\0\x04\0\0\0\x02\0ab").unwrap().check(1),
+        Err("a key in it is longer than any may be")
+    );
 }
 
 #[test]
@@ -51,7 +54,10 @@ fn a_group_that_becomes_too_long_is_refused() {
     let group = Some(Group::new(&bytes).unwrap());
     assert_eq!(merge(group, &[(b"b", Some(b""))]), Ok(Outcome::TooLong(GROUP_BYTES_MAX as u64 + 7)));
     assert_eq!(merge(group, &[(b"b", None)]), Ok(Outcome::Same));
-    assert_eq!(merge(group, &[(b"a", Some(b"")), (b"b", None)]), Ok(Outcome::Changed(group_of(&Rows::from([(b"a".to_vec(), Vec::new())])).unwrap())));
+    assert_eq!(
+        merge(group, &[(b"a", Some(b"")), (b"b", None)]),
+        Ok(Outcome::Changed(group_of(&Rows::from([(b"a".to_vec(), Vec::new())])).unwrap()))
+    );
     assert_eq!(merge(group, &[(b"a", None)]), Ok(Outcome::Gone));
 }
 
