@@ -87,9 +87,9 @@ pub enum Error {
         /// The limit in bytes.
         len_max: usize,
     },
-    /// A value is longer than a page may hold.
+    /// A value is longer than any may be.
     #[error(
-        "table {table}: a value of {len} bytes is beyond the limit of {len_max} bytes (a quarter of a page)"
+        "table {table}: a value of {len} bytes is beyond the limit of {len_max} bytes; divide it among several keys"
     )]
     ValueTooLarge {
         /// Table.

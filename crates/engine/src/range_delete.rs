@@ -7,10 +7,12 @@
 //!
 //! - **RL1** The range goes in one passage of the gate, with one log record: a crash finds all of it or nothing (P2).
 //! - **RL2** All stripes are held from before the range is looked at until it is gone (CD2): for other commits it is before or after.
-//!   They are let go while a page that is missing is read.
+//!   They are let go while a page that is missing is read, and the range is looked at again (but see RL4).
 //! - **RL3** Where the table may hold large values, the leaves of the range are read first, under the stripes, for the pages that go with
 //!   them (CD5): O(records of the range) then, and memory for the runs of these pages.
-//! - **RL4** Of the groups of long keys in which the range begins and ends a part goes, in the same commit (BD1 of `long_key`).
+//! - **RL4** Then the stripes are kept until the range has gone, whatever is missing: to read the leaves once more could drive out of
+//!   memory what was just brought, time and again.
+//! - **RL5** Of the groups of long keys in which the range begins and ends a part goes, in the same commit (BD1 of `long_key`).
 
 use crate::catalog::{DoomedRange, Journal, KeyBounds, Outcome};
 use crate::durability::Commit;
@@ -84,8 +86,15 @@ fn attempt(
         }
         let journal = Journal::Log(&engine.log);
         let range = table.reading_large(DoomedRange::find(&engine.pager, *table.tree.sorted(), bounds))?; // RL3
-        let attempt = catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held);
-        match attempt {
+        let mut attempt =
+            || catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held);
+        let attempted = loop {
+            match attempt() {
+                Err(stop) if range.was_read() => stop.resolve(&engine.pager, Some(&engine.log))?, // RL4
+                other => break other,
+            }
+        };
+        match attempted {
             Ok(outcome) => {
                 held[0].committed();
                 break outcome;

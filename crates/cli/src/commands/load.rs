@@ -96,7 +96,7 @@ pub struct LoadArgs {
     /// What a new table is: sorted, or hashed, which is faster and has no ranges
     #[arg(long, value_enum)]
     kind: Option<KindArg>,
-    /// Size of the pages of a new database, in KiB: 4, 8, 16, 32 or 64; a value has a quarter of it at most
+    /// Size of the pages of a new database, in KiB: 4, 8, 16, 32 or 64; a key has an eighth of it at most
     #[arg(long, value_name = "KIB")]
     page_kib: Option<u32>,
     /// Print the summary as an object

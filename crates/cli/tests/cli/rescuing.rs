@@ -78,7 +78,7 @@ fn what_is_there_is_not_written_over() {
 #[test]
 fn page_sizes_come_over_or_are_chosen() {
     let place = Place::new();
-    let line = format!("k\t{}\n", "v".repeat(3000));
+    let line = format!("{}\t{}\n", "k".repeat(1500), "v".repeat(3000));
     place.run_with("load DB t --page-kib 16", line.as_bytes()).succeeded();
     place.run("dump DB all.dump").succeeded();
     place.run("restore copy all.dump").succeeded();

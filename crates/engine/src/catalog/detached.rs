@@ -45,7 +45,8 @@ pub(crate) type KeyBounds<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
 #[derive(Debug)]
 pub(crate) struct DoomedRange<'k> {
     bounds: KeyBounds<'k>,
-    large: Vec<PageRun>,
+    /// Nothing where the table has no large values at all: then no leaf was read.
+    large: Option<Vec<PageRun>>,
 }
 
 impl<'k> DoomedRange<'k> {
@@ -53,6 +54,11 @@ impl<'k> DoomedRange<'k> {
     /// range has gone. Where there may be large values, this reads the leaves of the range.
     pub(crate) fn find(pager: &Arc<Pager>, tree: BTree, bounds: KeyBounds<'k>) -> Result<DoomedRange<'k>> {
         Ok(DoomedRange { bounds, large: large::pages_of_range(pager, tree, bounds)? })
+    }
+
+    /// Were the leaves of the range read? Then whoever has them does not let others write before it has gone.
+    pub(crate) fn was_read(&self) -> bool {
+        self.large.is_some()
     }
 }
 
@@ -195,8 +201,8 @@ impl Catalog {
         if let Some(row) = row {
             row.put(&value(table.id), now);
         }
-        if !range.large.is_empty() {
-            m.detach(&range.large); // CD5
+        if let Some(large) = range.large.as_ref().filter(|large| !large.is_empty()) {
+            m.detach(large); // CD5
         }
         let changed = borders.iter().try_for_each(|border| border.apply(m, &self.pager, table, now));
         if let (Err(error), Some(log)) = (&changed, journal.log()) {

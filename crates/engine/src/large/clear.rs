@@ -102,15 +102,15 @@ fn find_hashed(pager: &Pager, hash: &HashIndex, from: u64, found: &mut Found) ->
     Ok(None)
 }
 
-/// The pages of all large values in a range of a tree that nobody changes meanwhile. O(records of the range), but O(1) where
-/// the tree has none.
+/// The pages of all large values in a range of a tree that nobody changes meanwhile. O(records of the range); but O(1), and
+/// nothing, where the tree has none at all.
 pub(crate) fn pages_of_range(
     pager: &Arc<Pager>,
     tree: BTree,
     (from, to): KeyBounds<'_>,
-) -> Result<Vec<PageRun>> {
+) -> Result<Option<Vec<PageRun>>> {
     if !tree.may_hold_large(pager)? {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut pages = RunSet::new();
     let mut records = tree.cursor(pager, from, to);
@@ -120,7 +120,7 @@ pub(crate) fn pages_of_range(
             of_value.iter().for_each(|run| pages.insert(run.first.0, run.end()));
         }
     }
-    Ok(pages.pages())
+    Ok(Some(pages.pages()))
 }
 
 fn remove(pager: &Arc<Pager>, index: &Index, key: &[u8], descriptor: &[u8], now: Lsn) -> Result<()> {

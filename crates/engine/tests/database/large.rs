@@ -315,6 +315,27 @@ fn a_deleted_range_frees_its_large_values() {
     });
 }
 
+/// Its leaves are read for the large values in it, and drive out of memory what the cut needs.
+#[test]
+fn a_deleted_range_may_be_longer_than_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let table = table(&db).with_durability(Durability::Eventual);
+    for n in 0..5000u32 {
+        table.put(&n.to_be_bytes(), &bytes(n.into(), if n % 1000 == 9 { 30_000 } else { 900 })).unwrap();
+        if n % 500 == 0 {
+            db.checkpoint().unwrap();
+        }
+    }
+    table.range_delete(&7u32.to_be_bytes()[..]..&4993u32.to_be_bytes()[..]).unwrap();
+    assert_eq!(table.count(..).unwrap(), 14);
+    assert_clean(&db);
+    while db.step().unwrap() {}
+    db.checkpoint().unwrap();
+    assert_clean(&db);
+    assert!(db.stats().pager.pages < 20, "{}", db.stats().pager.pages);
+}
+
 #[test]
 fn a_bulk_load_of_a_value_that_no_leaf_takes_is_refused() {
     everywhere_sorted(|db, table| {
