@@ -13,6 +13,7 @@ pub mod cli_text;
 pub mod directory;
 pub mod dump;
 pub mod key_codec;
+pub mod key_group;
 pub mod log_record;
 pub mod log_segments;
 pub mod page_map;
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     log_segments::TARGET,
     log_record::TARGET,
     replay::TARGET,
+    key_group::TARGET,
     catalog_row::TARGET,
     key_codec::TARGET,
     value_codec::TARGET,

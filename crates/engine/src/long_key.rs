@@ -38,9 +38,9 @@ mod group;
 pub(crate) use border::{Border, Plan};
 pub(crate) use commit::{Expected, Folded, commit, commit_removal};
 pub(crate) use expand::{Expansion, IndexRange};
-#[cfg(feature = "fuzzing")]
-pub(crate) use group::merge;
 pub(crate) use group::{Builder, Group};
+#[cfg(feature = "fuzzing")]
+pub(crate) use group::{Outcome, merge};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -172,3 +172,6 @@ impl Seen {
 pub(crate) fn of_suffix<'s>(bound: Bound<&'s [u8]>, group_key: &[u8]) -> Bound<&'s [u8]> {
     bound.map(|key| &key[group_key.len() - 1..])
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

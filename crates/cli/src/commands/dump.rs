@@ -132,8 +132,9 @@ pub fn restore(args: &RestoreArgs, opening: &OpeningArgs, out: &mut Output) -> R
     }
     let restored = with_progress(|progress| Database::restore(options, &args.dir, reader, progress));
     let (db, summary) = restored.map_err(|error| match error {
-        aquifer::Error::KeyTooLarge { .. } | aquifer::Error::ValueTooLarge { .. } => {
-            Failure::Usage(format!("{error}; a larger --page-kib takes more"))
+        // Long keys may make too long a group.
+        error if error.kind() == aquifer::ErrorKind::Usage => {
+            Failure::Usage(format!("{error}; a larger --page-kib may help"))
         }
         other => other.into(),
     })?;
