@@ -131,13 +131,7 @@ pub fn restore(args: &RestoreArgs, opening: &OpeningArgs, out: &mut Output) -> R
         options = options.page_size(kib as usize * 1024);
     }
     let restored = with_progress(|progress| Database::restore(options, &args.dir, reader, progress));
-    let (db, summary) = restored.map_err(|error| match error {
-        // Long keys may make too long a group.
-        error if error.kind() == aquifer::ErrorKind::Usage => {
-            Failure::Usage(format!("{error}; a larger --page-kib may help"))
-        }
-        other => other.into(),
-    })?;
+    let (db, summary) = restored?;
     db.close()?;
     let seconds = begun.elapsed().as_secs_f64();
     if args.json {
