@@ -169,7 +169,7 @@ impl Seen {
 }
 
 /// As bounds of suffixes within a group: of one that another bound lies in.
-pub(crate) fn of_suffix<'s>(bound: Bound<&'s [u8]>, group_key: &[u8]) -> Bound<&'s [u8]> {
+fn of_suffix<'s>(bound: Bound<&'s [u8]>, group_key: &[u8]) -> Bound<&'s [u8]> {
     bound.map(|key| &key[group_key.len() - 1..])
 }
 

@@ -41,12 +41,10 @@ pub(crate) fn commit_range_delete(
     engine.pace.slow_down(low.len() + high.as_ref().map_or(0, Vec::len));
     let Plan { cut, borders } = Plan::of(table.long_key_len_min, &low, high.as_deref());
     let Some((low, high)) = cut else {
-        let [(group_key, from, to)] = &borders[..] else {
+        let [part] = &borders[..] else {
             unreachable!("a range that is not empty is cut, or lies in one group")
         };
-        let of_suffix = |bound| long_key::of_suffix(bound, group_key);
-        let gone = (of_suffix(from.as_ref().map(Vec::as_slice)), of_suffix(to.as_ref().map(Vec::as_slice)));
-        return long_key::commit_removal(engine, table, group_key, gone);
+        return long_key::commit_removal(engine, table, &part.group_key, part.suffixes());
     };
     let bounds = (Bound::Included(&low[..]), high.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
     let (outcome, loose) = loop {

@@ -10,7 +10,7 @@
 //!   half a batch (CB2).
 
 use super::commit::without;
-use super::group::Outcome;
+use super::group::{Outcome, SuffixBounds};
 use super::{Seen, of_suffix, split, too_long};
 use crate::commit::exchange_pages;
 use crate::engine::Engine;
@@ -28,8 +28,25 @@ use std::ops::Bound;
 pub(crate) struct Plan {
     /// The range of the index that goes as it is: the first key, and the first that stays.
     pub(crate) cut: Option<(Vec<u8>, Option<Vec<u8>>)>,
-    /// Groups of which a part goes: the key of each, and what goes, by whole keys.
-    pub(crate) borders: Vec<(Vec<u8>, Bound<Vec<u8>>, Bound<Vec<u8>>)>,
+    /// Groups of which a part goes.
+    pub(crate) borders: Vec<Part>,
+}
+
+/// A part of a group.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) group_key: Vec<u8>,
+    /// Its bounds, by whole keys.
+    from: Bound<Vec<u8>>,
+    to: Bound<Vec<u8>>,
+}
+
+impl Part {
+    /// Its bounds within the group.
+    pub(crate) fn suffixes(&self) -> SuffixBounds<'_> {
+        let of_suffix = |bound| of_suffix(bound, &self.group_key);
+        (of_suffix(self.from.as_ref().map(Vec::as_slice)), of_suffix(self.to.as_ref().map(Vec::as_slice)))
+    }
 }
 
 impl Plan {
@@ -44,10 +61,12 @@ impl Plan {
         let below = |high: &[u8]| Bound::Excluded(high.to_vec());
         if let Some(group_key) = &low_group {
             let to = high.filter(|_| is_one).map_or(Bound::Unbounded, below);
-            plan.borders.push((group_key.clone(), Bound::Included(low.to_vec()), to));
+            let from = Bound::Included(low.to_vec());
+            plan.borders.push(Part { group_key: group_key.clone(), from, to });
         }
         if let (Some(group_key), Some(high), false) = (&high_group, high, is_one) {
-            plan.borders.push((group_key.clone(), Bound::Unbounded, below(high)));
+            let (from, to) = (Bound::Unbounded, below(high));
+            plan.borders.push(Part { group_key: group_key.clone(), from, to });
         }
         let first = match &low_group {
             Some(group_key) => successor(&group_key[..group_key.len() - 1]),
@@ -86,17 +105,10 @@ enum Left {
 
 impl Border {
     /// Reads a border, and takes what goes out of it. Before any lock is taken, for what is left may have to be written and synced (LV2).
-    pub(crate) fn prepare(
-        engine: &Arc<Engine>,
-        table: &TableCore,
-        (key, from, to): &(Vec<u8>, Bound<Vec<u8>>, Bound<Vec<u8>>),
-    ) -> Result<Border> {
+    pub(crate) fn prepare(engine: &Arc<Engine>, table: &TableCore, gone: &Part) -> Result<Border> {
+        let key = &gone.group_key;
         let seen = Seen::read(engine, table, key)?;
-        let gone = (
-            of_suffix(from.as_ref().map(Vec::as_slice), key),
-            of_suffix(to.as_ref().map(Vec::as_slice), key),
-        );
-        let left = match without(&seen, table, gone)? {
+        let left = match without(&seen, table, gone.suffixes())? {
             Outcome::Same => Left::Same,
             Outcome::Gone => Left::Nothing,
             Outcome::TooLong(bytes) => return Err(too_long(table, key, bytes)),

@@ -144,6 +144,9 @@ pub(crate) struct Expected {
     pub(crate) found: Option<Found>,
 }
 
+/// What the suffixes of a group get; nothing removes them.
+type Changes<'c> = BTreeMap<&'c [u8], Option<&'c [u8]>>;
+
 impl Folded {
     /// Reads the groups that a batch changes, and changes them.
     ///
@@ -158,7 +161,7 @@ impl Folded {
             _pins: Vec::new(),
         };
         // By table and group; of several changes of a key the last counts.
-        let mut groups: BTreeMap<(u32, Vec<u8>), BTreeMap<&[u8], Option<&[u8]>>> = BTreeMap::new();
+        let mut groups: BTreeMap<(u32, Vec<u8>), Changes<'_>> = BTreeMap::new();
         for entry in &batch.entries {
             let (table, key, value) = (batch.table_of(entry), batch.key(entry), batch.value(entry));
             if table.is_long(key) {

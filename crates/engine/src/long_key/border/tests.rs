@@ -7,7 +7,7 @@ fn plan(low: &str, high: Option<&str>) -> String {
     let bytes = |key: &[u8]| key.escape_ascii().to_string();
     let Plan { cut, borders } = Plan::of(4, low.as_bytes(), high.map(str::as_bytes));
     let mut out: Vec<String> = Vec::new();
-    for (key, from, to) in borders {
+    for Part { group_key: key, from, to } in borders {
         out.push(format!(
             "{} from {:?} to {:?}",
             bytes(&key),
@@ -47,5 +47,6 @@ fn behind_the_last_group_there_is_nothing() {
     let last = [0xFF, 0xFF, 0xFF, 7];
     let plan = Plan::of(4, &last, None);
     assert_eq!(plan.cut, None);
-    assert_eq!(plan.borders, [(vec![0xFF, 0xFF, 0xFF, 0], Bound::Included(last.to_vec()), Bound::Unbounded)]);
+    let (from, to) = (Bound::Included(last.to_vec()), Bound::Unbounded);
+    assert_eq!(plan.borders, [Part { group_key: vec![0xFF, 0xFF, 0xFF, 0], from, to }]);
 }
