@@ -37,7 +37,7 @@ mod group;
 
 pub(crate) use border::{Border, Plan};
 pub(crate) use commit::{Expected, Folded, commit, commit_removal};
-pub(crate) use expand::{Expansion, IndexRange};
+pub(crate) use expand::{Expansion, IndexRange, count};
 pub(crate) use group::{Builder, Group};
 #[cfg(feature = "fuzzing")]
 pub(crate) use group::{Outcome, merge};

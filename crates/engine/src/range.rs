@@ -73,6 +73,19 @@ impl<K: ?Sized, Q: Borrow<K>> KeyRange<K> for (Bound<Q>, Bound<Q>) {
 /// Encoded bounds.
 pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
+/// A range's bounds, encoded.
+pub(crate) fn encoded<K: Key + ?Sized>(range: &impl KeyRange<K>) -> Bounds {
+    let encode = |bound: Bound<&K>| {
+        bound.map(|key| {
+            let mut out = Vec::new();
+            key.encode(&mut out);
+            out
+        })
+    };
+    let (from, to) = range.bounds();
+    (encode(from), encode(to))
+}
+
 /// The bounds of all keys that begin with `prefix`.
 pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
     let mut end = prefix.to_vec();

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::kind::{Kind, Sorted};
 use crate::large::{self, LargeReader, LargeWriter};
 use crate::long_key::{self, IndexRange};
-use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
+use crate::range::{ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
 use crate::range_delete::commit_range_delete;
 use crate::scratch;
 use crate::table_core::TableCore;
@@ -21,7 +21,6 @@ use aquifer_sync::Arc;
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Bound;
 
 /// Keys given to the index at a time by `multi_get`.
 const KEYS_AT_ONCE: usize = 256;
@@ -451,20 +450,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// As [`get`](Self::get).
     pub fn count(&self, range: impl KeyRange<K>) -> Result<u64> {
         self.core.check_usable()?;
-        let bounds = encoded(&range);
-        let range = IndexRange::of(&self.core, &bounds);
-        let (from, to) = range.bounds(&bounds);
-        let tree = self.core.tree.sorted();
-        let counted = self.core.reading(tree.count_longest(&self.core.pager, from, to))?;
-        if counted.longest == 0 {
-            return Ok(counted.records);
-        }
-        let mut scan = Scan::new(self.engine(), &self.core, bounds);
-        let mut count = 0;
-        while scan.pass()? {
-            count += 1;
-        }
-        Ok(count)
+        long_key::count(self.engine(), &self.core, encoded(&range))
     }
 
     /// Deletes all records whose keys lie in `range`, in one commit with this handle's durability. O(depth) in time and log,
@@ -599,16 +585,4 @@ fn encoded_key<K: Key + ?Sized>(key: &K) -> Vec<u8> {
     let mut out = Vec::new();
     key.encode(&mut out);
     out
-}
-
-fn encoded<K: Key + ?Sized>(range: &impl KeyRange<K>) -> Bounds {
-    let encode = |bound: Bound<&K>| {
-        bound.map(|key| {
-            let mut out = Vec::new();
-            key.encode(&mut out);
-            out
-        })
-    };
-    let (from, to) = range.bounds();
-    (encode(from), encode(to))
 }

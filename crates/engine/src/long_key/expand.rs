@@ -3,8 +3,9 @@
 
 use super::group::{Group, SuffixBounds};
 use super::{malformed, of_suffix, split};
+use crate::engine::Engine;
 use crate::error::Result;
-use crate::range::Bounds;
+use crate::range::{Bounds, Scan};
 use crate::table_core::TableCore;
 use std::ops::{Bound, Range};
 
@@ -60,6 +61,23 @@ impl IndexRange {
     fn within(&self, group_key: &[u8]) -> SuffixBounds<'_> {
         (End::within(&self.from, group_key), End::within(&self.to, group_key))
     }
+}
+
+/// Records whose keys lie in a range, counted leaf by leaf; where there are groups, one by one.
+pub(crate) fn count(engine: &Engine, table: &TableCore, bounds: Bounds) -> Result<u64> {
+    table.check_usable()?;
+    let range = IndexRange::of(table, &bounds);
+    let (from, to) = range.bounds(&bounds);
+    let counted = table.reading(table.tree.sorted().count_longest(&table.pager, from, to))?;
+    if counted.longest == 0 {
+        return Ok(counted.records);
+    }
+    let mut scan = Scan::new(engine, table, bounds);
+    let mut count = 0;
+    while scan.pass()? {
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// A group whose members are being read.
