@@ -42,6 +42,7 @@ fn seeds() -> Seeds {
     sorted.sort();
     let group = write_group(&sorted).expect("it has members");
     let single = write_group(&members[..1]).expect("it has a member");
+    let unordered = write_group(&[members[1].clone(), members[0].clone()]).expect("it has members");
     let input = |flags: u8, suffix: &[u8], value: &[u8], group: &[u8]| {
         let len = |bytes: &[u8]| (bytes.len() as u16).to_le_bytes();
         [&[flags][..], &len(suffix), suffix, &len(value), value, group].concat()
@@ -51,5 +52,6 @@ fn seeds() -> Seeds {
         ("replace".into(), input(0, b"a", b"two", &group)),
         ("delete".into(), input(1, b"bc", b"", &group)),
         ("delete-last".into(), input(1, b"a", b"", &single)),
+        ("unordered".into(), input(0, b"b", b"two", &unordered)),
     ]
 }
