@@ -14,6 +14,7 @@ pub mod directory;
 pub mod dump;
 pub mod hash_page;
 pub mod key_codec;
+pub mod key_group;
 pub mod log_record;
 pub mod log_segments;
 pub mod page_map;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     log_segments::TARGET,
     log_record::TARGET,
     replay::TARGET,
+    key_group::TARGET,
     catalog_row::TARGET,
     key_codec::TARGET,
     value_codec::TARGET,

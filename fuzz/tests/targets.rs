@@ -42,6 +42,7 @@ targets! {
     log_segments: 500;
     log_record: 20_000;
     replay: 500;
+    key_group: 20_000;
     catalog_row: 1500;
     key_codec: 20_000;
     value_codec: 20_000;

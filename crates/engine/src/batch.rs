@@ -35,6 +35,8 @@ pub struct WriteBatch {
     pub(crate) entries: Vec<BatchEntry>,
     /// Keys and values, one after the other.
     bytes: Vec<u8>,
+    /// There are entries of long keys.
+    pub(crate) has_long: bool,
     /// The first thing that was wrong with an entry.
     pub(crate) failed: Option<Error>,
 }
@@ -96,6 +98,7 @@ impl WriteBatch {
         self.tables.clear();
         self.entries.clear();
         self.bytes.clear();
+        self.has_long = false;
         self.failed = None;
     }
 
@@ -113,8 +116,23 @@ impl WriteBatch {
             self.failed.get_or_insert(error);
             return;
         }
+        self.has_long |= table.is_long(&bytes[..key_len]);
         let table = self.table_index(table);
-        let key_len = key_len as u32; // within a page
+        let key_len = key_len as u32; // it was checked
+        self.entries.push(BatchEntry { start, key_len, value_len, table });
+    }
+
+    /// An empty batch for the tables of another, by their numbers there.
+    pub(crate) fn for_tables_of(other: &WriteBatch) -> WriteBatch {
+        WriteBatch { tables: other.tables.clone(), ..WriteBatch::default() }
+    }
+
+    /// Appends a change of a record of the index, which may be: the table is the batch's of this number.
+    pub(crate) fn push_record(&mut self, table: u32, key: &[u8], value: Option<&[u8]>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        let (key_len, value_len) = (key.len() as u32, value.map(<[u8]>::len));
         self.entries.push(BatchEntry { start, key_len, value_len, table });
     }
 

@@ -16,6 +16,7 @@ use crate::catalog::Journal;
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::long_key;
 use crate::record::CommitWriter;
 use crate::table_core::TableCore;
 use aquifer_index::btree::{BTree, BulkError, BulkLoader};
@@ -29,6 +30,10 @@ pub(crate) struct BulkLoad<'e> {
     engine: &'e Engine,
     table: &'e TableCore,
     loader: Option<BulkLoader>,
+    /// The group that long keys come for at present.
+    group: Option<OpenGroup>,
+    /// Records so far.
+    count: u64,
     tree: BTree,
     adopted: bool,
 }
@@ -49,7 +54,7 @@ impl<'e> BulkLoad<'e> {
         };
         let lsn = engine.log.reserved().0;
         let loader = BulkLoader::new(tree, engine.pager.page_bytes(), FILL_PERCENT, lsn);
-        Ok(BulkLoad { engine, table, loader: Some(loader), tree, adopted: false })
+        Ok(BulkLoad { engine, table, loader: Some(loader), group: None, count: 0, tree, adopted: false })
     }
 
     /// Loads a record, whose key lies above all before.
@@ -59,9 +64,61 @@ impl<'e> BulkLoad<'e> {
     /// `Usage` for one that is out of order, or whose value no leaf takes, with its place; too long a key; those of disk and budget.
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.table.check_key(key)?;
-        if value.len() > self.table.value_len_max {
-            return Err(self.too_long(value.len()));
+        if self.table.is_long(key) {
+            self.push_long(key, value)?;
+            self.count += 1;
+            return Ok(());
         }
+        if value.len() > self.table.value_len_max {
+            return Err(self.too_long("the value", value.len()));
+        }
+        self.end_group(Some(key))?;
+        self.push_record(key, value)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// A member of the present group, or the first of the next.
+    fn push_long(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let (group_key, suffix) = long_key::split(self.table.key_len_max, key);
+        if self.group.as_ref().is_none_or(|group| group.key != group_key) {
+            self.end_group(Some(key))?;
+            let last = self.loader.as_ref().and_then(BulkLoader::last_key);
+            if let Some(previous) = last.filter(|&last| *last >= group_key[..]) {
+                return Err(self.unsorted(previous, key));
+            }
+            let members = long_key::Builder::default();
+            self.group = Some(OpenGroup { key: group_key, last: Vec::new(), members });
+        }
+        let Some(group) = &mut self.group else { unreachable!("made above") };
+        if group.last >= suffix.to_vec() {
+            let previous = [&group.key[..group.key.len() - 1], &group.last].concat();
+            return Err(self.unsorted(&previous, key));
+        }
+        group.last = suffix.to_vec();
+        group.members.push(suffix, value);
+        let len = group.members.len();
+        if len > self.table.value_len_max as u64 {
+            return Err(self.too_long("the group of long keys that ends with the key", len as usize));
+        }
+        Ok(())
+    }
+
+    /// Loads the group that no more members come for: what comes next is `next`.
+    fn end_group(&mut self, next: Option<&[u8]>) -> Result<()> {
+        let Some(OpenGroup { key, last, members }) = self.group.take() else { return Ok(()) };
+        if let Some(next) = next.filter(|&next| next <= &key[..]) {
+            let previous = [&key[..key.len() - 1], &last].concat();
+            return Err(self.unsorted(&previous, next));
+        }
+        match members.finish() {
+            Some(group) => self.push_record(&key, &group),
+            None => Ok(()),
+        }
+    }
+
+    /// A record of the index.
+    fn push_record(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
         self.table.check_usable()?;
         let loader = self.loader.as_mut().expect("until it is finished");
@@ -76,16 +133,17 @@ impl<'e> BulkLoad<'e> {
     ///
     /// As [`begin`](Self::begin).
     pub(crate) fn finish(mut self) -> Result<(u64, Commit)> {
+        self.end_group(None)?;
         let loader = self.loader.take().expect("it is finished once");
         let loaded = {
             let _stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
             loader.finish(&self.engine.pager)
         };
-        let count = loaded.map_err(|error| self.failed(error))?;
+        loaded.map_err(|error| self.failed(error))?;
         if self.table.writes_log {
             self.engine.checkpoint()?; // CD3
         }
-        Ok((count, self.adopt()?))
+        Ok((self.count, self.adopt()?))
     }
 
     fn adopt(&mut self) -> Result<Commit> {
@@ -121,21 +179,44 @@ impl<'e> BulkLoad<'e> {
     }
 
     #[cold]
-    fn too_long(&self, len: usize) -> Error {
-        let count = self.loader.as_ref().map_or(0, BulkLoader::count);
+    fn too_long(&self, what: &str, len: usize) -> Error {
         Error::usage(format!(
-            "table {}: the value of record {count} has {len} bytes, and a bulk load takes values of at most {}, which lie in the leaves; \
+            "table {}: {what} of record {} has {len} bytes, and a bulk load takes values of at most {}, which lie in the leaves; \
              put longer ones one by one, or all records without a bulk load",
-            self.table.name, self.table.value_len_max
+            self.table.name, self.count, self.table.value_len_max
+        ))
+    }
+
+    /// Its number is that of the user's record, of which the index may have had fewer.
+    fn unsorted(&self, previous: &[u8], key: &[u8]) -> Error {
+        let (index, name) = (self.count, &self.table.name);
+        if !self.table.is_long(previous) && !self.table.is_long(key) {
+            let error = BulkError::Unsorted { index, previous: previous.to_vec(), key: key.to_vec() };
+            return Error::usage(format!("table {name}: {error}"));
+        }
+        let shared = previous.iter().zip(key).take_while(|(a, b)| a == b).count();
+        Error::usage(format!(
+            "table {name}: record {index} is out of order: its key of {} bytes is not above that of {} bytes before it, which begins \
+             with the same {shared} bytes; sort the input by key, each key once",
+            key.len(),
+            previous.len()
         ))
     }
 
     fn failed(&self, error: BulkError) -> Error {
         match error {
-            BulkError::Unsorted { .. } => Error::usage(format!("table {}: {error}", self.table.name)),
+            BulkError::Unsorted { previous, key, .. } => self.unsorted(&previous, &key),
             BulkError::Pager(error) => error.into(),
         }
     }
+}
+
+/// Members of one group, which come one after the other.
+struct OpenGroup {
+    key: Vec<u8>,
+    /// The last suffix.
+    last: Vec<u8>,
+    members: long_key::Builder,
 }
 
 impl Drop for BulkLoad<'_> {

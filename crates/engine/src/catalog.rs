@@ -32,7 +32,7 @@ use row::{DROPPING, LIVE, NEXT_ID_KEY, encode_options, encode_row, row_key, set_
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-pub(crate) use detached::{DoomedRange, KeyBounds};
+pub(crate) use detached::{DoomedRange, KeyBounds, Outcome};
 pub(crate) use row::{Description, Row};
 
 /// The catalog's own table id.

@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::Place;
 use crate::large::{self, Known, Written};
+use crate::long_key;
 use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
@@ -30,6 +31,7 @@ use crate::table_core::{Found, TableCore};
 use aquifer_buffer::{Mutation, PageRun, Pager, Pin, Retry};
 use aquifer_index::LeafValue;
 use aquifer_io::sabotage::{self, Sabotage};
+use aquifer_sync::Arc;
 use aquifer_wal::Log;
 
 /// What happens to the key.
@@ -101,7 +103,7 @@ impl From<Retry> for Halt {
 ///
 /// Too long a key or value; a dropped table, a closed or poisoned database; those of disk and budget. Nothing has changed.
 pub(crate) fn commit_one(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     table: &TableCore,
     key: &[u8],
     change: Change<'_>,
@@ -116,6 +118,25 @@ pub(crate) fn commit_one(
 ///
 /// As [`commit_one`]; [`Error::ValueChanged`].
 pub(crate) fn commit_one_if(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    key: &[u8],
+    change: Change<'_>,
+    expected: Option<&Option<Found>>,
+    old: Option<&mut Vec<u8>>,
+) -> Result<(Commit, bool)> {
+    if table.is_long(key) {
+        return long_key::commit(engine, table, key, change, expected, old);
+    }
+    commit_record(engine, table, key, change, expected, old)
+}
+
+/// As [`commit_one_if`], of a key of the index.
+///
+/// # Errors
+///
+/// As [`commit_one_if`].
+pub(crate) fn commit_record(
     engine: &Engine,
     table: &TableCore,
     key: &[u8],

@@ -1,5 +1,6 @@
 //! The commit of a batch: one log record, one passage of the gate.
 //!
+//! 0. Where there are long keys, put their groups in their place (LK4 of `long_key`).
 //! 1. Sort; of several entries on a key the last counts. Write large values, and sync them (LV2).
 //! 2. Lock all stripes, in their order (ST1). From here nobody else changes these keys.
 //! 3. Bring the leaves into memory, outside the gate (G1). Find out which old values are large (LV3).
@@ -29,6 +30,7 @@ use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::large::{Known, Logging, Written, write_whole};
+use crate::long_key::{Expected, Folded};
 use crate::record::{self, CommitWriter};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
@@ -64,17 +66,37 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
     if let Some(table) = batch.tables.iter().find(|table| !engine.owns(table)) {
         return Err(Error::usage(format!("table {} belongs to another database", table.name)));
     }
+    let commit =
+        if batch.has_long { commit_folded(engine, batch)? } else { commit_records(engine, batch, &[])? };
+    batch.clear();
+    Ok(commit)
+}
+
+/// Commits a batch with long keys (LK4 of `long_key`).
+#[cold]
+fn commit_folded(engine: &Arc<Engine>, batch: &WriteBatch) -> Result<Commit> {
+    loop {
+        let folded = Folded::of(engine, batch)?;
+        if let Some(commit) = folded.nothing_to_do(engine)? {
+            return Ok(commit);
+        }
+        match commit_records(engine, &folded.batch, &folded.expected) {
+            Err(Error::ValueChanged { .. }) => {}
+            committed => return committed,
+        }
+    }
+}
+
+/// Commits a batch of records of the index, if those that are expected are there.
+fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, expected: &[Expected]) -> Result<Commit> {
     let small_bytes = small_bytes(batch);
     engine.pace.slow_down(small_bytes);
     let _memory = engine.commit_memory.take(small_bytes * 2 + batch.len() * 16)?;
     let order = batch.in_order();
     let written = write_large(engine, batch, &order)?;
     let known = BTreeMap::new();
-    let mut run = Batch { engine, batch, order: &order, small_bytes, written, known, loose: Cell::default() };
-    let commit = run.run()?;
-    drop(run);
-    batch.clear();
-    Ok(commit)
+    let loose = Cell::default();
+    Batch { engine, batch, order: &order, expected, small_bytes, written, known, loose }.run()
 }
 
 /// What a batch puts into log and leaves. The record and the old values are about as long; order and locks come in addition.
@@ -109,6 +131,7 @@ struct Batch<'a> {
     engine: &'a Engine,
     batch: &'a WriteBatch,
     order: &'a [u32],
+    expected: &'a [Expected],
     small_bytes: usize,
     /// Large values that are put, by entry.
     written: BTreeMap<u32, Written>,
@@ -136,12 +159,16 @@ impl Batch<'_> {
         let batch = self.batch;
         let mut numbers: Vec<u32> =
             self.entries().map(|entry| stripes.of(batch.table_of(entry).id, batch.key(entry))).collect();
+        let of_expected =
+            |expected: &Expected| stripes.of(batch.tables[expected.table as usize].id, &expected.key);
+        numbers.extend(self.expected.iter().map(of_expected));
         numbers.sort_unstable();
         numbers.dedup();
         let mut held = stripes.lock_many(&numbers);
         batch.tables.iter().try_for_each(|table| table.check_usable())?; // under stripes: ST2
         self.engine.check_healthy()?;
         self.load_leaves()?;
+        self.check_expected()?;
         self.find_large()?;
         let record = self.encode()?;
         loop {
@@ -155,6 +182,16 @@ impl Batch<'_> {
                 Err(Failure::Undone(error)) => return Err(error),
             }
         }
+    }
+
+    fn check_expected(&self) -> Result<()> {
+        for expected in self.expected {
+            let table = &self.batch.tables[expected.table as usize];
+            if table.find(&expected.key)? != expected.found {
+                return Err(Error::ValueChanged { table: table.name.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Merges what deletes have left loose.

@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::{IndexKind, TableKind};
 use crate::kind::{Hashed, OneKind, Sorted};
+use crate::long_key::KEY_BYTES_MAX;
 use crate::records::{AnyTable, HashTable};
 use crate::stats::RecoveryReport;
 use crate::table::Table;
@@ -382,9 +383,9 @@ impl Database {
         !self.engine().on_disk
     }
 
-    /// Longest key in bytes: an eighth of a page.
+    /// Longest key in bytes: 64 KiB, whatever the page size.
     pub fn key_len_max(&self) -> usize {
-        BTree::limits(self.page_size()).0
+        KEY_BYTES_MAX
     }
 
     /// Longest value in bytes that lies beside its key: a quarter of a page. Longer ones, up to 4 GiB, have pages of their own.

@@ -75,9 +75,9 @@ pub enum Error {
         /// The limit in bytes.
         bytes_max: usize,
     },
-    /// A key is longer than a page may hold.
+    /// A key is longer than any may be.
     #[error(
-        "table {table}: a key of {len} bytes is beyond the limit of {len_max} bytes (an eighth of a page)"
+        "table {table}: a key of {len} bytes is beyond the limit of {len_max} bytes; use a shorter one, or a hash of it"
     )]
     KeyTooLarge {
         /// Table.

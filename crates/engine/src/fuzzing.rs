@@ -4,6 +4,7 @@
 use crate::catalog::{Catalog, Description, row};
 use crate::error::Result;
 use crate::index::IndexKind;
+use crate::long_key::{self, Group};
 use crate::record::{CommitWriter, Op, Patch, Record};
 use aquifer_buffer::{PageId, Pager};
 use aquifer_sync::Arc;
@@ -164,4 +165,44 @@ pub fn load_catalog(pager: &Arc<Pager>) -> Result<CatalogTables> {
     let catalog = Catalog::load(pager, true)?;
     let live = catalog.tables().map(|table| (table.id, table.name.clone())).collect();
     Ok((live, catalog.dropping().iter().map(|table| table.id).collect()))
+}
+
+/// The members of a group of long keys: suffixes and values.
+pub type Members = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Reads a group of long keys.
+///
+/// # Errors
+///
+/// What is wrong with the bytes.
+pub fn read_group(bytes: &[u8]) -> std::result::Result<Members, &'static str> {
+    let group = Group::new(bytes)?;
+    group.check(usize::from(u16::MAX))?;
+    let members = (0..group.count()).map(|index| group.member(index));
+    members.map(|member| member.map(|at| (bytes[at.suffix].to_vec(), bytes[at.value].to_vec()))).collect()
+}
+
+/// The bytes of a group; nothing if it has no members.
+pub fn write_group(members: &[(Vec<u8>, Vec<u8>)]) -> Option<Vec<u8>> {
+    let mut builder = long_key::Builder::default();
+    members.iter().for_each(|(suffix, value)| builder.push(suffix, value));
+    builder.finish()
+}
+
+/// Changes one member of a group. Nothing if there is no member any more.
+///
+/// # Errors
+///
+/// What is wrong with the bytes.
+pub fn change_group(
+    bytes: &[u8],
+    suffix: &[u8],
+    value: Option<&[u8]>,
+) -> std::result::Result<Option<Vec<u8>>, &'static str> {
+    Ok(match long_key::merge(Some(Group::new(bytes)?), &[(suffix, value)])? {
+        long_key::Outcome::Same => Some(bytes.to_vec()),
+        long_key::Outcome::Gone => None,
+        long_key::Outcome::Changed(bytes) => Some(bytes),
+        long_key::Outcome::TooLong(_) => return Err("it is too long"),
+    })
 }

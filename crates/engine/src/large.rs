@@ -105,14 +105,23 @@ impl Known {
     /// As [`load_to_read`](Self::load_to_read); `Corrupt` for pages that are not those of one attached value.
     pub(crate) fn load(pager: &Arc<Pager>, descriptor: &[u8]) -> Result<Known> {
         let known = Known::load_to_read(pager, descriptor)?;
-        pager.check_attached(&known.value.pages()).map_err(|(run, what)| {
+        known.check_attached(pager)?;
+        Ok(known)
+    }
+
+    /// Of one that was loaded to be read, and is to be detached after all; as [`load`](Self::load).
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub(crate) fn check_attached(&self, pager: &Pager) -> Result<()> {
+        pager.check_attached(&self.value.pages()).map_err(|(run, what)| {
             Error::corrupt(format!(
                 "pages {} to {} of a large value {what}; restore a backup or use salvage",
                 run.first,
                 run.end() - 1
             ))
-        })?;
-        Ok(known)
+        })
     }
 
     /// Reads the list of extents, where there is one. Nobody detaches the value meanwhile, or it is pinned.

@@ -8,6 +8,7 @@
 //! | `batch` | several changes in one commit |
 //! | `commit`, `commit_batch`, `stripes` | how a commit is ordered and applied |
 //! | `large` | values beyond what a leaf takes |
+//! | `long_key` | keys beyond what a page takes |
 //! | `durability` | how sure a commit is when the caller goes on |
 //! | `record` | what a log record holds |
 //! | `catalog`, `table_core` | which tables there are |
@@ -43,6 +44,7 @@ mod index;
 mod kind;
 mod large;
 mod log_reader;
+mod long_key;
 mod opening;
 mod options;
 mod pace;

@@ -84,7 +84,8 @@ pub struct LogChange {
     pub table: u32,
     /// Its name, if it is known.
     pub table_name: Option<String>,
-    /// Encoded key; the name where a table is made, nothing where one is dropped.
+    /// Encoded key; the name where a table is made, nothing where one is dropped. Of long keys it is that of their group: the bytes that
+    /// they begin with, and a zero.
     pub key: Vec<u8>,
     /// What happens to it.
     pub operation: LogOperation,

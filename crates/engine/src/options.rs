@@ -78,8 +78,8 @@ impl Options {
         self
     }
 
-    /// Page size of a new database, in bytes: a power of two from 4096 (the default) to 65536. Keys have at most an eighth
-    /// of a page; values beyond a quarter of one have pages of their own. An existing database keeps its own.
+    /// Page size of a new database, in bytes: a power of two from 4096 (the default) to 65536. Keys of an eighth of a page
+    /// and more lie in groups, values beyond a quarter of one have pages of their own. An existing database keeps its own.
     pub fn page_size(mut self, bytes: usize) -> Self {
         self.page_bytes = Some(bytes);
         self

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::Cursor;
+use crate::long_key::{Expansion, IndexRange};
 use crate::records::Records;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
@@ -72,6 +73,19 @@ impl<K: ?Sized, Q: Borrow<K>> KeyRange<K> for (Bound<Q>, Bound<Q>) {
 /// Encoded bounds.
 pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
+/// A range's bounds, encoded.
+pub(crate) fn encoded<K: Key + ?Sized>(range: &impl KeyRange<K>) -> Bounds {
+    let encode = |bound: Bound<&K>| {
+        bound.map(|key| {
+            let mut out = Vec::new();
+            key.encode(&mut out);
+            out
+        })
+    };
+    let (from, to) = range.bounds();
+    (encode(from), encode(to))
+}
+
 /// The bounds of all keys that begin with `prefix`.
 pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
     let mut end = prefix.to_vec();
@@ -99,10 +113,16 @@ impl fmt::Debug for Scan<'_> {
 }
 
 impl<'t> Scan<'t> {
-    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, (from, to): Bounds) -> Scan<'t> {
-        let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, bounds: Bounds) -> Scan<'t> {
+        let range = IndexRange::of(table, &bounds);
+        let (from, to) = range.bounds(&bounds);
         let cursor = Cursor::Sorted(table.tree.sorted().cursor(&table.pager, from, to));
-        Scan { records: Records::new(engine, table, cursor) }
+        Scan { records: Records::new(engine, table, cursor, Expansion::new(range)) }
+    }
+
+    /// Passes over a record; whether there was one.
+    pub(crate) fn pass(&mut self) -> Result<bool> {
+        self.records.pass()
     }
 
     /// The next record from the front, valid until the next call.

@@ -12,13 +12,16 @@
 //!   them (CD5): O(records of the range) then, and memory for the runs of these pages.
 //! - **RL4** Then the stripes are kept until the range has gone, whatever is missing: to read the leaves once more could drive out of
 //!   memory what was just brought, time and again.
+//! - **RL5** Of the groups of long keys in which the range begins and ends a part goes, in the same commit (BD1 of `long_key`).
 
-use crate::catalog::{DoomedRange, Journal, KeyBounds};
+use crate::catalog::{DoomedRange, Journal, KeyBounds, Outcome};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::long_key::{self, Border, Plan};
 use crate::record::CommitWriter;
 use crate::table_core::TableCore;
+use aquifer_sync::Arc;
 use std::ops::Bound;
 
 /// Deletes all records of a table whose keys lie in the range.
@@ -27,7 +30,7 @@ use std::ops::Bound;
 ///
 /// A dropped table, a closed or poisoned database; those of disk and budget. Nothing has changed.
 pub(crate) fn commit_range_delete(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     table: &TableCore,
     (from, to): KeyBounds<'_>,
 ) -> Result<Commit> {
@@ -36,41 +39,22 @@ pub(crate) fn commit_range_delete(
         return Ok(Commit::Nothing);
     }
     engine.pace.slow_down(low.len() + high.as_ref().map_or(0, Vec::len));
-    let mut record = Vec::new();
-    if table.writes_log {
-        CommitWriter::new(&mut record, 1).range_delete(table.id, &low, high.as_deref());
-    }
-    let bounds = (Bound::Included(&low[..]), high.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
-    let outcome = {
-        let mut catalog = engine.lock_catalog_to_change()?;
-        let outcome = loop {
-            let mut held = engine.stripes.lock_all(); // RL2
-            table.check_usable()?;
-            let journal = Journal::Log(&engine.log);
-            let range =
-                table.reading_large(DoomedRange::find(&engine.pager, *table.tree.sorted(), bounds))?; // RL3
-            let mut attempt = || catalog.attempt_range_delete(table, &range, &record, journal, &mut held);
-            let attempted = loop {
-                match attempt() {
-                    Err(stop) if range.was_read() => stop.resolve(&engine.pager, Some(&engine.log))?, // RL4
-                    other => break other,
-                }
-            };
-            match attempted {
-                Ok(outcome) => {
-                    held[0].committed();
-                    break outcome;
-                }
-                Err(stop) => {
-                    drop(held);
-                    stop.resolve(&engine.pager, Some(&engine.log))?;
-                }
-            }
+    let Plan { cut, borders } = Plan::of(table.long_key_len_min, &low, high.as_deref());
+    let Some((low, high)) = cut else {
+        let [part] = &borders[..] else {
+            unreachable!("a range that is not empty is cut, or lies in one group")
         };
-        engine.reclaim_in_memory(&mut catalog)?;
-        outcome
+        return long_key::commit_removal(engine, table, &part.group_key, part.suffixes());
     };
-    for key in [Some(&low), high.as_ref()].into_iter().flatten() {
+    let bounds = (Bound::Included(&low[..]), high.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
+    let (outcome, loose) = loop {
+        let borders: Vec<Border> =
+            borders.iter().map(|border| Border::prepare(engine, table, border)).collect::<Result<_>>()?;
+        if let Some(outcome) = attempt(engine, table, bounds, &borders)? {
+            break (outcome, borders.iter().map(|border| border.key().to_vec()).collect::<Vec<_>>());
+        }
+    };
+    for key in [Some(&low), high.as_ref()].into_iter().flatten().chain(&loose) {
         let _stripe = engine.stripes.lock(table.id, key); // CM4
         table.tree.sorted().rebalance_path(&engine.pager, key);
     }
@@ -79,6 +63,66 @@ pub(crate) fn commit_range_delete(
         Some(lsn) => Commit::Logged(lsn),
         None => Commit::Unlogged { epoch: outcome.epoch },
     })
+}
+
+/// Deletes the range, and changes its borders; nothing if one of them is not what was read any more.
+fn attempt(
+    engine: &Engine,
+    table: &TableCore,
+    bounds: KeyBounds<'_>,
+    borders: &[Border],
+) -> Result<Option<Outcome>> {
+    let record = if table.writes_log { record(table, bounds, borders) } else { Vec::new() };
+    let mut catalog = engine.lock_catalog_to_change()?;
+    let outcome = loop {
+        let mut held = engine.stripes.lock_all(); // RL2
+        table.check_usable()?;
+        for border in borders {
+            if !border.still_holds(table)? {
+                return Ok(None);
+            }
+        }
+        let journal = Journal::Log(&engine.log);
+        let range = table.reading_large(DoomedRange::find(&engine.pager, *table.tree.sorted(), bounds))?; // RL3
+        let mut attempt =
+            || catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held);
+        let attempted = loop {
+            match attempt() {
+                Err(stop) if range.was_read() => stop.resolve(&engine.pager, Some(&engine.log))?, // RL4
+                other => break other,
+            }
+        };
+        match attempted {
+            Ok(outcome) => {
+                held[0].committed();
+                break outcome;
+            }
+            Err(stop) => {
+                drop(held);
+                stop.resolve(&engine.pager, Some(&engine.log))?;
+            }
+        }
+    };
+    if !borders.is_empty() {
+        engine.check_healthy()?; // BD2 of `long_key`
+    }
+    engine.reclaim_in_memory(&mut catalog)?;
+    Ok(Some(outcome))
+}
+
+/// RL1. The borders lie on both sides of the range.
+fn record(table: &TableCore, (low, high): KeyBounds<'_>, borders: &[Border]) -> Vec<u8> {
+    let (Bound::Included(low), Bound::Excluded(_) | Bound::Unbounded) = (low, high) else {
+        unreachable!("a range begins with its first key and ends before another")
+    };
+    let high = if let Bound::Excluded(high) = high { Some(high) } else { None };
+    let changed = || borders.iter().filter(|border| !border.is_same());
+    let mut record = Vec::new();
+    let mut writer = CommitWriter::new(&mut record, 1 + changed().count());
+    changed().filter(|border| border.key() < low).for_each(|border| border.log(table.id, &mut writer));
+    writer.range_delete(table.id, low, high);
+    changed().filter(|border| border.key() >= low).for_each(|border| border.log(table.id, &mut writer));
+    record
 }
 
 /// The first key that a range which begins so may hold.

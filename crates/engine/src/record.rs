@@ -124,7 +124,7 @@ impl<'o, 'k> CommitWriter<'o, 'k> {
     }
 
     /// All keys from `low` on go, those below `high` if there is one.
-    pub(crate) fn range_delete(mut self, table: u32, low: &'k [u8], high: Option<&[u8]>) {
+    pub(crate) fn range_delete(&mut self, table: u32, low: &'k [u8], high: Option<&[u8]>) {
         self.head(RANGE_DELETE, table, low);
         varint::put(self.out, high.map_or(0, |high| 1 + high.len() as u64));
         self.out.extend_from_slice(high.unwrap_or_default());

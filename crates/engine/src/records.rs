@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::index::Cursor;
 use crate::kind::Hashed;
 use crate::large;
+use crate::long_key::{self, Expansion};
 use crate::table::Table;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
@@ -41,7 +42,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// sorted, none that means anything if it is hashed.
     pub fn records(&self) -> Records<'_> {
         let core = &**self.core();
-        Records::new(self.engine(), core, core.tree.all(&core.pager))
+        Records::new(self.engine(), core, core.tree.all(&core.pager), Expansion::default())
     }
 }
 
@@ -64,7 +65,7 @@ impl AnyTable {
     }
 }
 
-/// A key, and its value if that is no large one.
+/// A key, and its value if that is no long one.
 pub(crate) type SmallRecord<'s> = (&'s [u8], Option<&'s [u8]>);
 
 /// Reads all records as encoded bytes, without allocating for each. Reads what is committed page by page, and holds nothing
@@ -73,7 +74,9 @@ pub struct Records<'t> {
     engine: &'t Engine,
     pub(crate) table: &'t TableCore,
     cursor: Cursor<'t>,
-    /// A record with a large value.
+    /// Groups of long keys.
+    groups: Expansion,
+    /// A record with a large value, or a group.
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -85,8 +88,13 @@ impl fmt::Debug for Records<'_> {
 }
 
 impl<'t> Records<'t> {
-    pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, cursor: Cursor<'t>) -> Self {
-        Records { engine, table, cursor, key: Vec::new(), value: Vec::new() }
+    pub(crate) fn new(
+        engine: &'t Engine,
+        table: &'t TableCore,
+        cursor: Cursor<'t>,
+        groups: Expansion,
+    ) -> Self {
+        Records { engine, table, cursor, groups, key: Vec::new(), value: Vec::new() }
     }
 
     /// The next record, key and value, valid until the next call.
@@ -104,38 +112,97 @@ impl<'t> Records<'t> {
         self.step(true)
     }
 
-    /// The next record, valid until the next call; nothing in place of a large value, which its reader reads.
+    /// The next record, valid until the next call; nothing in place of a long value, which its reader reads.
     pub(crate) fn next_small(&mut self) -> Result<Option<SmallRecord<'_>>> {
-        self.table.check_usable()?;
-        let record = self.table.reading(self.cursor.next_value())?;
-        Ok(record.map(|(key, value)| (key, (!value.is_large()).then_some(value.bytes))))
+        Ok(self.advance(false)?.map(|at| match at {
+            At::Inline => {
+                let (key, value) = self.cursor.last().expect("the cursor is there");
+                (key, Some(value))
+            }
+            At::Large => (&self.key[..], None),
+            At::Member => {
+                let (key, value) = self.groups.last();
+                (key, (value.len() <= SMALL_MEMBER_BYTES_MAX).then_some(value))
+            }
+        }))
+    }
+
+    /// Passes over a record, reading no large value; whether there was one.
+    pub(crate) fn pass(&mut self) -> Result<bool> {
+        Ok(self.advance(false)?.is_some())
     }
 
     fn step(&mut self, back: bool) -> Result<Option<(&[u8], &[u8])>> {
         loop {
-            self.table.check_usable()?; // each time: it may have been closed since the last
-            let cursor = &mut self.cursor;
-            let record = if back { cursor.next_value_back() } else { cursor.next_value() };
-            let kind = match self.table.reading(record)? {
+            match self.advance(back)? {
                 None => return Ok(None),
-                Some((key, value)) => {
-                    if value.is_large() {
-                        self.key.clear();
-                        self.key.extend_from_slice(key);
+                Some(At::Inline) => break,
+                Some(At::Member) => return Ok(Some(self.groups.last())),
+                Some(At::Large) => {
+                    if large::read_whole(self.engine, self.table, &self.key, &mut self.value)? {
+                        return Ok(Some((&self.key, &self.value)));
                     }
-                    value.kind
                 }
-            };
-            if kind == ValueKind::Inline {
-                break;
-            }
-            if large::read_whole(self.engine, self.table, &self.key, &mut self.value)? {
-                return Ok(Some((&self.key, &self.value)));
             }
         }
         Ok(if back { self.cursor.last_back() } else { self.cursor.last() })
     }
+
+    /// Goes on to the next record. Of one with a large value the key is copied.
+    fn advance(&mut self, back: bool) -> Result<Option<At>> {
+        loop {
+            self.table.check_usable()?; // each time: it may have been closed since the last
+            if self.groups.is_open(back) {
+                self.groups.advance(self.table, back, false)?;
+                return Ok(Some(At::Member));
+            }
+            let cursor = &mut self.cursor;
+            let record = if back { cursor.next_value_back() } else { cursor.next_value() };
+            let (is_group, kind) = match self.table.reading(record)? {
+                None => {
+                    let more = self.groups.advance(self.table, back, true)?;
+                    return Ok(more.then_some(At::Member));
+                }
+                Some((key, value)) => {
+                    let is_group = self.table.is_long(key);
+                    if is_group || value.is_large() {
+                        self.key.clear();
+                        self.key.extend_from_slice(key);
+                    }
+                    if is_group && !value.is_large() {
+                        self.value.clear();
+                        self.value.extend_from_slice(value.bytes);
+                    }
+                    (is_group, value.kind)
+                }
+            };
+            match (is_group, kind) {
+                (false, ValueKind::Inline) => return Ok(Some(At::Inline)),
+                (false, ValueKind::Large) => return Ok(Some(At::Large)),
+                (true, ValueKind::Inline) => {}
+                (true, ValueKind::Large) => {
+                    if !long_key::read_group(self.engine, self.table, &self.key, &mut self.value)? {
+                        continue; // it is gone by now
+                    }
+                }
+            }
+            self.groups.open(self.table, back, &self.key, &mut self.value)?;
+        }
+    }
 }
+
+/// Where a record is.
+enum At {
+    /// In the cursor.
+    Inline,
+    /// In pages of its own.
+    Large,
+    /// In a group that is open.
+    Member,
+}
+
+/// A value of a long key beyond this is read by its reader.
+const SMALL_MEMBER_BYTES_MAX: usize = 64 << 10;
 
 /// All records of a hashed table.
 pub struct Iter<'t, K: ?Sized, V: ?Sized> {

@@ -8,7 +8,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kind::{Kind, Sorted};
 use crate::large::{self, LargeReader, LargeWriter};
-use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, prefix_bounds};
+use crate::long_key::{self, IndexRange};
+use crate::range::{ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
 use crate::range_delete::commit_range_delete;
 use crate::scratch;
 use crate::table_core::TableCore;
@@ -19,7 +20,6 @@ use aquifer_sync::Arc;
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Bound;
 
 /// Keys given to the index at a time by `multi_get`.
 const KEYS_AT_ONCE: usize = 256;
@@ -27,8 +27,10 @@ const KEYS_AT_ONCE: usize = 256;
 /// A table: keys of type `K`, values of type `V`, bytes unless told otherwise; sorted, unless it is a
 /// [`HashTable`](crate::HashTable).
 ///
-/// Keys are at most an eighth of a page, values at most 4 GiB. Those beyond a quarter of a page lie in pages of their own: they can
-/// be written and read as streams ([`write_large`](Self::write_large), [`open_large`](Self::open_large)). Cloning gives another handle; handles keep the database
+/// Keys have up to 64 KiB, values up to 4 GiB. Values beyond a quarter of a page lie in pages of their own: they can
+/// be written and read as streams ([`write_large`](Self::write_large), [`open_large`](Self::open_large)). Long keys, of an eighth of a
+/// page or more, lie in groups with their values: all that share their first bytes, an eighth of a page less one. A group is read
+/// and written whole, so it takes 16 MiB at most, and changing one of its keys costs as much as the group is long. Cloning gives another handle; handles keep the database
 /// open, and can be used from any number of threads.
 pub struct Table<K: ?Sized = [u8], V: ?Sized = [u8], O = Sorted> {
     handle: Arc<Handle>,
@@ -88,6 +90,11 @@ impl<K: ?Sized, V: ?Sized, O> Table<K, V, O> {
         Some(table.with_durability(self.durability))
     }
 
+    /// Another handle, by which groups of long keys are records like others ([`TableCore::of_index_records`]).
+    pub(crate) fn of_index_records(&self) -> Self {
+        Table { core: Arc::new(self.core.of_index_records()), ..self.clone() }
+    }
+
     pub(crate) fn core(&self) -> &Arc<TableCore> {
         &self.core
     }
@@ -139,6 +146,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         self.core.check_usable()?;
         scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
+            if self.core.is_long(encoded) {
+                return long_key::get_into(self.engine(), &self.core, encoded, out);
+            }
             match self.core.reading(self.core.tree.get_value_into(&self.core.pager, encoded, out))? {
                 Some(ValueKind::Large) => large::read_whole(self.engine(), &self.core, encoded, out),
                 found => Ok(found.is_some()),
@@ -167,6 +177,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         self.core.check_usable()?;
         scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
+            if self.core.is_long(encoded) {
+                return Ok(long_key::find(self.engine(), &self.core, encoded)?.is_some());
+            }
             self.core.reading(self.core.tree.contains(&self.core.pager, encoded))
         })
     }
@@ -195,10 +208,16 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         let mut values = Vec::with_capacity(keys.len());
         scratch::with(&scratch::READ, |value| {
             for chunk in keys.chunks(KEYS_AT_ONCE) {
-                if load {
+                // Groups of long keys are read one by one.
+                if load && !chunk.iter().any(|key| core.is_long(key)) {
                     core.reading(core.tree.load_leaves(&core.pager, chunk))?;
                 }
                 for key in chunk {
+                    if core.is_long(key) {
+                        let found = long_key::get_into(self.engine(), core, key, value)?;
+                        values.push(found.then(|| self.decode_value(value)).transpose()?);
+                        continue;
+                    }
                     let found = match core.reading(core.tree.get_value_into(&core.pager, key, value))? {
                         Some(ValueKind::Large) => large::read_whole(self.engine(), core, key, value)?,
                         found => found.is_some(),
@@ -356,7 +375,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
                 value
                     .encode(encoded_value)
                     .map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
-                if encoded_value.len() > self.core.value_len_max {
+                if encoded_value.len() > self.core.value_len_max && !self.core.is_long(encoded_key) {
                     self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
                     self.core.check_usable()?;
                     let written =
@@ -393,29 +412,28 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
 }
 
 impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
-    /// Records whose keys lie in `range`, estimated from a few pages. O(depth).
+    /// Records whose keys lie in `range`, estimated from a few pages; a group of long keys may count as one. O(depth).
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub fn estimate(&self, range: impl KeyRange<K>) -> Result<u64> {
         self.core.check_usable()?;
-        let (from, to) = encoded(&range);
-        let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        self.core.reading(self.core.tree.sorted().estimate(&self.core.pager, bounds.0, bounds.1))
+        let bounds = encoded(&range);
+        let range = IndexRange::of(&self.core, &bounds);
+        let (from, to) = range.bounds(&bounds);
+        self.core.reading(self.core.tree.sorted().estimate(&self.core.pager, from, to))
     }
 
-    /// Records whose keys lie in `range`, counted: reads every leaf of the range, and no record. Counts what is committed leaf by
-    /// leaf.
+    /// Records whose keys lie in `range`, counted: reads every leaf of the range, and no record, unless there are long keys. Counts
+    /// what is committed leaf by leaf.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub fn count(&self, range: impl KeyRange<K>) -> Result<u64> {
         self.core.check_usable()?;
-        let (from, to) = encoded(&range);
-        let bounds = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        self.core.reading(self.core.tree.sorted().count(&self.core.pager, bounds.0, bounds.1))
+        long_key::count(self.engine(), &self.core, encoded(&range))
     }
 
     /// Deletes all records whose keys lie in `range`, in one commit with this handle's durability. O(depth) in time and log,
@@ -445,7 +463,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     }
 
     /// Loads records in ascending order of their keys (as encoded), each key once, into this table, which is empty: all of them
-    /// or, on an error, nothing. Values are such as leaves take, of up to a quarter of a page. Pages are written full and in order, and past the log; at the end a checkpoint makes them
+    /// or, on an error, nothing. Values are such as leaves take, of up to a quarter of a page; long keys that share their first bytes
+    /// must fit into as much, together with their values. Pages are written full and in order, and past the log; at the end a checkpoint makes them
     /// durable. Nobody sees a record before that. Returns how many there are.
     ///
     /// An archived log is no way past a bulk load: restore a backup that was taken after it.
@@ -549,16 +568,4 @@ fn encoded_key<K: Key + ?Sized>(key: &K) -> Vec<u8> {
     let mut out = Vec::new();
     key.encode(&mut out);
     out
-}
-
-fn encoded<K: Key + ?Sized>(range: &impl KeyRange<K>) -> Bounds {
-    let encode = |bound: Bound<&K>| {
-        bound.map(|key| {
-            let mut out = Vec::new();
-            key.encode(&mut out);
-            out
-        })
-    };
-    let (from, to) = range.bounds();
-    (encode(from), encode(to))
 }

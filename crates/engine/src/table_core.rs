@@ -9,6 +9,7 @@
 use crate::catalog::Description;
 use crate::error::{Error, Result};
 use crate::index::Index;
+use crate::long_key;
 use aquifer_buffer::Pager;
 use aquifer_index::blob::LARGE_BYTES_MAX;
 use aquifer_index::{LeafValue, ValueKind};
@@ -24,7 +25,10 @@ pub(crate) struct TableCore {
     /// Commits write log records.
     pub(crate) writes_log: bool,
     pub(crate) id: u32,
+    /// The longest of the index, and so the key of a group.
     pub(crate) key_len_max: usize,
+    /// Keys of this length lie in groups, and longer ones (LK1 of `long_key`).
+    pub(crate) long_key_len_min: usize,
     pub(crate) value_len_max: usize,
     pub(crate) name: String,
     pub(crate) logged: bool,
@@ -76,6 +80,7 @@ impl TableCore {
             writes_log: logged && on_disk,
             id,
             key_len_max,
+            long_key_len_min: key_len_max,
             value_len_max,
             name,
             logged,
@@ -123,7 +128,22 @@ impl TableCore {
         result.map_err(|error| self.check_usable().err().unwrap_or(error))
     }
 
-    /// What an encoded key has.
+    /// The same table by the records of its index, in which groups of long keys are records like others. For somebody who uses it alone
+    /// and has no other handle of it: it does not learn that the table is dropped.
+    pub(crate) fn of_index_records(&self) -> TableCore {
+        let (on_disk, pager) = (self.writes_log, Arc::clone(&self.pager));
+        let mut core = TableCore::new(self.id, self.tree, self.description(), pager, on_disk);
+        core.long_key_len_min = usize::MAX;
+        core
+    }
+
+    /// Does the key lie in a group?
+    #[inline]
+    pub(crate) fn is_long(&self, key: &[u8]) -> bool {
+        key.len() >= self.long_key_len_min
+    }
+
+    /// What a key of the index has.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>> {
         let mut bytes = Vec::new();
         let kind = self.reading(self.tree.get_value_into(&self.pager, key, &mut bytes))?;
@@ -137,16 +157,19 @@ impl TableCore {
 
     /// May there be such a key?
     pub(crate) fn check_key(&self, key: &[u8]) -> Result<()> {
-        self.check_lengths(key, &[])
+        self.check_lengths_large(key, 0)
     }
 
-    /// May there be such a record, in a leaf or as a large value?
+    /// May there be such a record, in a leaf, as a large value or in a group?
     #[inline]
     pub(crate) fn check_lengths_large(&self, key: &[u8], value_len: u64) -> Result<()> {
         if value_len > LARGE_BYTES_MAX {
             return Err(self.too_long(value_len));
         }
-        self.check_key(key)
+        if self.is_long(key) {
+            return long_key::check(self, key, value_len);
+        }
+        self.check_lengths(key, &[])
     }
 
     #[cold]
@@ -155,7 +178,7 @@ impl TableCore {
         Error::ValueTooLarge { table: self.name.clone(), len, len_max }
     }
 
-    /// Does a page hold such a record?
+    /// Does a page hold such a record of the index?
     #[inline]
     pub(crate) fn check_lengths(&self, key: &[u8], value: &[u8]) -> Result<()> {
         if key.len() <= self.key_len_max && value.len() <= self.value_len_max {

@@ -5,11 +5,15 @@
 //! - **VF1** The maintenance lock is held throughout: no checkpoint and no freeing of dropped tables meanwhile. All stripes are
 //!   held while the trees are walked: nobody changes them.
 //! - **VF2** Every page is in exactly one tree or large value, those of the catalog and of dropped tables included.
+//! - **VF3** Every group of long keys is whole and in order (GR1 of `long_key`); its members count as records. Only tables that have groups
+//!   are read once more for this.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::large::Known;
+use crate::long_key::{self, Group, KEY_BYTES_MAX};
+use crate::table_core::TableCore;
 use aquifer_buffer::{PageId, PageRun, RunSet};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -56,7 +60,7 @@ pub struct TableReport {
     pub records: u64,
     /// Pages, those of large values included.
     pub pages: u64,
-    /// Values that have pages of their own.
+    /// Values that have pages of their own, and groups of long keys that have.
     pub large_values: u64,
     /// Levels of its tree.
     pub depth: u32,
@@ -126,7 +130,10 @@ impl Engine {
         let nobody_writes = self.stripes.lock_all(); // VF1
         run.walk(CATALOG, Index::Sorted(catalog.tree()))?;
         for table in catalog.tables() {
-            let report = run.walk(&table.name, table.tree)?;
+            let (mut report, groups) = run.walk(&table.name, table.tree)?;
+            if groups > 0 {
+                run.check_groups(table, &mut report)?;
+            }
             run.report.records += report.records;
             run.report.tables.push(report);
         }
@@ -145,7 +152,8 @@ impl Engine {
 }
 
 impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
-    fn walk(&mut self, name: &str, tree: Index) -> Result<TableReport> {
+    /// What is in a tree, and how many of its records are groups of long keys.
+    fn walk(&mut self, name: &str, tree: Index) -> Result<(TableReport, u64)> {
         let (before, total) = (self.owners.len() as u64, self.total);
         let progress = &mut self.progress;
         let found = tree.check(&self.engine.pager, &mut |done| {
@@ -181,14 +189,59 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
                 Err(other) => return Err(other),
             }
         }
-        Ok(TableReport {
+        let report = TableReport {
             name: name.into(),
             records: found.records,
             large_values,
             pages,
             depth: found.depth,
             record_bytes,
-        })
+        };
+        Ok((report, found.longest))
+    }
+
+    /// VF3.
+    fn check_groups(&mut self, table: &TableCore, report: &mut TableReport) -> Result<()> {
+        let (mut key, mut bytes) = (Vec::new(), Vec::new());
+        let mut cursor = table.tree.all(&self.engine.pager);
+        loop {
+            match cursor.next_value() {
+                Ok(Some((found, _))) if !table.is_long(found) => continue,
+                Ok(Some((found, _))) => {
+                    key.clear();
+                    key.extend_from_slice(found);
+                }
+                Ok(None) => return Ok(()),
+                Err(_) if !self.report.faults.is_empty() => return Ok(()), // the walk has met it
+                Err(error) => return Err(error.into()),
+            }
+            let prefix_len = key.len() - 1;
+            let checked = match long_key::read_group(self.engine, table, &key, &mut bytes) {
+                Ok(true) => Group::new(&bytes).and_then(|group| {
+                    let ends_well = key[prefix_len] == 0;
+                    let suffix_bytes = group.check(KEY_BYTES_MAX - prefix_len)?;
+                    if ends_well {
+                        Ok((group.count() as u64, suffix_bytes))
+                    } else {
+                        Err("its key does not end with a zero")
+                    }
+                }),
+                Ok(false) | Err(Error::Corrupt { .. }) => continue, // a large value that is lost: the walk has said so
+                Err(other) => return Err(other),
+            };
+            match checked {
+                Ok((members, suffix_bytes)) => {
+                    report.records += members - 1;
+                    report.record_bytes += members * prefix_len as u64 + suffix_bytes;
+                    report.record_bytes -= (key.len() + bytes.len()) as u64;
+                }
+                Err(what) => {
+                    let (name, key) = (&table.name, key[..prefix_len.min(32)].escape_ascii());
+                    let what = format!("table {name}: the group of long keys that begin with {key}…: {what}");
+                    self.report.faults.push(Fault { page: None, owner: Some(name.clone()), what });
+                }
+            }
+        }
     }
 
     /// VF2, for pages of a large value.

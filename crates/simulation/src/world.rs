@@ -566,11 +566,19 @@ fn name(table: u8) -> String {
     format!("table{table}")
 }
 
-/// Some keys are long.
+/// In the order of their numbers. Some keys are longer, and of these some are such as no page of 4 KiB takes, in groups of up to
+/// three that share as many bytes as a group does, fewer or more.
 fn key(number: u32) -> Vec<u8> {
     let mut key = format!("{number:06}").into_bytes();
-    if number % 10 == 9 {
-        key.resize(6 + number as usize % 90, b'x');
+    match number % 20 {
+        9 => key.resize(6 + number as usize % 90, b'x'),
+        17..=19 => {
+            key[5] = b'7';
+            let shared = [510, 511, 512, 560][(number / 20) as usize % 4];
+            key.resize(shared, b'y');
+            key.push(b'0' + (number % 10) as u8);
+        }
+        _ => {}
     }
     key
 }

@@ -131,12 +131,7 @@ pub fn restore(args: &RestoreArgs, opening: &OpeningArgs, out: &mut Output) -> R
         options = options.page_size(kib as usize * 1024);
     }
     let restored = with_progress(|progress| Database::restore(options, &args.dir, reader, progress));
-    let (db, summary) = restored.map_err(|error| match error {
-        aquifer::Error::KeyTooLarge { .. } | aquifer::Error::ValueTooLarge { .. } => {
-            Failure::Usage(format!("{error}; a larger --page-kib takes more"))
-        }
-        other => other.into(),
-    })?;
+    let (db, summary) = restored?;
     db.close()?;
     let seconds = begun.elapsed().as_secs_f64();
     if args.json {

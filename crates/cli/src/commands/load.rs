@@ -372,7 +372,5 @@ fn fits(what: &str, len: usize, len_max: usize) -> Result<(), Fault> {
     if len <= len_max {
         return Ok(());
     }
-    Err(Fault::Refused(format!(
-        "the {what} has {len} bytes, and this database takes {len_max} at most (a new one with a larger --page-kib takes more)"
-    )))
+    Err(Fault::Refused(format!("the {what} has {len} bytes, and {len_max} is the most")))
 }

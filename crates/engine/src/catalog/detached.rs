@@ -24,6 +24,8 @@ use super::{Catalog, Journal};
 use crate::commit::Stop;
 use crate::error::{Error, Result};
 use crate::large;
+use crate::long_key::Border;
+use crate::record;
 use crate::stripes::Held;
 use crate::table_core::TableCore;
 use aquifer_buffer::{Mutation, PageId, PageRun, Pager};
@@ -150,11 +152,11 @@ impl Catalog {
         self.detached.push(tree);
     }
 
-    /// Deletes a range of a table in one passage. `held`: all stripes, or none while the log is replayed.
+    /// Deletes a range of a table in one passage, with parts of the groups of long keys at its ends. `held`: all stripes, or none while the log is replayed.
     pub(crate) fn attempt_range_delete(
         &mut self,
         table: &TableCore,
-        range: &DoomedRange<'_>,
+        range: (&DoomedRange<'_>, &[Border]),
         record: &[u8],
         journal: Journal<'_>,
         held: &mut [Held<'_>],
@@ -168,14 +170,17 @@ impl Catalog {
         &self,
         m: &Mutation<'_>,
         table: &TableCore,
-        range: &DoomedRange<'_>,
+        (range, borders): (&DoomedRange<'_>, &[Border]),
         record: &[u8],
         journal: Journal<'_>,
         held: &mut [Held<'_>],
     ) -> std::result::Result<Outcome, Stop> {
         let (from, to) = range.bounds;
+        for border in borders {
+            border.make_room(m, &self.pager, table)?; // BD2 of `long_key`
+        }
         let cut = table.tree.sorted().cut(m, &self.pager, from, to)?;
-        if cut.is_nothing() {
+        if cut.is_nothing() && borders.iter().all(Border::is_same) {
             // The absence was read, and may be another's delete that is not yet durable.
             return Ok(Outcome {
                 lsn: table.writes_log.then(|| journal.now()),
@@ -199,8 +204,14 @@ impl Catalog {
         if let Some(large) = range.large.as_ref().filter(|large| !large.is_empty()) {
             m.detach(large); // CD5
         }
-        if let Some(reserved) = reserved {
-            reserved.fill(record);
+        let changed = borders.iter().try_for_each(|border| border.apply(m, &self.pager, table, now));
+        if let (Err(error), Some(log)) = (&changed, journal.log()) {
+            log.poison(&format!("a range was deleted half-way: {error}")); // BD2 of `long_key`
+        }
+        match reserved {
+            Some(reserved) if changed.is_err() => reserved.fill(&record::aborted(record.len())),
+            Some(reserved) => reserved.fill(record),
+            None => {}
         }
         Ok(Outcome { lsn, epoch: m.epoch(), detached })
     }
@@ -241,7 +252,7 @@ impl Catalog {
     ) -> Result<()> {
         let range = DoomedRange::find(&self.pager, *table.tree.sorted(), bounds)?;
         loop {
-            match self.attempt_range_delete(table, &range, &[], Journal::Replay(lsn), &mut []) {
+            match self.attempt_range_delete(table, (&range, &[]), &[], Journal::Replay(lsn), &mut []) {
                 Ok(_) => return Ok(()),
                 Err(stop) => stop.resolve(&self.pager, None)?,
             }

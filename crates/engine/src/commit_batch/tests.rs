@@ -62,6 +62,7 @@ fn fail_half_way(db: &Database, undoable: bool) {
             engine,
             batch: &batch,
             order: &order,
+            expected: &[],
             small_bytes,
             written,
             known,

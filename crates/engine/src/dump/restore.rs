@@ -22,8 +22,8 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::AlreadyExists`] or `Usage` if the directory holds anything; [`Error::Format`] for something else than a dump;
-    /// [`Error::Corrupt`], with the place, for a damaged or shortened one; [`Error::KeyTooLarge`] or [`Error::ValueTooLarge`] if
-    /// the page size is too small for a record; the reader's and the disk's.
+    /// [`Error::Corrupt`], with the place, for a damaged or shortened one; `Usage` if the page size
+    /// makes too long a group of long keys; the reader's and the disk's.
     pub fn restore(
         options: Options,
         dir: impl AsRef<Path>,

@@ -6,6 +6,7 @@ use crate::commit::{Change, commit_one_if};
 use crate::database::Handle;
 use crate::durability::Commit;
 use crate::error::{Error, Result};
+use crate::long_key;
 use crate::table_core::TableCore;
 use aquifer_buffer::{PageRun, Pin};
 use aquifer_index::blob::LargeValue;
@@ -56,7 +57,7 @@ fn patch_once(
 ) -> Result<Commit> {
     let engine = &handle.engine;
     let pin = Pin::everything(&engine.pager); // LV5
-    let found = core.find(key)?;
+    let found = long_key::find(engine, core, key)?;
     let Some(old) = &found else { return Err(beyond(core, offset, bytes, None)) };
     if !old.is_large() {
         let mut value = old.bytes.clone();

@@ -4,6 +4,7 @@ use super::{Known, LargeShare};
 use crate::database::Handle;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::long_key;
 use crate::table_core::TableCore;
 use aquifer_buffer::Pin;
 use aquifer_index::blob::LargeValue;
@@ -52,7 +53,7 @@ impl fmt::Debug for LargeReader {
 pub(crate) fn open(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8]) -> Result<Option<LargeReader>> {
     core.check_usable()?;
     let pin = Pin::everything(&core.pager); // LV5
-    let Some(found) = core.find(key)? else { return Ok(None) };
+    let Some(found) = long_key::find(&handle.engine, core, key)? else { return Ok(None) };
     let source = if found.is_large() {
         let Known { value, .. } = core.reading_large(Known::load_to_read(&core.pager, &found.bytes))?;
         pin.narrow(&value.pages());

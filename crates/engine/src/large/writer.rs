@@ -7,9 +7,10 @@ use crate::database::Handle;
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::long_key;
 use crate::table_core::{Found, TableCore};
 use aquifer_buffer::{NewPages, PageRun, Pager, Pin};
-use aquifer_index::blob::{Descriptor, Extents, LARGE_BYTES_MAX, LargeValue, encode_extents};
+use aquifer_index::blob::{Descriptor, Extents, LargeValue, encode_extents};
 use aquifer_io::Buffer;
 use aquifer_sync::Arc;
 use std::fmt;
@@ -182,12 +183,29 @@ pub struct LargeWriter {
     core: Arc<TableCore>,
     key: Vec<u8>,
     durability: Durability,
-    pages: PageWriter,
+    sink: Sink,
     /// Length so far, that of the beginning included.
     len: u64,
     beginning: Beginning,
     /// The first failure of a write.
     failed: Option<Error>,
+}
+
+/// Where the bytes go.
+enum Sink {
+    Pages(PageWriter),
+    /// Of a long key: they lie in its group in the end.
+    Member(Vec<u8>),
+}
+
+impl Sink {
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Sink::Pages(pages) => pages.push(bytes)?,
+            Sink::Member(member) => member.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
 }
 
 /// What the value begins with.
@@ -218,9 +236,12 @@ impl LargeWriter {
         core.check_usable()?;
         core.check_key(&key)?;
         let (handle, core) = (Arc::clone(handle), Arc::clone(core));
-        let pages = PageWriter::new(&handle.engine)?;
+        let sink = match core.is_long(&key) {
+            true => Sink::Member(Vec::new()),
+            false => Sink::Pages(PageWriter::new(&handle.engine)?),
+        };
         let beginning = Beginning::Nothing;
-        Ok(LargeWriter { handle, core, key, durability, pages, len: 0, beginning, failed: None })
+        Ok(LargeWriter { handle, core, key, durability, sink, len: 0, beginning, failed: None })
     }
 
     /// A writer behind what is there.
@@ -233,14 +254,14 @@ impl LargeWriter {
         let mut writer = LargeWriter::new(handle, core, key, durability)?;
         let pager = &writer.handle.engine.pager;
         let pin = Pin::everything(pager); // LV5
-        let found = writer.core.find(&writer.key)?;
+        let found = long_key::find(&writer.handle.engine, &writer.core, &writer.key)?;
         let mut whole_pages = Vec::new();
         match &found {
             None => pin.narrow(&[]),
             Some(old) if !old.is_large() => {
                 pin.narrow(&[]);
                 writer.len = old.bytes.len() as u64;
-                writer.pages.push(&old.bytes)?;
+                writer.sink.push(&old.bytes)?;
             }
             Some(old) => {
                 let Known { value, .. } = Known::load_to_read(pager, &old.bytes)?;
@@ -251,7 +272,7 @@ impl LargeWriter {
                 if rest > 0 {
                     let mut last = vec![Buffer::zeroed(page_bytes as usize)];
                     pager.read_direct(&value.ids(whole, 1), &mut last)?;
-                    writer.pages.push(&last[0][..rest as usize])?;
+                    writer.sink.push(&last[0][..rest as usize])?;
                 }
                 writer.len = value.len();
             }
@@ -283,7 +304,7 @@ impl LargeWriter {
     }
 
     pub(crate) fn commit(self) -> Result<Commit> {
-        let LargeWriter { handle, core, key, mut pages, len, beginning, failed, .. } = self;
+        let LargeWriter { handle, core, key, sink, len, beginning, failed, .. } = self;
         if let Some(error) = failed {
             return Err(error);
         }
@@ -291,6 +312,12 @@ impl LargeWriter {
         let (expected, whole_pages) = match &beginning {
             Beginning::Nothing => (None, &[][..]),
             Beginning::Found { found, whole_pages, .. } => (Some(found), &whole_pages[..]),
+        };
+        let mut pages = match sink {
+            Sink::Pages(pages) => pages,
+            Sink::Member(value) => {
+                return Ok(commit_one_if(engine, &core, &key, Change::Put(&value), expected, None)?.0);
+            }
         };
         if len <= core.value_len_max as u64 {
             let value = pages.unwritten(); // LV7
@@ -309,10 +336,8 @@ impl LargeWriter {
         }
         self.core.check_usable()?;
         let len = self.len + bytes.len() as u64;
-        if len > LARGE_BYTES_MAX {
-            return Err(self.core.too_long(len));
-        }
-        self.pages.push(bytes).inspect_err(|error| self.failed = Some(error.clone()))?;
+        let pushed = self.core.check_lengths_large(&self.key, len).and_then(|()| self.sink.push(bytes));
+        pushed.inspect_err(|error| self.failed = Some(error.clone()))?;
         self.len = len;
         Ok(())
     }

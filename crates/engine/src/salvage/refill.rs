@@ -5,6 +5,7 @@
 //! - **RF1** The keys of a gap get nothing from pages; what the log says of them comes over.
 //! - **RF2** A change of the log is applied unless the leaf that answers for its key is newer: then the leaf has it already.
 //!   One of the same position is applied again, which changes nothing.
+//! - **RF4** Groups of long keys come over as the records of the index that they are; the page size is the same.
 //! - **RF3** A PATCH whose value is lost is counted and passed over; a later PUT or DELETE of the key does not need it.
 
 use super::coverage::{Coverage, Leaf, Piece};
@@ -138,6 +139,7 @@ impl<'s> Refill<'s> {
                 self.filler.create_table(Description { name, kind, logged, key_type: bytes, value_type })?
             }
         };
+        let table = table.of_index_records(); // RF4
         let coverage = Coverage::of(leaves);
         let name = table.name().to_owned();
         let report =

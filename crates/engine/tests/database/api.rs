@@ -167,17 +167,17 @@ fn the_estimate_of_the_length_is_near() {
 #[test]
 fn what_a_page_cannot_hold_is_refused_with_the_limit() {
     let (db, table) = table();
-    assert_eq!((db.key_len_max(), db.value_len_max()), (512, 1024));
+    assert_eq!((db.key_len_max(), db.value_len_max()), (65536, 1024));
     table.put(&[1; 512], &[2; 1024]).unwrap();
     assert_eq!(table.get(&[1; 512]).unwrap(), Some(vec![2; 1024]));
-    match table.put(&[1; 513], b"") {
-        Err(Error::KeyTooLarge { len: 513, len_max: 512, .. }) => {}
+    match table.put(&[1; 65537], b"") {
+        Err(Error::KeyTooLarge { len: 65537, len_max: 65536, .. }) => {}
         other => panic!("{other:?}"),
     }
-    assert_eq!(table.put(&[1; 513], b"").unwrap_err().kind(), ErrorKind::Usage);
-    assert_eq!(table.get(&[1; 513]).unwrap(), None);
-    assert!(!table.contains(&[0; 5000]).unwrap());
-    table.delete(&[1; 513]).unwrap_err();
+    assert_eq!(table.put(&[1; 65537], b"").unwrap_err().kind(), ErrorKind::Usage);
+    assert_eq!(table.get(&[1; 65537]).unwrap(), None);
+    assert!(!table.contains(&[0; 70_000]).unwrap());
+    table.delete(&[1; 65537]).unwrap_err();
 }
 
 #[test]

@@ -43,8 +43,8 @@ fn a_batch_with_something_wrong_changes_nothing() {
     let (one, _) = tables(&db);
     let mut batch = WriteBatch::new();
     batch.put(&one, b"good", b"1");
-    batch.put(&one, &[0; 600], b"bad");
-    assert!(matches!(db.write(&mut batch, Durability::Power), Err(Error::KeyTooLarge { len: 600, .. })));
+    batch.put(&one, &[0; 65537], b"bad");
+    assert!(matches!(db.write(&mut batch, Durability::Power), Err(Error::KeyTooLarge { len: 65537, .. })));
     assert_eq!(one.get(b"good").unwrap(), None);
     batch.clear();
     batch.put(&one, b"good", b"1");

@@ -7,6 +7,7 @@
 //! | `lifecycle`, `files` | opening, closing, tables that come and go, a second opener |
 //! | `memory` | databases in memory, small budgets, data larger than memory |
 //! | `large`, `large_crash` | values with pages of their own: what they do, and what a crash leaves of them |
+//! | `long_keys` | keys beyond what a page takes |
 //! | `threads` | many threads at once, also while power is lost |
 //! | `crash`, `power_loss` | random work with crashes, against a model |
 //! | `faults` | failing and full disks |
@@ -32,6 +33,7 @@ mod large_crash;
 mod lifecycle;
 mod log_reader;
 mod log_volume;
+mod long_keys;
 mod memory;
 mod model;
 mod power_loss;

@@ -110,6 +110,12 @@ pub fn random_key(random: &mut Random) -> Vec<u8> {
     if random.chance(10) {
         key.resize(key.len() + random.below(100) as usize, b'x');
     }
+    if random.chance(8) {
+        // A long one, or nearly: few groups, of several keys.
+        key.truncate(4);
+        key.resize(509 + random.below(4) as usize, b'l');
+        key.push(b'0' + random.below(5) as u8);
+    }
     key
 }
 

@@ -1,5 +1,6 @@
 //! The leaf that is built in, in this example's tree: common prefix, heads and hints. The page's code is the crate's.
 
+use crate::LeafValue;
 use crate::build::{Builder, Plan};
 use crate::edit::NodeMut;
 use crate::layout::{HEAD_BYTES, SLOT_BYTES, Suffix};
@@ -14,7 +15,7 @@ impl Leaf for Hinted {
     fn build(plan: &Plan<'_>, records: Slice<'_>) -> Option<Vec<u8>> {
         let mut builder = Builder::new(PAGE_BYTES, plan).ok()?;
         for (key, value) in records.iter() {
-            builder.push(key, value).ok()?;
+            builder.push_record(key, LeafValue::inline(value)).ok()?;
         }
         Some(builder.finish())
     }
@@ -38,7 +39,7 @@ impl Leaf for Hinted {
         }
         let mut node = NodeMut::new(page);
         node.stash(suffix.rest);
-        node.insert_stashed(position, suffix.head, suffix.len, value);
+        node.insert_stashed(position, suffix.head, suffix.len, LeafValue::inline(value));
         true
     }
 
@@ -52,7 +53,7 @@ impl Leaf for Hinted {
             let head = slot.head().to_be_bytes();
             key.extend_from_slice(&head[..slot.suffix_len().min(HEAD_BYTES)]);
             key.extend_from_slice(node.rest(slot).unwrap_or_default());
-            visit(key, node.value(slot).unwrap_or_default());
+            visit(key, node.value(slot).map_or(&[], |value| value.bytes));
         }
     }
 }

@@ -37,6 +37,10 @@ mod fault;
 mod layout;
 #[allow(dead_code)]
 #[rustfmt::skip]
+#[path = "../../src/leaf_value.rs"]
+mod leaf_value;
+#[allow(dead_code)]
+#[rustfmt::skip]
 #[path = "../../src/btree/node.rs"]
 mod node;
 #[allow(dead_code)]
@@ -66,6 +70,7 @@ use built_in::BuiltIn;
 use dense::Dense;
 use hinted::Hinted;
 use inputs::Input;
+use leaf_value::{LeafValue, ValueKind};
 use measure::{Entry, Section, entry, print_head};
 use packed::Packed;
 use slotted::{FINGERPRINTS, HEADS, PREFIX, Slotted, UNSORTED};

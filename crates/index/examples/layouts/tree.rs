@@ -271,7 +271,7 @@ impl<L: Leaf> Tree<L> {
         let id = self.spare.pop().expect("pages to spare");
         let plan = Plan { leftmost: left, ..Plan::root(TABLE, id, level) };
         let mut builder = Builder::new(PAGE_BYTES, &plan).expect("a page without entries fits");
-        builder.push(separator, &right.0.to_le_bytes()).expect("one separator fits");
+        builder.push_child(separator, right).expect("one separator fits");
         let mut page = m.exclusive(id)?;
         page.make_dirty()?;
         page.bytes_mut().copy_from_slice(&builder.finish());

@@ -98,6 +98,11 @@ impl BulkLoader {
         self.count
     }
 
+    /// The last key, if there is one.
+    pub fn last_key(&self) -> Option<&[u8]> {
+        self.records.last().map(|last| &self.bytes[last.key.clone()])
+    }
+
     /// Loads a record. Outside the gate.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ use std::collections::HashSet;
 pub struct CheckReport {
     /// Records.
     pub records: u64,
+    /// Those of them whose keys are as long as any may be.
+    pub longest: u64,
     /// Pages, every one of them.
     pub pages: Vec<PageId>,
     /// Levels.
@@ -136,6 +138,7 @@ impl Walk<'_> {
         self.check_neighbour(id, level, node.right());
         if level == 0 {
             self.report.records += node.count() as u64;
+            self.report.longest += node.longest(0..node.count()) as u64;
             if !self.detached {
                 self.note_large(id, node);
             }

@@ -25,6 +25,22 @@ const AHEAD: usize = 32;
 
 type Keys<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
 
+/// Records of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// All of them.
+    pub records: u64,
+    /// Those whose keys are as long as any may be.
+    pub longest: u64,
+}
+
+impl Counted {
+    fn add(&mut self, other: Counted) {
+        self.records += other.records;
+        self.longest += other.longest;
+    }
+}
+
 impl BTree {
     /// Records whose keys lie in the range, counted leaf by leaf: O(leaves), and no record is read. Counts what is committed
     /// leaf by leaf, as a cursor reads it.
@@ -33,7 +49,16 @@ impl BTree {
     ///
     /// What loading a page gives; a damaged page.
     pub fn count(&self, pager: &Pager, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64> {
-        let (mut total, mut fence) = (0, Vec::new());
+        Ok(self.count_longest(pager, from, to)?.records)
+    }
+
+    /// As [`count`](Self::count), and says how many of the records have keys as long as any may be ([`limits`](Self::limits)).
+    ///
+    /// # Errors
+    ///
+    /// As [`count`](Self::count).
+    pub fn count_longest(&self, pager: &Pager, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<Counted> {
+        let (mut total, mut fence) = (Counted::default(), Vec::new());
         let mut next = match from {
             Bound::Unbounded => Vec::new(),
             Bound::Included(key) | Bound::Excluded(key) => key.to_vec(),
@@ -61,7 +86,7 @@ impl BTree {
         next: &mut Vec<u8>,
         fence: &mut Vec<u8>,
         keys: Keys<'_>,
-        total: &mut u64,
+        total: &mut Counted,
     ) -> Attempt<bool> {
         let root = pager.read(self.root())?;
         let is_leaf = Node::new(root.words()).level() == 0;
@@ -70,7 +95,7 @@ impl BTree {
             let leaf = self.leaf(pager, next)?;
             let count = count_on(leaf, next, keys);
             leaf.validate()?;
-            *total += count;
+            total.add(count);
             return Ok(true);
         }
         let parent = self.page_at(pager, 1, Goal::Key(next))?;
@@ -94,7 +119,7 @@ impl BTree {
             if is_bounded && fence <= next {
                 return Err(Retry::Damaged(parent.id(), "its separators are in the wrong order"));
             }
-            *total += count;
+            total.add(count);
             std::mem::swap(next, fence); // CN1
             let ended = match keys.1 {
                 Bound::Unbounded => false,
@@ -208,7 +233,7 @@ impl BTree {
 }
 
 /// Records of a leaf at or above `next` and within the range.
-fn count_on(leaf: Optimistic<'_>, next: &[u8], (from, to): Keys<'_>) -> u64 {
+fn count_on(leaf: Optimistic<'_>, next: &[u8], (from, to): Keys<'_>) -> Counted {
     let node = Node::new(leaf.words());
     let first = match from {
         Bound::Excluded(from) if from == next => node.position(next, true),
@@ -219,7 +244,8 @@ fn count_on(leaf: Optimistic<'_>, next: &[u8], (from, to): Keys<'_>) -> u64 {
         Bound::Included(to) => node.position(to, true),
         Bound::Excluded(to) => node.position(to, false),
     };
-    last.saturating_sub(first) as u64
+    let slots = first..last.max(first);
+    Counted { records: slots.len() as u64, longest: node.longest(slots) as u64 }
 }
 
 /// The first and the last child of a page that has keys of the range; of a leaf, the first record and the one behind the last.

@@ -50,6 +50,7 @@ mod split;
 
 pub use bulk::{BulkError, BulkLoader, Swap};
 pub use check::CheckReport;
+pub use count::Counted;
 pub use cursor::{Cursor, Record};
 pub use loose::LoosePage;
 pub use place::Place;

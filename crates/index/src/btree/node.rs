@@ -286,6 +286,12 @@ impl<W: Words> Node<W> {
         self.words.copy_to(offset, self.prefix_len().min(len), out);
     }
 
+    /// How many of these slots of a leaf have keys as long as any may be.
+    pub(crate) fn longest(self, slots: std::ops::Range<usize>) -> usize {
+        let suffix_len = key_bytes_max(self.page_bytes()).checked_sub(self.prefix_len());
+        slots.filter(|&index| Some(self.slot(index).suffix_len()) == suffix_len).count()
+    }
+
     /// Makes `out` the key of a slot.
     pub(crate) fn key_to(self, slot: Slot, out: &mut Vec<u8>) {
         self.prefix_to(out);

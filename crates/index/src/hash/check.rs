@@ -129,6 +129,9 @@ impl Walk<'_> {
         let found = check_bucket(bucket, index.hasher);
         self.report.faults.extend(found.faults.into_iter().map(|what| (id, what)));
         self.report.records += bucket.count() as u64;
+        let key_len_max = key_bytes_max(bucket.page_bytes());
+        let records = bucket.records().flatten();
+        self.report.longest += records.filter(|(_, _, record)| record.key_len == key_len_max).count() as u64;
         self.report.record_bytes += found.record_bytes;
         self.report.leaves += 1;
         self.report.leaf_bytes_used += (bucket.page_bytes() - bucket.free_bytes()) as u64;

@@ -4,6 +4,9 @@ use super::{Judged, World, key, name};
 use crate::model::Commit;
 use aquifer::{Database, Durability};
 
+/// Three of them fit into a group of long keys that a leaf takes.
+const LOADED_VALUE_BYTES_MAX: u16 = 250;
+
 impl World {
     pub(super) fn range_delete(
         &mut self,
@@ -26,7 +29,7 @@ impl World {
     pub(super) fn bulk_load(&mut self, db: &Database, table: u8, count: u32, value_len: u16) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
         let Some(handle) = handle.sorted() else { return Ok(()) };
-        let value = self.value(value_len);
+        let value = self.value(value_len.min(LOADED_VALUE_BYTES_MAX));
         let records: Vec<_> = (0..count).map(|number| (key(number), value.clone())).collect();
         let commit = records.iter().map(|(key, value)| (name(table), key.clone(), Some(value.clone())));
         let commit = Commit::Change(commit.collect());

@@ -1,0 +1,198 @@
+//! Changing members: a group is read, changed, and put in its place, if that is still what was read (LK3).
+
+use super::group::{Outcome, SuffixBounds, merge};
+use super::{Seen, check, malformed, split, too_long};
+use crate::batch::WriteBatch;
+use crate::commit::{Change, commit_record};
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::large::{Logging, write_whole};
+use crate::table_core::{Found, TableCore};
+use aquifer_buffer::Pin;
+use aquifer_sync::Arc;
+use std::collections::BTreeMap;
+
+/// Changes one long key. As [`commit_one_if`](crate::commit::commit_one_if).
+#[cold]
+pub(crate) fn commit(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    key: &[u8],
+    change: Change<'_>,
+    expected: Option<&Option<Found>>,
+    mut old: Option<&mut Vec<u8>>,
+) -> Result<(Commit, bool)> {
+    let value = match change {
+        Change::Put(value) => Some(value),
+        Change::Delete => None,
+        Change::PutLarge(_) => unreachable!("LK1: the value of a long key lies in its group"),
+    };
+    check(table, key, value.map_or(0, <[u8]>::len) as u64)?;
+    let (group_key, suffix) = split(table.key_len_max, key);
+    loop {
+        table.check_usable()?;
+        let seen = Seen::read(engine, table, &group_key)?;
+        let group = seen.group(table)?;
+        let member = group.map(|group| group.find(suffix)).transpose();
+        let member = member.map_err(|what| malformed(table, what))?.flatten();
+        let member = member.map(|member| &seen.bytes[member.value]);
+        if let Some(expected) = expected
+            && expected.as_ref().map(|expected| &expected.bytes[..]) != member
+        {
+            return Err(Error::ValueChanged { table: table.name.clone() });
+        }
+        let present = member.is_some();
+        if let (Some(copy), Some(member)) = (old.as_deref_mut(), member) {
+            copy.clear();
+            copy.extend_from_slice(member);
+        }
+        let merged = merge(group, &[(suffix, value)]).map_err(|what| malformed(table, what))?;
+        if !present && value.is_none() {
+            return Ok((nothing_done(engine, table.writes_log)?, false));
+        }
+        match replace(engine, table, &group_key, &seen, merged) {
+            Err(Error::ValueChanged { .. }) => {} // LK3
+            done => return Ok((done?, present)),
+        }
+    }
+}
+
+/// Removes the members of a group whose suffixes lie in a range.
+pub(crate) fn commit_removal(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    group_key: &[u8],
+    gone: SuffixBounds<'_>,
+) -> Result<Commit> {
+    loop {
+        table.check_usable()?;
+        let seen = Seen::read(engine, table, group_key)?;
+        let left = without(&seen, table, gone)?;
+        if left == Outcome::Same {
+            return nothing_done(engine, table.writes_log);
+        }
+        match replace(engine, table, group_key, &seen, left) {
+            Err(Error::ValueChanged { .. }) => {} // LK3
+            done => return done,
+        }
+    }
+}
+
+/// What is left of a group without the members of a range.
+pub(super) fn without(seen: &Seen, table: &TableCore, gone: SuffixBounds<'_>) -> Result<Outcome> {
+    let Some(group) = seen.group(table)? else { return Ok(Outcome::Same) };
+    let left = group.range(gone).and_then(|gone| match gone.is_empty() {
+        true => Ok(Outcome::Same),
+        false => Ok(group.without(gone)?.map_or(Outcome::Gone, Outcome::Changed)),
+    });
+    left.map_err(|what| malformed(table, what))
+}
+
+/// Puts a group in the place of what was seen.
+fn replace(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    group_key: &[u8],
+    seen: &Seen,
+    group: Outcome,
+) -> Result<Commit> {
+    let bytes = match &group {
+        Outcome::TooLong(bytes) => return Err(too_long(table, group_key, *bytes)),
+        Outcome::Gone => None,
+        // A put of what is there is a commit like any other: whoever waits for it waits for the one that it repeats.
+        Outcome::Same => Some(&seen.bytes),
+        Outcome::Changed(bytes) => Some(bytes),
+    };
+    let written;
+    let change = match bytes {
+        None => Change::Delete,
+        Some(bytes) if bytes.len() <= table.value_len_max => Change::Put(bytes), // LV7 of `large`
+        Some(bytes) => {
+            written = write_whole(engine, bytes, Logging::of(table))?;
+            Change::PutLarge(&written)
+        }
+    };
+    Ok(commit_record(engine, table, group_key, change, Some(&seen.found), None)?.0)
+}
+
+/// Where a commit stands that found nothing to do. What it read may be another's change that is not yet durable: waiting waits for
+/// that.
+fn nothing_done(engine: &Engine, writes_log: bool) -> Result<Commit> {
+    engine.check_healthy()?;
+    Ok(match writes_log {
+        true => Commit::Logged(engine.log.reserved()),
+        false => Commit::Unlogged { epoch: engine.pager.enter().epoch() },
+    })
+}
+
+/// A batch with groups in place of long keys.
+pub(crate) struct Folded {
+    pub(crate) batch: WriteBatch,
+    /// What must be there when it is committed (LK4).
+    pub(crate) expected: Vec<Expected>,
+    writes_log: bool,
+    _pins: Vec<Pin>,
+}
+
+/// What a key of the index had when it was read.
+pub(crate) struct Expected {
+    /// Index in the batch's tables.
+    pub(crate) table: u32,
+    pub(crate) key: Vec<u8>,
+    pub(crate) found: Option<Found>,
+}
+
+/// What the suffixes of a group get; nothing removes them.
+type Changes<'c> = BTreeMap<&'c [u8], Option<&'c [u8]>>;
+
+impl Folded {
+    /// Reads the groups that a batch changes, and changes them.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; `Usage` if a group becomes too long.
+    pub(crate) fn of(engine: &Engine, batch: &WriteBatch) -> Result<Folded> {
+        let mut folded = Folded {
+            batch: WriteBatch::for_tables_of(batch),
+            expected: Vec::new(),
+            writes_log: batch.tables.iter().any(|table| table.writes_log),
+            _pins: Vec::new(),
+        };
+        // By table and group; of several changes of a key the last counts.
+        let mut groups: BTreeMap<(u32, Vec<u8>), Changes<'_>> = BTreeMap::new();
+        for entry in &batch.entries {
+            let (table, key, value) = (batch.table_of(entry), batch.key(entry), batch.value(entry));
+            if table.is_long(key) {
+                let (group_key, suffix) = split(table.key_len_max, key);
+                groups.entry((entry.table, group_key)).or_default().insert(suffix, value);
+            } else {
+                folded.batch.push_record(entry.table, key, value);
+            }
+        }
+        for ((number, group_key), changes) in groups {
+            let table = &batch.tables[number as usize];
+            table.check_usable()?;
+            let seen = Seen::read(engine, table, &group_key)?;
+            let changes: Vec<_> = changes.into_iter().collect();
+            let merged = merge(seen.group(table)?, &changes).map_err(|what| malformed(table, what))?;
+            match merged {
+                Outcome::Same => {}
+                Outcome::Gone => folded.batch.push_record(number, &group_key, None),
+                Outcome::Changed(bytes) => folded.batch.push_record(number, &group_key, Some(&bytes)),
+                Outcome::TooLong(bytes) => return Err(too_long(table, &group_key, bytes)),
+            }
+            folded.expected.push(Expected { table: number, key: group_key, found: seen.found });
+            folded._pins.push(seen.pin);
+        }
+        Ok(folded)
+    }
+
+    /// Where it stands if no record changes.
+    pub(crate) fn nothing_to_do(&self, engine: &Engine) -> Result<Option<Commit>> {
+        if !self.batch.is_empty() {
+            return Ok(None);
+        }
+        nothing_done(engine, self.writes_log).map(Some)
+    }
+}
