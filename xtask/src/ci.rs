@@ -26,7 +26,7 @@ pub fn run(root: &Path) -> Result<()> {
     steps.step("format", || cargo(&["fmt", "--all", "--check"]))?;
     steps.step("tidy", || tidy::run(root))?;
     steps.step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    steps.step("test", || cargo(&["test", "--workspace"]))?;
+    steps.step("test", || cargo(&["test", "--workspace", "--no-fail-fast"]))?;
     steps.step("loom", || loom::run(root, loom::PREEMPTIONS_MAX))?;
     steps.step("smoke", || smoke::run(root))?;
     // Through cargo: the steps above may have built this very program anew, so its own file may be gone.

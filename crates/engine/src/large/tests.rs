@@ -1,7 +1,7 @@
 //! Descriptors that no commit has made: what they name is neither read nor freed.
 
 use super::*;
-use crate::{Database, Durability, ErrorKind, Options, TableOptions};
+use crate::{Database, Durability, Options, TableOptions};
 use aquifer_buffer::PageId;
 
 /// Puts a descriptor into a leaf, past everything that would look at it.
@@ -51,16 +51,18 @@ fn a_forged_descriptor_frees_nothing_that_is_not_its_own() {
         ("pages that are not attached yet", reserved.pages.clone()),
     ];
     for (name, extents) in &cases {
-        forge(&db, name.as_bytes(), extents.clone());
-        for _ in 0..2 {
-            let error = table.delete(name.as_bytes()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}: {error}");
-        }
-        let error = table.put(name.as_bytes(), b"other").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}: {error}");
+        let key = name.as_bytes();
+        forge(&db, key, extents.clone());
+        table.delete(key).unwrap();
+        assert_eq!(table.get(key).unwrap(), None, "{name}");
+        forge(&db, key, extents.clone());
+        table.put(key, b"other").unwrap();
+        assert_eq!(table.get(key).unwrap().as_deref(), Some(&b"other"[..]), "{name}");
+        forge(&db, key, extents.clone());
         let mut batch = crate::WriteBatch::new();
-        batch.delete(&table, name.as_bytes());
-        assert_eq!(db.write(&mut batch, Durability::Power).unwrap_err().kind(), ErrorKind::Corrupt, "{name}");
+        batch.delete(&table, key);
+        db.write(&mut batch, Durability::Power).unwrap();
+        assert_eq!(table.get(key).unwrap(), None, "{name}");
     }
     drop(reserved);
     db.checkpoint().unwrap();
@@ -72,7 +74,5 @@ fn a_forged_descriptor_frees_nothing_that_is_not_its_own() {
     let table = db.any_table("t").unwrap().sorted().unwrap();
     assert!(table.get(b"whole").unwrap().unwrap() == [7; 40_000]);
     assert!(table.get(b"later").unwrap().unwrap() == [9; 40_000]);
-    assert_eq!(table.get(b"beyond all pages").unwrap_err().kind(), ErrorKind::Corrupt);
-    // What was free when it was named may be another's by now: only the overlap tells, and verification says so.
-    assert!(!db.verify(|_| ()).unwrap().faults.is_empty());
+    assert_eq!(db.verify(|_| ()).unwrap().faults, []);
 }
