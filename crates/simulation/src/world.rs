@@ -492,12 +492,21 @@ impl World {
         if noted.is_empty() {
             return Ok(());
         }
+        // Long keys bring their whole groups, which may be too much at once.
+        let may_be_too_large = noted.iter().any(|(_, key, _)| key.len() >= LONG_KEY_BYTES_MIN);
+        let is_refused = |error: &Error| may_be_too_large && error.kind() == ErrorKind::TransactionTooLarge;
         let commit = Commit::Change(noted);
         if wait == Wait::Now {
             let done = db.write(&mut batch, durability);
+            if done.as_ref().is_err_and(is_refused) {
+                return Ok(());
+            }
             return self.settle(commit, done, any_logged.then_some(durability), "a batch");
         }
         let ticket = db.submit(&mut batch, durability);
+        if ticket.as_ref().is_err_and(is_refused) {
+            return Ok(());
+        }
         self.keep(client, commit, ticket, any_logged)
     }
 
@@ -551,6 +560,8 @@ impl World {
 
 /// A value is not appended to beyond this.
 const APPENDED_BYTES_MAX: usize = 120_000;
+/// Keys from here on are kept in groups, with pages of 4 KiB.
+const LONG_KEY_BYTES_MIN: usize = 512;
 
 fn brief(value: Option<&[u8]>) -> String {
     match value {
