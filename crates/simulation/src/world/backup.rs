@@ -43,7 +43,8 @@ impl World {
             .restore(ending::options(&SimDisk::new()), "", |_| {})
             .and_then(|(db, _)| Ok((ending::read(&db)?, db.verify(|_| {})?)));
         let (found, report) = restored.map_err(|error| format!("a backup: {error}"))?;
-        if let Some(fault) = report.faults.first() {
+        // What a damaged page of a dropped table named is lost space, in the backup as in the database.
+        if let Some(fault) = report.faults.first().filter(|_| !self.silent) {
             return Err(format!("verification of what was restored from a backup: {fault}"));
         }
         if found != expected {
