@@ -2,23 +2,21 @@
 //!
 //! Every engine runs every workload in a process of its own, one after the other: Aquifer through its own command line
 //! (`aquifer bench`), the others through `benches/peers`, which takes the same arguments and prints the same objects.
-//! So there is one list of workloads, one generator, one way to measure.
+//! So there is one list of workloads, one generator, one way to measure. Aquifer runs twice, with a sorted and with a hashed
+//! table, where the workload needs no order.
 //!
 //! An engine keeps its directory over the workloads that begin with records in place, and begins with an empty one for those
 //! that fill it themselves.
+
+pub mod engine;
+pub mod library;
 
 use crate::steps;
 use anyhow::{Context, Result, bail};
 use aquifer_workload::{Durability, Report, Workload};
 use clap::ValueEnum;
+use engine::{Engine, PEERS};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// The engine that is not a peer.
-const OURS: &str = "aquifer";
-
-/// The peers that `benches/peers` knows; each is a feature of it.
-const PEERS: [&str; 2] = ["lmdb", "redb"];
 
 /// How much to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,15 +92,10 @@ impl Arguments {
     }
 
     /// Where an engine keeps its records for a workload. Values of another size are other records.
-    fn directory(&self, base: &Path, engine: &str, workload: Workload) -> PathBuf {
+    fn directory(&self, base: &Path, engine: &Engine, workload: Workload) -> PathBuf {
         let value_bytes = self.value.unwrap_or(workload.default_value_bytes());
-        base.join(format!("{engine}-{value_bytes}"))
+        base.join(format!("{}-{value_bytes}", engine.folder()))
     }
-}
-
-/// The engines that run a workload: only ours tells how opening after a kill went.
-fn of<'e>(engines: &'e [&'e str], workload: Workload) -> &'e [&'e str] {
-    if workload == Workload::Reopen { &engines[..1] } else { engines }
 }
 
 /// Does the workload leave other records than it found? Then the next one begins anew.
@@ -117,8 +110,8 @@ fn grows(workload: Workload) -> bool {
 /// If a name is unknown, or something does not build or run.
 pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let workloads = workloads(&arguments.workloads)?;
-    let engines: Vec<&str> =
-        std::iter::once(OURS).chain(arguments.peers.iter().map(String::as_str)).collect();
+    library::provide(&arguments.peers)?;
+    let engines = Engine::all(&arguments.peers);
     let programs = build(root, &arguments.peers)?;
     let base = arguments.dir.clone().unwrap_or_else(std::env::temp_dir);
     let base = base.join(format!("aquifer-bench-{}", std::process::id()));
@@ -143,9 +136,12 @@ fn workloads(names: &[String]) -> Result<Vec<Workload>> {
 }
 
 /// The programs to run.
-struct Programs {
-    ours: PathBuf,
-    peers: PathBuf,
+#[derive(Debug)]
+pub struct Programs {
+    /// Aquifer's command line.
+    pub ours: PathBuf,
+    /// The peers' runner.
+    pub peers: PathBuf,
 }
 
 fn build(root: &Path, peers: &[String]) -> Result<Programs> {
@@ -167,7 +163,7 @@ fn build(root: &Path, peers: &[String]) -> Result<Programs> {
 fn measure(
     arguments: &Arguments,
     workloads: &[Workload],
-    engines: &[&str],
+    engines: &[Engine],
     programs: &Programs,
     base: &Path,
 ) -> Result<Vec<Report>> {
@@ -175,11 +171,11 @@ fn measure(
     let mut rows = Vec::new();
     for workload in workloads {
         for &threads in &arguments.threads {
-            let engines = of(engines, *workload);
+            let engines: Vec<&Engine> = engines.iter().filter(|engine| engine.runs(*workload)).collect();
             // Runs alternate between the engines, so that a slow moment of the machine hits all of them.
             let mut measured: Vec<Vec<Report>> = vec![Vec::new(); engines.len()];
             for run in 1..=runs {
-                for (engine, measured) in engines.iter().zip(&mut measured) {
+                for (&engine, measured) in engines.iter().zip(&mut measured) {
                     eprintln!("{workload} with {threads} threads on {engine}, run {run} of {runs}");
                     let directory = arguments.directory(base, engine, *workload);
                     if !workload.needs_records() {
@@ -206,17 +202,8 @@ fn remove(directory: &Path) -> Result<()> {
 }
 
 /// One engine on one workload, in a process of its own.
-fn one(programs: &Programs, engine: &str, directory: &Path, arguments: &[String]) -> Result<Report> {
-    let mut command = if engine == OURS {
-        let mut command = Command::new(&programs.ours);
-        command.arg("bench").arg(directory);
-        command
-    } else {
-        let mut command = Command::new(&programs.peers);
-        command.args(["run", "--engine", engine]).arg(directory);
-        command
-    };
-    let printed = steps::output(command.args(arguments))?;
+fn one(programs: &Programs, engine: &Engine, directory: &Path, arguments: &[String]) -> Result<Report> {
+    let printed = steps::output(engine.command(programs, directory).args(arguments))?;
     let Some(line) = printed.lines().rfind(|line| line.starts_with('{')) else {
         bail!("{engine} printed no object: {printed}");
     };
@@ -229,7 +216,7 @@ fn median(mut runs: Vec<Report>) -> Report {
     runs.swap_remove(runs.len() / 2)
 }
 
-/// All rows as text, each with its ratio to ours.
+/// All rows as text, each with its ratio to ours with a sorted table.
 pub fn table(rows: &[Report]) -> String {
     let head = [
         "workload",
@@ -247,11 +234,11 @@ pub fn table(rows: &[Report]) -> String {
     let mut lines = vec![head.map(String::from).to_vec()];
     for row in rows {
         let same = |other: &&Report| (other.workload, other.threads) == (row.workload, row.threads);
-        let ours = rows.iter().filter(same).find(|other| other.engine == OURS);
+        let ours = rows.iter().filter(same).find(|other| Engine::of(other) == Engine::Sorted);
         lines.push(vec![
             row.workload.to_string(),
             row.threads.to_string(),
-            row.engine.clone(),
+            Engine::of(row).to_string(),
             row.durability.to_string(),
             format!("{:.1}", row.ops_per_s / 1e3),
             ours.map_or_else(String::new, |ours| format!("{:.2}", ours.ops_per_s / row.ops_per_s)),

@@ -4,9 +4,11 @@
 pub mod lmdb;
 #[cfg(feature = "redb")]
 pub mod redb;
+#[cfg(feature = "rocksdb")]
+pub mod rocksdb;
 
 /// What the files of a directory take on disk, in bytes; holes take nothing.
-#[cfg(any(feature = "lmdb", feature = "redb"))]
+#[cfg(any(feature = "lmdb", feature = "redb", feature = "rocksdb"))]
 fn directory_bytes(directory: &std::path::Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();

@@ -11,6 +11,8 @@ pub const ENGINES: &[&str] = &[
     "lmdb",
     #[cfg(feature = "redb")]
     "redb",
+    #[cfg(feature = "rocksdb")]
+    "rocksdb",
 ];
 
 /// What to run: the arguments of `aquifer bench`, and the engine.
@@ -79,6 +81,10 @@ pub fn run(arguments: &Arguments) -> Result<Report, BoxError> {
         "lmdb" => measure(&crate::engines::lmdb::Lmdb::open(&arguments.directory)?, &spec),
         #[cfg(feature = "redb")]
         "redb" => measure(&crate::engines::redb::Redb::open(&arguments.directory, arguments.budget)?, &spec),
+        #[cfg(feature = "rocksdb")]
+        "rocksdb" => {
+            measure(&crate::engines::rocksdb::Rocksdb::open(&arguments.directory, arguments.budget)?, &spec)
+        }
         other => Err(format!("{other} is not in this build; build with --features {other}").into()),
     }
 }

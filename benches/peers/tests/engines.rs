@@ -1,19 +1,43 @@
 //! Every adapter does what the workloads rely on, and gives back what it was given.
 
-#[cfg(any(feature = "lmdb", feature = "redb"))]
+#[cfg(any(feature = "lmdb", feature = "redb", feature = "rocksdb"))]
 #[track_caller]
 fn check<S: aquifer_workload::Store>(open: impl Fn(&std::path::Path) -> S) {
-    use aquifer_workload::{Spec, Workload, conformance, count_records};
+    use aquifer_workload::{Durability, Session, Spec, Workload, conformance, count_records};
+    let spec = |workload| Spec {
+        records: 2_000,
+        ops: Some(500),
+        threads: 2,
+        value_bytes: 50,
+        ..Spec::new(workload)
+    };
+    let run = |store: &S, spec: &Spec| {
+        let report = aquifer_peers::run::measure(store, spec).expect("the workload runs");
+        assert_eq!(report.ops, spec.ops(), "{}", spec.workload);
+        assert!(report.version.starts_with(|c: char| c.is_ascii_digit()), "{}", report.version);
+    };
+
     let directory = tempfile::tempdir().expect("a temporary folder");
     let store = open(directory.path());
     conformance::check(&store).expect("the adapter conforms");
-    for workload in [Workload::Get, Workload::YcsbA, Workload::Scan100, Workload::UpdateField] {
-        let spec =
-            Spec { records: 2_000, ops: Some(500), threads: 2, value_bytes: 50, ..Spec::new(workload) };
-        let report = aquifer_peers::run::measure(&store, &spec).expect("the workload runs");
-        assert_eq!(report.ops, 500, "{workload}");
+    use Workload::{Get, GetMiss, MultiGet, Overwrite, Scan100, UpdateField, YcsbA, YcsbF};
+    for workload in [Get, GetMiss, MultiGet, Overwrite, Scan100, UpdateField, YcsbA, YcsbF] {
+        run(&store, &spec(workload));
+    }
+    for durability in [Durability::Process, Durability::Power] {
+        run(&store, &Spec { ops: Some(50), durability, ..spec(Overwrite) });
     }
     assert_eq!(count_records(&store, 50).expect("the records are right"), 2_000);
+    drop(store);
+    assert_eq!(count_records(&open(directory.path()), 50).expect("the records are right"), 2_000, "reopened");
+
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let store = open(directory.path());
+    run(&store, &Spec { ops: Some(2_000), threads: 1, ..spec(Workload::Bulk) });
+    drop(store);
+    let store = open(directory.path());
+    let count = store.session(Durability::Eventual).scan(None, u64::MAX, true, &mut |_, _| {});
+    assert_eq!(count.expect("a scan"), 2_000, "loaded in bulk, and reopened");
 }
 
 #[cfg(feature = "lmdb")]
@@ -26,4 +50,10 @@ fn lmdb_conforms() {
 #[test]
 fn redb_conforms() {
     check(|directory| aquifer_peers::engines::redb::Redb::open(directory, 16).expect("opens"));
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn rocksdb_conforms() {
+    check(|directory| aquifer_peers::engines::rocksdb::Rocksdb::open(directory, 16).expect("opens"));
 }
