@@ -68,7 +68,7 @@
 //! - **BT5** Heap bytes are counted from the end because a 64 KiB page's end does not fit 16 bits; an
 //!   entry that is not empty begins before it, so its offset does.
 //!
-//! Sources: G. Graefe, "Modern B-Tree Techniques" (2011), for fences and prefix truncation; M. Lehmann
+//! Sources: G. Graefe, "Modern B-Tree Techniques" (2011), for fences and prefix truncation; M. Müller
 //! et al., "B-Trees Are Back: Engineering Fast and Pageable Node Layouts" (2025), for heads and hints.
 
 use super::words::big_endian_padded;
