@@ -11,5 +11,7 @@
 
 pub mod btree;
 mod fault;
+mod findings;
 pub mod hash;
+mod load;
 mod words;

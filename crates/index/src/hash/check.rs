@@ -12,7 +12,7 @@ use super::directory::{Child, Directory};
 use super::layout::*;
 use super::page_check::{check_bucket, check_directory};
 use super::{CheckReport, HashIndex};
-use crate::fault::damaged;
+use crate::load::copy_page;
 use aquifer_buffer::{Error, PageId, Pager, Result};
 use std::collections::HashSet;
 
@@ -67,7 +67,7 @@ impl Walk<'_> {
             return Ok(()); // CH1
         }
         self.report.pages.push(id);
-        match self.copy(id, page) {
+        match copy_page(self.pager, id, page) {
             Ok(()) => {}
             Err(Error::Corrupt { what, .. }) => {
                 self.fault(id, what);
@@ -133,22 +133,6 @@ impl Walk<'_> {
                 self.fault(id, "it has overflow pages, and more than one hash (HB3)".into());
             }
             stack.push(Visit { child: Child { page: next, first, last }, level: Some(0), is_link: true });
-        }
-    }
-
-    fn copy(&self, id: PageId, page: &mut Vec<u8>) -> Result<()> {
-        if id == PageId::NONE {
-            return Err(damaged(id, "no page has this id"));
-        }
-        loop {
-            match self.pager.shared(id) {
-                Ok(latched) => {
-                    page.clear();
-                    page.extend_from_slice(latched.bytes());
-                    return Ok(());
-                }
-                Err(retry) => self.pager.resolve(retry)?,
-            }
         }
     }
 
