@@ -5,7 +5,8 @@
 //! | [`btree`] | the sorted index: a B+tree |
 //! | [`hash`] | the hashed index: extendible hashing on pages |
 //! | `words` | reading bytes that may change underneath |
-//! | `fault` | what attempts come to |
+//! | `load` | pages brought before they are needed, and copied whole |
+//! | `fault`, `findings` | what attempts come to; what checking a page does |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
