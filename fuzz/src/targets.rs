@@ -13,6 +13,7 @@ pub mod cli_text;
 pub mod directory;
 pub mod dump;
 pub mod hash_page;
+pub mod index_pages;
 pub mod key_codec;
 pub mod key_group;
 pub mod log_record;

@@ -1,8 +1,8 @@
-//! What attempts on a tree come to, inside this crate.
+//! What attempts on an index come to, inside this crate.
 
 use aquifer_buffer::{Error, PageId, Retry};
 
-/// A page's bytes do not make a tree page; says how.
+/// A page's bytes do not make a page of an index; says how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Nonsense(pub(crate) &'static str);
 

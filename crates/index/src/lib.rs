@@ -7,15 +7,18 @@
 //! | [`blob`] | large values: descriptors, and the arithmetic of their pages |
 //! | `leaf_value` | the value of a record in either index: inline bytes, or the descriptor of a large value |
 //! | `words` | reading bytes that may change underneath |
-//! | `fault` | what attempts come to |
+//! | `load` | pages brought before they are needed, and copied whole |
+//! | `fault`, `findings` | what attempts come to; what checking a page does |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod blob;
 pub mod btree;
 mod fault;
+mod findings;
 pub mod hash;
 mod leaf_value;
+mod load;
 mod words;
 
 pub use leaf_value::{LeafValue, ValueKind};

@@ -8,11 +8,11 @@
 //!   a page's right neighbour must be the page of its level that comes next.
 
 use super::BTree;
-use super::fault::damaged;
 use super::layout::{FLAG_DETACHED, FLAG_DISMANTLED, FLAG_LARGE, LEVEL_MAX};
 use super::node::Node;
 use super::page_check::{Expected, check_page};
 use crate::LeafValue;
+use crate::load::copy_page;
 use aquifer_buffer::{Error, PageId, Pager, Result};
 use std::collections::HashSet;
 
@@ -104,7 +104,7 @@ impl Walk<'_> {
             return Ok(()); // CK1
         }
         self.report.pages.push(id);
-        match self.copy(id, page) {
+        match copy_page(self.pager, id, page) {
             Ok(()) => {}
             Err(Error::Corrupt { what, .. }) => {
                 self.fault(id, what);
@@ -213,22 +213,6 @@ impl Walk<'_> {
     fn lose_neighbours(&mut self, level: Option<u8>) {
         let levels = usize::from(level.unwrap_or(LEVEL_MAX).min(LEVEL_MAX)) + 1;
         self.last[..levels].fill(Some(None));
-    }
-
-    fn copy(&self, id: PageId, page: &mut Vec<u8>) -> Result<()> {
-        if id == PageId::NONE {
-            return Err(damaged(id, "no page has this id"));
-        }
-        loop {
-            match self.pager.shared(id) {
-                Ok(latched) => {
-                    page.clear();
-                    page.extend_from_slice(latched.bytes());
-                    return Ok(());
-                }
-                Err(retry) => self.pager.resolve(retry)?,
-            }
-        }
     }
 
     fn fault(&mut self, page: PageId, what: String) {

@@ -2,6 +2,7 @@
 
 use super::layout::*;
 use super::node::Node;
+use crate::findings::Findings;
 use aquifer_buffer::PageId;
 
 /// What a page must be, by its parent's word.
@@ -12,31 +13,6 @@ pub(crate) struct Expected<'k> {
     pub(crate) lower: Option<&'k [u8]>,
     /// Nothing: any upper fence will do.
     pub(crate) upper: Option<Option<&'k [u8]>>,
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) faults: Vec<String>,
-    /// Bytes of keys and values of a leaf.
-    pub(crate) record_bytes: u64,
-}
-
-/// Faults of one page that are worth telling.
-const FAULTS_MAX: usize = 8;
-
-impl Findings {
-    fn fault(&mut self, what: String) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(what);
-        }
-    }
-
-    fn require(&mut self, holds: bool, what: &str) {
-        if !holds {
-            self.fault(what.into());
-        }
-    }
 }
 
 /// Checks a page whose header is sane.

@@ -13,7 +13,7 @@ use super::layout::*;
 use super::page_check::{check_bucket, check_directory};
 use super::{CheckReport, HashIndex};
 use crate::LeafValue;
-use crate::fault::damaged;
+use crate::load::copy_page;
 use aquifer_buffer::{Error, PageId, Pager, Result};
 use std::collections::HashSet;
 
@@ -71,7 +71,7 @@ impl Walk<'_> {
             return Ok(()); // CH1
         }
         self.report.pages.push(id);
-        match self.copy(id, page) {
+        match copy_page(self.pager, id, page) {
             Ok(()) => {}
             Err(Error::Corrupt { what, .. }) => {
                 self.fault(id, what);
@@ -155,22 +155,6 @@ impl Walk<'_> {
                 id,
                 "it holds a large value, and the root does not say that there are any (LV2)".into(),
             );
-        }
-    }
-
-    fn copy(&self, id: PageId, page: &mut Vec<u8>) -> Result<()> {
-        if id == PageId::NONE {
-            return Err(damaged(id, "no page has this id"));
-        }
-        loop {
-            match self.pager.shared(id) {
-                Ok(latched) => {
-                    page.clear();
-                    page.extend_from_slice(latched.bytes());
-                    return Ok(());
-                }
-                Err(retry) => self.pager.resolve(retry)?,
-            }
         }
     }
 

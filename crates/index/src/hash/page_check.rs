@@ -4,33 +4,9 @@ use super::bucket::Bucket;
 use super::directory::Directory;
 use super::key_hash::KeyHash;
 use super::layout::*;
+use crate::findings::Findings;
 use aquifer_buffer::PageId;
 use std::collections::HashSet;
-
-/// What was found on a page.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) faults: Vec<String>,
-    /// Bytes of keys and values of a bucket.
-    pub(crate) record_bytes: u64,
-}
-
-/// Faults of one page that are worth telling.
-const FAULTS_MAX: usize = 8;
-
-impl Findings {
-    pub(crate) fn fault(&mut self, what: String) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(what);
-        }
-    }
-
-    pub(crate) fn require(&mut self, holds: bool, what: &str) {
-        if !holds {
-            self.fault(what.into());
-        }
-    }
-}
 
 /// Checks the records of a bucket, or overflow page, whose header is sane.
 pub(crate) fn check_bucket(bucket: Bucket<&[u8]>, hasher: KeyHash) -> Findings {
