@@ -11,15 +11,23 @@
 //!   table as it was; the pages come back.
 //! - **BU2** The table must be empty when the load begins and when it ends: the second is found out under all stripes.
 //! - **BU3** The loader holds a stripe while it changes its tree, so whoever holds all of them finds it whole.
+//! - **BU4** A large value is written when it comes, without a place in the log, and attached in the passage that puts its leaf into the tree
+//!   (LV1 of `large`, BL4 of the index): the checkpoint before the ADOPT record has both. What waits for its leaf is reserved in
+//!   memory alone, and counted by its page runs: about a leaf of descriptors.
 
 use crate::catalog::Journal;
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::large::{Logging, Written, write_whole};
 use crate::long_key;
 use crate::record::CommitWriter;
 use crate::table_core::TableCore;
+use aquifer_buffer::Mutation;
+use aquifer_index::LeafValue;
 use aquifer_index::btree::{BTree, BulkError, BulkLoader};
+use aquifer_sync::Arc;
+use std::collections::VecDeque;
 use std::ops::Bound;
 
 /// How full leaves are made, in percent.
@@ -27,9 +35,10 @@ const FILL_PERCENT: usize = 100;
 
 /// A load under way.
 pub(crate) struct BulkLoad<'e> {
-    engine: &'e Engine,
+    engine: &'e Arc<Engine>,
     table: &'e TableCore,
     loader: Option<BulkLoader>,
+    waiting: Waiting,
     /// The group that long keys come for at present.
     group: Option<OpenGroup>,
     /// Records so far.
@@ -44,7 +53,7 @@ impl<'e> BulkLoad<'e> {
     /// # Errors
     ///
     /// `Usage` if the table is not empty; a dropped table, a closed or poisoned database; those of disk and budget.
-    pub(crate) fn begin(engine: &'e Engine, table: &'e TableCore) -> Result<Self> {
+    pub(crate) fn begin(engine: &'e Arc<Engine>, table: &'e TableCore) -> Result<Self> {
         check_empty(table)?;
         let mut catalog = engine.lock_catalog_to_change()?;
         table.check_usable()?;
@@ -54,14 +63,15 @@ impl<'e> BulkLoad<'e> {
         };
         let lsn = engine.log.reserved().0;
         let loader = BulkLoader::new(tree, engine.pager.page_bytes(), FILL_PERCENT, lsn);
-        Ok(BulkLoad { engine, table, loader: Some(loader), group: None, count: 0, tree, adopted: false })
+        let (loader, waiting) = (Some(loader), Waiting::default());
+        Ok(BulkLoad { engine, table, loader, waiting, group: None, count: 0, tree, adopted: false })
     }
 
     /// Loads a record, whose key lies above all before.
     ///
     /// # Errors
     ///
-    /// `Usage` for one that is out of order, or whose value no leaf takes, with its place; too long a key; those of disk and budget.
+    /// `Usage` for one that is out of order, with its place; too long a key or value; those of disk and budget.
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.table.check_key(key)?;
         if self.table.is_long(key) {
@@ -69,9 +79,7 @@ impl<'e> BulkLoad<'e> {
             self.count += 1;
             return Ok(());
         }
-        if value.len() > self.table.value_len_max {
-            return Err(self.too_long("the value", value.len()));
-        }
+        self.table.check_lengths_large(key, value.len() as u64)?;
         self.end_group(Some(key))?;
         self.push_record(key, value)?;
         self.count += 1;
@@ -97,10 +105,7 @@ impl<'e> BulkLoad<'e> {
         }
         group.last = suffix.to_vec();
         group.members.push(suffix, value);
-        let len = group.members.len();
-        if len > self.table.value_len_max as u64 {
-            return Err(self.too_long("the group of long keys that ends with the key", len as usize));
-        }
+        long_key::check_group(self.table, key, group.members.len())?;
         Ok(())
     }
 
@@ -119,10 +124,21 @@ impl<'e> BulkLoad<'e> {
 
     /// A record of the index.
     fn push_record(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        if value.len() <= self.table.value_len_max {
+            return self.push_value(key, LeafValue::inline(value), None);
+        }
+        self.table.check_usable()?;
+        let written = write_whole(self.engine, value, Logging::None)?; // BU4
+        let descriptor = written.descriptor.clone();
+        self.push_value(key, LeafValue::large(&descriptor), Some(written))
+    }
+
+    fn push_value(&mut self, key: &[u8], value: LeafValue<'_>, written: Option<Written>) -> Result<()> {
         let stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
         self.table.check_usable()?;
         let loader = self.loader.as_mut().expect("until it is finished");
-        let pushed = loader.push(&self.engine.pager, key, value);
+        self.waiting.push(written);
+        let pushed = loader.push(&self.engine.pager, key, value, &mut |m, count| self.waiting.attach(m, count));
         drop(stripe);
         pushed.map_err(|error| self.failed(error))
     }
@@ -137,7 +153,7 @@ impl<'e> BulkLoad<'e> {
         let loader = self.loader.take().expect("it is finished once");
         let loaded = {
             let _stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
-            loader.finish(&self.engine.pager)
+            loader.finish(&self.engine.pager, &mut |m, count| self.waiting.attach(m, count))
         };
         loaded.map_err(|error| self.failed(error))?;
         if self.table.writes_log {
@@ -178,15 +194,6 @@ impl<'e> BulkLoad<'e> {
         })
     }
 
-    #[cold]
-    fn too_long(&self, what: &str, len: usize) -> Error {
-        Error::usage(format!(
-            "table {}: {what} of record {} has {len} bytes, and a bulk load takes values of at most {}, which lie in the leaves; \
-             put longer ones one by one, or all records without a bulk load",
-            self.table.name, self.count, self.table.value_len_max
-        ))
-    }
-
     /// Its number is that of the user's record, of which the index may have had fewer.
     fn unsorted(&self, previous: &[u8], key: &[u8]) -> Error {
         let (index, name) = (self.count, &self.table.name);
@@ -207,6 +214,33 @@ impl<'e> BulkLoad<'e> {
         match error {
             BulkError::Unsorted { previous, key, .. } => self.unsorted(&previous, &key),
             BulkError::Pager(error) => error.into(),
+        }
+    }
+}
+
+/// The large values among the records that are on no leaf yet (BU4).
+#[derive(Default)]
+struct Waiting {
+    /// Records that are on leaves.
+    placed: u64,
+    /// All records.
+    count: u64,
+    /// Each with the number of its record.
+    values: VecDeque<(u64, Written)>,
+}
+
+impl Waiting {
+    /// A record comes.
+    fn push(&mut self, written: Option<Written>) {
+        self.values.extend(written.map(|written| (self.count, written)));
+        self.count += 1;
+    }
+
+    /// The first records have come onto a leaf.
+    fn attach(&mut self, m: &Mutation<'_>, count: usize) {
+        self.placed += count as u64;
+        while let Some((_, written)) = self.values.pop_front_if(|(record, _)| *record < self.placed) {
+            m.attach(written.take_new());
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Catalog {
     by_id: BTreeMap<u32, Arc<TableCore>>,
     dropping: Vec<Arc<TableCore>>,
     /// Of each of them, where it is not at its beginning, from where on large values are still to be removed; nothing: none is left.
-    cleared: BTreeMap<u32, Option<ClearedTo>>,
+    cleared: BTreeMap<PageId, Option<ClearedTo>>,
     /// Trees to be freed, and trees that are being loaded: `catalog/detached.rs`.
     detached: Vec<BTree>,
     loading: Vec<BTree>,
@@ -376,8 +376,7 @@ impl Catalog {
         let Some(at) = self.dropping.iter_mut().position(|table| Arc::get_mut(table).is_some()) else {
             return self.free_detached(journal);
         };
-        let table = Arc::clone(&self.dropping[at]);
-        if self.free_large(&table, journal)? {
+        if self.free_large(&self.dropping[at].tree.clone(), journal)? {
             return Ok(true);
         }
         let table = &self.dropping[at];
@@ -385,7 +384,7 @@ impl Catalog {
         match freed {
             Ok(true) => {
                 let gone = self.dropping.swap_remove(at);
-                self.cleared.remove(&gone.id);
+                self.cleared.remove(&gone.tree.root());
             }
             Ok(false) => {}
             Err(retry) => self.pager.resolve(retry)?,
@@ -399,22 +398,23 @@ impl Catalog {
     ///
     /// What loading a root gives.
     pub(crate) fn may_hold_large(&self) -> Result<bool> {
-        for tree in self.by_name.values().chain(&self.dropping).map(|table| table.tree) {
+        let tables = self.by_name.values().chain(&self.dropping).map(|table| table.tree);
+        for tree in tables.chain(self.detached().map(Index::Sorted)) {
             if tree.may_hold_large(&self.pager)? {
                 return Ok(true);
             }
         }
-        Ok(false) // no detached tree does (CD5)
+        Ok(false)
     }
 
-    /// Removes some large values of a dropped table; `false` if none is left.
-    fn free_large(&mut self, table: &TableCore, journal: Journal<'_>) -> Result<bool> {
-        let cleared = self.cleared.entry(table.id).or_insert_with(|| Some(ClearedTo::beginning(&table.tree)));
+    /// Removes some large values of an index that is to be freed; `false` if none is left.
+    fn free_large(&mut self, index: &Index, journal: Journal<'_>) -> Result<bool> {
+        let cleared = self.cleared.entry(index.root()).or_insert_with(|| Some(ClearedTo::beginning(index)));
         let Some(from) = cleared else { return Ok(false) };
-        *cleared = match large::clear_some(&self.pager, &table.tree, from, journal.now()) {
+        *cleared = match large::clear_some(&self.pager, index, from, journal.now()) {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 // The index can be freed without its damaged page.
-                tracing::warn!(%error, "large values of a dropped table are lost, and so are their pages");
+                tracing::warn!(%error, "large values of what is being freed are lost, and so are their pages");
                 None
             }
             cleared => cleared?,

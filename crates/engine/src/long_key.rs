@@ -71,7 +71,15 @@ pub(crate) fn check(table: &TableCore, key: &[u8], value_len: u64) -> Result<()>
         let table = table.name.clone();
         return Err(Error::KeyTooLarge { table, len: key.len(), len_max: KEY_BYTES_MAX });
     }
-    let bytes = single_bytes(key.len() - (table.key_len_max - 1), value_len);
+    check_group(table, key, single_bytes(key.len() - (table.key_len_max - 1), value_len))
+}
+
+/// May the group of this key have so many bytes?
+///
+/// # Errors
+///
+/// `Usage` if not.
+pub(crate) fn check_group(table: &TableCore, key: &[u8], bytes: u64) -> Result<()> {
     if bytes > GROUP_BYTES_MAX as u64 { Err(too_long(table, key, bytes)) } else { Ok(()) }
 }
 

@@ -17,12 +17,13 @@
 //!   what the table was, which is empty, and frees it.
 //! - **CD4** A tree that is being loaded is not freed before its loader has let go of it; after a crash there is none.
 //! - **CD5** The pages of large values in a range are detached in the passage that cuts the range out, as for a single key (LV1 of
-//!   `large`), by the commit and by replay alike. So no detached tree has large values of its own, and it is freed without a
-//!   look at its leaves.
+//!   `large`), by the commit and by replay alike. So what was cut out has no large values of its own, and is freed without a
+//!   look at its leaves. A tree that was being loaded has them, and says so at its root: they go first, as those of a dropped table.
 
 use super::{Catalog, Journal};
 use crate::commit::Stop;
 use crate::error::{Error, Result};
+use crate::index::Index;
 use crate::large;
 use crate::long_key::Border;
 use crate::record;
@@ -280,9 +281,15 @@ impl Catalog {
     /// Frees some pages of a detached tree. Whether anything was done.
     pub(super) fn free_detached(&mut self, journal: Journal<'_>) -> Result<bool> {
         let Some(&tree) = self.detached.last() else { return Ok(false) };
+        if self.free_large(&Index::Sorted(tree), journal)? {
+            return Ok(true);
+        }
         let freed = self.attempt_free_detached(&self.pager.enter(), tree, journal);
         match freed {
-            Ok(true) => drop(self.detached.pop()),
+            Ok(true) => {
+                self.detached.pop();
+                self.cleared.remove(&tree.root());
+            }
             Ok(false) => {}
             Err(retry) => self.pager.resolve(retry)?,
         }

@@ -13,6 +13,8 @@
 //! - **BL2** A leaf gets as many records as its fill allows, at least one. How long its prefix is, and so how many fit, is known
 //!   only with the record behind it; hence the buffer, which holds about a page, and at most what shares one prefix.
 //! - **BL3** Inner pages fill as by ascending insertions: the split at the end of a run.
+//! - **BL4** Whoever loads large values hears of each leaf in the passage that hangs it on, after which nothing fails: there he attaches their pages.
+//!   The root says before that there are such values (LV2).
 
 use super::BTree;
 use super::build::{Builder, Plan};
@@ -21,7 +23,7 @@ use super::fault::Attempt;
 use super::layout::*;
 use super::node::Node;
 use super::split::Halves;
-use crate::LeafValue;
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 use std::ops::Range;
 
@@ -69,6 +71,7 @@ pub struct BulkLoader {
 struct Buffered {
     key: Range<usize>,
     value_end: usize,
+    kind: ValueKind,
 }
 
 impl BulkLoader {
@@ -103,7 +106,8 @@ impl BulkLoader {
         self.records.last().map(|last| &self.bytes[last.key.clone()])
     }
 
-    /// Loads a record. Outside the gate.
+    /// Loads a record. Outside the gate. Of each leaf that is hung on, `placed` is told how many more records are in the tree now, in
+    /// the passage that puts them there (BL4).
     ///
     /// # Errors
     ///
@@ -112,9 +116,15 @@ impl BulkLoader {
     /// # Panics
     ///
     /// If key or value is beyond [`limits`](BTree::limits).
-    pub fn push(&mut self, pager: &Pager, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+    pub fn push(
+        &mut self,
+        pager: &Pager,
+        key: &[u8],
+        value: LeafValue<'_>,
+        placed: &mut impl FnMut(&Mutation<'_>, usize),
+    ) -> Result<(), BulkError> {
         let (key_max, value_max) = BTree::limits(self.page_bytes);
-        assert!(key.len() <= key_max && value.len() <= value_max, "a record beyond the limits");
+        assert!(key.len() <= key_max && value.bytes.len() <= value_max, "a record beyond the limits");
         if let Some(last) = self.records.last()
             && key <= &self.bytes[last.key.clone()]
         {
@@ -123,13 +133,14 @@ impl BulkLoader {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.records.push(Buffered { key: start..start + key.len(), value_end: self.bytes.len() });
+        self.bytes.extend_from_slice(value.bytes);
+        let key = start..start + key.len();
+        self.records.push(Buffered { key, value_end: self.bytes.len(), kind: value.kind });
         self.count += 1;
         self.shared = self.shared_len();
-        self.least += SLOT_BYTES + 2 + value.len();
+        self.least += SLOT_BYTES + 2 + value.bytes.len();
         while self.least_bytes() > self.page_bytes {
-            self.build_leaf(pager)?;
+            self.build_leaf(pager, placed)?;
         }
         Ok(())
     }
@@ -139,17 +150,42 @@ impl BulkLoader {
     /// # Errors
     ///
     /// As [`push`](Self::push).
-    pub fn finish(mut self, pager: &Pager) -> Result<u64, BulkError> {
+    pub fn finish(
+        mut self,
+        pager: &Pager,
+        placed: &mut impl FnMut(&Mutation<'_>, usize),
+    ) -> Result<u64, BulkError> {
         let leaf = loop {
             if let Some(leaf) = self.leaf(self.records.len(), None) {
                 break leaf;
             }
-            self.build_leaf(pager)?;
+            self.build_leaf(pager, placed)?;
+        };
+        let count = self.records.len();
+        self.place(pager, count, placed, |loader, m| loader.close(m, pager, &leaf))?;
+        Ok(self.count)
+    }
+
+    /// BL4: puts the first `count` records into the tree, in one passage.
+    fn place(
+        &self,
+        pager: &Pager,
+        count: usize,
+        placed: &mut impl FnMut(&Mutation<'_>, usize),
+        attempt: impl Fn(&Self, &Mutation<'_>) -> Attempt<()>,
+    ) -> Result<(), BulkError> {
+        let any_large = self.records[..count].iter().any(|record| record.kind == ValueKind::Large);
+        let passage = |m: &Mutation<'_>, placed: &mut dyn FnMut(&Mutation<'_>, usize)| {
+            if any_large {
+                self.tree.note_large(m)?;
+            }
+            attempt(self, m)?;
+            placed(m, count);
+            Ok(())
         };
         loop {
-            let attempt = self.close(&pager.enter(), pager, &leaf);
-            match attempt {
-                Ok(()) => return Ok(self.count),
+            match passage(&pager.enter(), placed) {
+                Ok(()) => return Ok(()),
                 Err(retry) => pager.resolve(retry)?,
             }
         }
@@ -192,8 +228,9 @@ impl BulkLoader {
         let plan = Plan { lower: &self.lower, upper, changed_at: self.lsn, ..self.plan() };
         let mut builder = Builder::new(self.page_bytes, &plan).ok()?;
         for record in &self.records[..count] {
-            let (key, value) = (record.key.clone(), record.key.end..record.value_end);
-            builder.push_record(&self.bytes[key], LeafValue::inline(&self.bytes[value])).ok()?;
+            let bytes = &self.bytes[record.key.end..record.value_end];
+            let value = LeafValue { kind: record.kind, bytes };
+            builder.push_record(&self.bytes[record.key.clone()], value).ok()?;
         }
         Some(builder.finish())
     }
@@ -203,7 +240,11 @@ impl BulkLoader {
     }
 
     /// BL2: makes a leaf of the first records, all but the last at most.
-    fn build_leaf(&mut self, pager: &Pager) -> Result<(), BulkError> {
+    fn build_leaf(
+        &mut self,
+        pager: &Pager,
+        placed: &mut impl FnMut(&Mutation<'_>, usize),
+    ) -> Result<(), BulkError> {
         let counts: Vec<usize> = (1..self.records.len()).collect();
         let fitting =
             counts.partition_point(|&count| self.size(count, Some(self.upper(count))) <= self.used_max);
@@ -213,13 +254,7 @@ impl BulkLoader {
         let open = Plan { lower: &upper, upper: None, changed_at: self.lsn, ..self.plan() };
         let right = Builder::new(self.page_bytes, &open).expect("a page without entries fits").finish();
         let halves = Halves { separator: upper, left, right };
-        loop {
-            let attempt = self.tree.hang_on(&pager.enter(), pager, &self.lower, &halves);
-            match attempt {
-                Ok(()) => break,
-                Err(retry) => pager.resolve(retry)?,
-            }
-        }
+        self.place(pager, count, placed, |loader, m| loader.tree.hang_on(m, pager, &loader.lower, &halves))?;
         self.lower = halves.separator;
         let taken = self.records[count - 1].value_end;
         self.bytes.drain(..taken);
@@ -309,7 +344,7 @@ impl Swap<'_> {
         let mut node = NodeMut::new(detached);
         node.set_own_id(detached_id);
         node.add_flags(FLAG_DETACHED);
-        node.remove_flags(FLAG_LARGE); // LV2: a detached tree has none of its own
+        node.remove_flags(FLAG_LARGE); // LV2: it is empty
     }
 }
 

@@ -139,7 +139,7 @@ impl Walk<'_> {
         if level == 0 {
             self.report.records += node.count() as u64;
             self.report.longest += node.longest(0..node.count()) as u64;
-            if !self.detached {
+            if self.large || !self.detached {
                 self.note_large(id, node);
             }
             self.report.leaves += 1;

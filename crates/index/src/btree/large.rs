@@ -4,7 +4,7 @@
 //!
 //! - **BV1** The root of a tree that has a flagged record has [`FLAG_LARGE`]. Splitting, rebuilding and lowering the root keep it.
 //! - **BV2** Dismantling, deleting a range and clearing remove records without looking at each; the caller has seen to the
-//!   large ones. A detached tree never has the flag: what its records name is not its own any more (RD6).
+//!   large ones. A tree cut out of another never has the flag: what its records name is not its own any more (RD6).
 
 use super::BTree;
 use super::edit::NodeMut;
