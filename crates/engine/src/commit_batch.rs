@@ -77,12 +77,12 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
 fn commit_folded(engine: &Arc<Engine>, batch: &WriteBatch) -> Result<Commit> {
     loop {
         let folded = Folded::of(engine, batch)?;
-        if let Some(commit) = folded.nothing_to_do(engine)? {
-            return Ok(commit);
+        if folded.batch.is_empty() {
+            return folded.stands(engine, None);
         }
         match commit_records(engine, &folded.batch, &folded.expected) {
             Err(Error::ValueChanged { .. }) => {}
-            committed => return committed,
+            committed => return folded.stands(engine, Some(committed?)),
         }
     }
 }

@@ -188,11 +188,13 @@ impl Folded {
         Ok(folded)
     }
 
-    /// Where it stands if no record changes.
-    pub(crate) fn nothing_to_do(&self, engine: &Engine) -> Result<Option<Commit>> {
-        if !self.batch.is_empty() {
-            return Ok(None);
+    /// Where the whole batch stands, if `records` says where what it changes does: nothing if no record changes. Groups that stay as they
+    /// are take no part in that, and may be of the only tables that are logged.
+    pub(crate) fn stands(&self, engine: &Engine, records: Option<Commit>) -> Result<Commit> {
+        match records {
+            Some(commit @ Commit::Logged(_)) => Ok(commit),
+            Some(commit) if !self.writes_log => Ok(commit),
+            _ => nothing_done(engine, self.writes_log),
         }
-        nothing_done(engine, self.writes_log).map(Some)
     }
 }

@@ -329,6 +329,22 @@ fn threads_that_change_one_group_lose_nothing() {
 }
 
 /// Power is lost at every call of the disk during a range delete that begins and ends within groups, small and large ones.
+/// What was read of the logged table may be another's change: waiting has to cover that.
+#[test]
+fn a_batch_of_which_only_the_unlogged_part_changes_anything_has_a_place_in_the_log() {
+    let db = on(&SimDisk::new()).open_or_create("").unwrap();
+    let logged = db.create_table("logged", TableOptions::default()).unwrap();
+    let unlogged = db.create_table("unlogged", TableOptions::unlogged()).unwrap();
+    let _ticket = logged.put_with(b"before", b"", Durability::Eventual).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.delete(&logged, &long("absent"));
+    batch.put(&unlogged, b"key", b"value");
+    let ticket = db.submit(&mut batch, Durability::Process).unwrap();
+    let before = logged.put_with(b"behind", b"", Durability::Eventual).unwrap();
+    assert!(ticket.lsn().is_some_and(|lsn| Some(lsn) < before.lsn()));
+    ticket.wait().unwrap();
+}
+
 #[test]
 fn a_range_with_its_borders_goes_whole_or_not_at_all() {
     let other = |tail: &str| [&[b'q'; P][..], tail.as_bytes()].concat();
