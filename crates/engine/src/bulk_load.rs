@@ -15,11 +15,12 @@
 //!   (LV1 of `large`, BL4 of the index): the checkpoint before the ADOPT record has both. What waits for its leaf is reserved in
 //!   memory alone, and counted by its page runs: about a leaf of descriptors.
 
+use crate::Durability;
 use crate::catalog::Journal;
+use crate::database::Handle;
 use crate::durability::Commit;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::large::{Logging, Written, write_whole};
+use crate::large::{Finished, LargeWriter, Logging, Written, write_whole};
 use crate::long_key;
 use crate::record::CommitWriter;
 use crate::table_core::TableCore;
@@ -34,9 +35,9 @@ use std::ops::Bound;
 const FILL_PERCENT: usize = 100;
 
 /// A load under way.
-pub(crate) struct BulkLoad<'e> {
-    engine: &'e Arc<Engine>,
-    table: &'e TableCore,
+pub(crate) struct BulkLoad {
+    handle: Arc<Handle>,
+    table: Arc<TableCore>,
     loader: Option<BulkLoader>,
     waiting: Waiting,
     /// The group that long keys come for at present.
@@ -47,13 +48,14 @@ pub(crate) struct BulkLoad<'e> {
     adopted: bool,
 }
 
-impl<'e> BulkLoad<'e> {
+impl BulkLoad {
     /// Begins a load.
     ///
     /// # Errors
     ///
     /// `Usage` if the table is not empty; a dropped table, a closed or poisoned database; those of disk and budget.
-    pub(crate) fn begin(engine: &'e Arc<Engine>, table: &'e TableCore) -> Result<Self> {
+    pub(crate) fn begin(handle: &Arc<Handle>, table: &Arc<TableCore>) -> Result<Self> {
+        let engine = &handle.engine;
         check_empty(table)?;
         let mut catalog = engine.lock_catalog_to_change()?;
         table.check_usable()?;
@@ -64,7 +66,8 @@ impl<'e> BulkLoad<'e> {
         let lsn = engine.log.reserved().0;
         let loader = BulkLoader::new(tree, engine.pager.page_bytes(), FILL_PERCENT, lsn);
         let (loader, waiting) = (Some(loader), Waiting::default());
-        Ok(BulkLoad { engine, table, loader, waiting, group: None, count: 0, tree, adopted: false })
+        let (handle, table) = (Arc::clone(handle), Arc::clone(table));
+        Ok(BulkLoad { handle, table, loader, waiting, group: None, count: 0, tree, adopted: false })
     }
 
     /// Loads a record, whose key lies above all before.
@@ -86,6 +89,31 @@ impl<'e> BulkLoad<'e> {
         Ok(())
     }
 
+    /// Loads a record whose value comes piece by piece. If `fill` fails, nothing is loaded, and what it said is given back.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub(crate) fn push_large<E>(
+        &mut self,
+        key: &[u8],
+        fill: impl FnOnce(&mut LargeWriter) -> std::result::Result<(), E>,
+    ) -> Result<std::result::Result<(), E>> {
+        let mut writer = LargeWriter::new(&self.handle, &self.table, key.to_vec(), Durability::Eventual)?;
+        if let Err(error) = fill(&mut writer) {
+            return Ok(Err(error));
+        }
+        match writer.into_finished(Logging::None)? {
+            Finished::Inline(value) => self.push(key, &value)?,
+            Finished::Large(written) => {
+                self.end_group(Some(key))?;
+                self.push_written(key, written)?;
+                self.count += 1;
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// A member of the present group, or the first of the next.
     fn push_long(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let (group_key, suffix) = long_key::split(self.table.key_len_max, key);
@@ -105,7 +133,7 @@ impl<'e> BulkLoad<'e> {
         }
         group.last = suffix.to_vec();
         group.members.push(suffix, value);
-        long_key::check_group(self.table, key, group.members.len())?;
+        long_key::check_group(&self.table, key, group.members.len())?;
         Ok(())
     }
 
@@ -128,17 +156,22 @@ impl<'e> BulkLoad<'e> {
             return self.push_value(key, LeafValue::inline(value), None);
         }
         self.table.check_usable()?;
-        let written = write_whole(self.engine, value, Logging::None)?; // BU4
+        let written = write_whole(&self.handle.engine, value, Logging::None)?; // BU4
+        self.push_written(key, written)
+    }
+
+    fn push_written(&mut self, key: &[u8], written: Written) -> Result<()> {
         let descriptor = written.descriptor.clone();
         self.push_value(key, LeafValue::large(&descriptor), Some(written))
     }
 
     fn push_value(&mut self, key: &[u8], value: LeafValue<'_>, written: Option<Written>) -> Result<()> {
-        let stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
+        let stripe = self.handle.engine.stripes.lock(self.table.id, &[]); // BU3
         self.table.check_usable()?;
         let loader = self.loader.as_mut().expect("until it is finished");
         self.waiting.push(written);
-        let pushed = loader.push(&self.engine.pager, key, value, &mut |m, count| self.waiting.attach(m, count));
+        let pushed =
+            loader.push(&self.handle.engine.pager, key, value, &mut |m, count| self.waiting.attach(m, count));
         drop(stripe);
         pushed.map_err(|error| self.failed(error))
     }
@@ -152,18 +185,18 @@ impl<'e> BulkLoad<'e> {
         self.end_group(None)?;
         let loader = self.loader.take().expect("it is finished once");
         let loaded = {
-            let _stripe = self.engine.stripes.lock(self.table.id, &[]); // BU3
-            loader.finish(&self.engine.pager, &mut |m, count| self.waiting.attach(m, count))
+            let _stripe = self.handle.engine.stripes.lock(self.table.id, &[]); // BU3
+            loader.finish(&self.handle.engine.pager, &mut |m, count| self.waiting.attach(m, count))
         };
         loaded.map_err(|error| self.failed(error))?;
         if self.table.writes_log {
-            self.engine.checkpoint()?; // CD3
+            self.handle.engine.checkpoint()?; // CD3
         }
         Ok((self.count, self.adopt()?))
     }
 
     fn adopt(&mut self) -> Result<Commit> {
-        let (engine, table) = (self.engine, self.table);
+        let (engine, table) = (&self.handle.engine, &self.table);
         let mut record = Vec::new();
         if table.writes_log {
             CommitWriter::new(&mut record, 1).adopt(table.id, self.tree.root().0);
@@ -253,18 +286,18 @@ struct OpenGroup {
     members: long_key::Builder,
 }
 
-impl Drop for BulkLoad<'_> {
+impl Drop for BulkLoad {
     fn drop(&mut self) {
         if self.adopted {
             return;
         }
-        let mut catalog = self.engine.catalog.lock();
+        let mut catalog = self.handle.engine.catalog.lock();
         catalog.give_up_loading(self.tree);
-        if let Err(error) = self.engine.reclaim_in_memory(&mut catalog) {
+        if let Err(error) = self.handle.engine.reclaim_in_memory(&mut catalog) {
             tracing::warn!(%error, "what was loaded could not be freed yet");
         }
         drop(catalog);
-        self.engine.checkpointer.nudge();
+        self.handle.engine.checkpointer.nudge();
     }
 }
 

@@ -5,9 +5,10 @@
 //! - **FI1** Until [`Filler::finish`] the data file is named `data.new`: whatever stops before, there is no database, and the
 //!   next that is made in the directory clears it away.
 //! - **FI2** Changes are committed in the order in which they are given, in large batches that wait for nothing; `finish`
-//!   syncs once.
+//!   syncs once. What comes in the order of a sorted table's keys is loaded in bulk instead.
 //! - **FI3** A hashed table gets a seed of its own, whatever the one had that it comes from.
 
+use crate::bulk_load::BulkLoad;
 use crate::catalog::Description;
 use crate::database::Database;
 use crate::error::Result;
@@ -50,6 +51,12 @@ impl Filler {
         let kind = self.db.new_kind(description.kind.of_table()); // FI3
         let (core, _) = self.db.add_table(Description { kind, ..description })?;
         Table::new(self.db.handle(), core)
+    }
+
+    /// Begins to load a sorted table, which is empty, in bulk.
+    pub(crate) fn load(&mut self, table: &AnyTable) -> Result<BulkLoad> {
+        self.commit()?;
+        BulkLoad::begin(self.db.handle(), table.core())
     }
 
     /// Drops a table.

@@ -43,7 +43,7 @@ pub(crate) use memory::{LargeMemory, LargeShare};
 pub use reader::LargeReader;
 pub(crate) use reader::{copy_whole, open, read_whole};
 pub use writer::LargeWriter;
-pub(crate) use writer::{Logging, PageWriter, write_whole};
+pub(crate) use writer::{Finished, Logging, PageWriter, write_whole};
 
 use crate::error::{Error, ErrorKind, Result};
 use aquifer_buffer::{NewPages, PageRun, Pager};

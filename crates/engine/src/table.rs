@@ -463,8 +463,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     }
 
     /// Loads records in ascending order of their keys (as encoded), each key once, into this table, which is empty: all of them
-    /// or, on an error, nothing. Values are such as leaves take, of up to a quarter of a page; long keys that share their first bytes
-    /// must fit into as much, together with their values. Pages are written full and in order, and past the log; at the end a checkpoint makes them
+    /// or, on an error, nothing. Pages are written full and in order, and past the log; at the end a checkpoint makes them
     /// durable. Nobody sees a record before that. Returns how many there are.
     ///
     /// An archived log is no way past a bulk load: restore a backup that was taken after it.
@@ -472,7 +471,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     /// # Errors
     ///
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the table is not empty, at the beginning or at the end, or for a record
-    /// that is out of order, with its number and both keys, or whose value is too long; else as [`put`](Self::put).
+    /// that is out of order, with its number and both keys; else as [`put`](Self::put).
     ///
     /// ```
     /// # let db = aquifer::Database::in_memory(4 << 20)?;
@@ -498,7 +497,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         &self,
         records: impl IntoIterator<Item = std::result::Result<(Q, W), E>>,
     ) -> std::result::Result<u64, E> {
-        let mut load = BulkLoad::begin(self.engine(), &self.core)?;
+        let mut load = BulkLoad::begin(&self.handle, &self.core)?;
         let (mut encoded_key, mut encoded_value) = (Vec::new(), Vec::new());
         for record in records {
             let (key, value) = record?;

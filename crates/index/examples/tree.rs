@@ -3,6 +3,7 @@
 //! `cargo run --release -p aquifer-index --example tree -- [RECORDS] [PAGE_BYTES]`
 
 use aquifer_buffer::{Mutation, Pager, PagerOptions, Retry};
+use aquifer_index::LeafValue;
 use aquifer_index::btree::{BTree, BulkLoader};
 use aquifer_pools::Budget;
 use aquifer_sync::{Arc, thread};
@@ -104,9 +105,11 @@ fn load_in_bulk(records: u64, page_bytes: usize) {
     let mut loader = BulkLoader::new(tree, page_bytes, 100, 1);
     for n in 0..records {
         let key = [n.to_be_bytes(), [0x5A; 8]].concat();
-        loader.push(&pager, &key, &[n as u8; VALUE_BYTES]).expect("in order, and the budget suffices");
+        let value = [n as u8; VALUE_BYTES];
+        let pushed = loader.push(&pager, &key, LeafValue::inline(&value), &mut |_, _| ());
+        pushed.expect("in order, and the budget suffices");
     }
-    loader.finish(&pager).expect("the budget suffices");
+    loader.finish(&pager, &mut |_, _| ()).expect("the budget suffices");
     report("bulk load", records, begun);
 }
 

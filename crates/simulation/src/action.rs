@@ -175,6 +175,8 @@ pub enum Action {
         count: u32,
         /// Length of their values in bytes.
         value_len: u16,
+        /// That of every twelfth instead, where it is not 0.
+        large_len: u16,
     },
     /// A client waits for its tickets.
     Tickets {
@@ -426,11 +428,12 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
             count: (random.below(taste.keys * 2) / *pick(random, &[2, 16, 16])) as u32 + 1,
             durability: durability(random),
         },
-        58 if may_nest => Action::BulkLoad {
-            table: table(random),
-            count: random.below(taste.keys * 2) as u32,
-            value_len: random.below(taste.value_len) as u16,
-        },
+        58 if may_nest => {
+            let large_len = if taste.large_percent > 0 { large_len(random) } else { 0 };
+            let count = if large_len > 0 { taste.keys.min(600) } else { taste.keys } * 2;
+            let (table, count) = (table(random), random.below(count) as u32);
+            Action::BulkLoad { table, count, value_len: random.below(taste.value_len) as u16, large_len }
+        }
         59..=60 => {
             // A stretch of neighbours goes: pages become loose and are merged.
             let (table, end) = (table(random), key + 1 + random.below(80) as u32);

@@ -89,7 +89,7 @@ fn ranges_and_bulk_loads() -> Scenario {
         swept: vec![
             Action::RangeDelete { table: 0, first: 8, count: 70, durability: Durability::Power },
             Action::RangeDelete { table: 3, first: 8, count: 70, durability: Durability::Power },
-            Action::BulkLoad { table: 2, count: 60, value_len: 300 },
+            Action::BulkLoad { table: 2, count: 60, value_len: 300, large_len: 6000 },
             put(0, 20..30, 70, Durability::Process),
             Action::Step { times: 4 },
             Action::Checkpoint,

@@ -192,7 +192,9 @@ impl World {
             Action::RangeDelete { table, first, count, durability } => {
                 self.range_delete(db, *table, (*first, *count), *durability)
             }
-            Action::BulkLoad { table, count, value_len } => self.bulk_load(db, *table, *count, *value_len),
+            Action::BulkLoad { table, count, value_len, large_len } => {
+                self.bulk_load(db, *table, *count, (*value_len, *large_len))
+            }
             Action::Tickets { client } => self.wait_for_tickets(db, *client),
             Action::Get { table, key, count } => self.get(db, *table, *key, *count),
             Action::Scan { table, from, reverse, every, others } => {

@@ -4,10 +4,12 @@ use super::format::take_record;
 use super::read::{Chunk, DumpReader, damaged_at};
 use super::{DumpProgress, DumpSummary};
 use crate::Options;
+use crate::bulk_load::BulkLoad;
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::filler::Filler;
 use crate::index::TableKind;
+use crate::large::LargeWriter;
 use crate::records::AnyTable;
 use std::io::Read;
 use std::path::Path;
@@ -46,7 +48,8 @@ struct Restoring<R> {
 /// The table whose records come.
 struct Current {
     table: AnyTable,
-    is_sorted: bool,
+    /// For a sorted one: its records come in the order of their keys.
+    load: Option<BulkLoad>,
     records: u64,
     record_bytes: u64,
     last_key: Option<Vec<u8>>,
@@ -80,8 +83,8 @@ impl<R: Read> Restoring<R> {
                     made => made,
                 }?;
                 let is_sorted = made.info().kind == TableKind::Sorted;
-                *table =
-                    Some(Current { table: made, is_sorted, records: 0, record_bytes: 0, last_key: None });
+                let load = if is_sorted { Some(self.filler.load(&made)?) } else { None };
+                *table = Some(Current { table: made, load, records: 0, record_bytes: 0, last_key: None });
             }
             (Chunk::TableEnd(counts), table @ Some(_)) => {
                 let Some(current) = table.take() else { unreachable!("matched above") };
@@ -89,6 +92,9 @@ impl<R: Read> Restoring<R> {
                     let what =
                         format!("it says that table {} had {} records", current.table.name(), counts[0]);
                     return Err(self.dump.damaged(&what));
+                }
+                if let Some(load) = current.load {
+                    load.finish()?;
                 }
                 self.summary.tables += 1;
             }
@@ -111,10 +117,10 @@ impl<R: Read> Restoring<R> {
         let Restoring { dump, filler, table: Some(current), summary } = self else {
             unreachable!("called for a table's records")
         };
-        if current.is_sorted && current.last_key.as_ref().is_some_and(|last| *last >= key) {
+        if current.load.is_some() && current.last_key.as_ref().is_some_and(|last| *last >= key) {
             return Err(dump.damaged("its keys are not in order"));
         }
-        filler.put_large(&current.table, &key, |writer| {
+        let fill = |writer: &mut LargeWriter| {
             while writer.len() < len {
                 match dump.next()? {
                     Chunk::Part if !dump.records().0.is_empty() => writer.push(dump.records().0)?,
@@ -126,7 +132,11 @@ impl<R: Read> Restoring<R> {
             } else {
                 Err(dump.damaged("a large value is longer than it says"))
             }
-        })??;
+        };
+        match &mut current.load {
+            Some(load) => load.push_large(&key, fill)??,
+            None => filler.put_large(&current.table, &key, fill)??,
+        }
         let bytes = key.len() as u64 + len;
         current.last_key = Some(key);
         current.records += 1;
@@ -145,10 +155,13 @@ impl<R: Read> Restoring<R> {
         let mut key = Vec::new();
         while !payload.is_empty() {
             let value = take_record(&mut payload, &mut key).map_err(|what| damaged_at(byte, chunk, what))?;
-            if current.is_sorted && current.last_key.as_ref().is_some_and(|last| *last >= key) {
+            if current.load.is_some() && current.last_key.as_ref().is_some_and(|last| *last >= key) {
                 return Err(damaged_at(byte, chunk, "its keys are not in order"));
             }
-            filler.put(&current.table, &key, value)?;
+            match &mut current.load {
+                Some(load) => load.push(&key, value)?,
+                None => filler.put(&current.table, &key, value)?,
+            }
             let last = current.last_key.get_or_insert_default();
             last.clear();
             last.extend_from_slice(&key);

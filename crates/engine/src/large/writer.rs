@@ -191,6 +191,13 @@ pub struct LargeWriter {
     failed: Option<Error>,
 }
 
+/// What a stream has come to.
+pub(crate) enum Finished {
+    /// A value that a leaf takes, or a member of a group.
+    Inline(Vec<u8>),
+    Large(Written),
+}
+
 /// Where the bytes go.
 enum Sink {
     Pages(PageWriter),
@@ -303,31 +310,44 @@ impl LargeWriter {
         handle.engine.wait_for(commit, durability)
     }
 
-    pub(crate) fn commit(self) -> Result<Commit> {
-        let LargeWriter { handle, core, key, sink, len, beginning, failed, .. } = self;
-        if let Some(error) = failed {
+    pub(crate) fn commit(mut self) -> Result<Commit> {
+        let finished = self.end(Logging::of(&self.core))?;
+        let change = match &finished {
+            Finished::Inline(value) => Change::Put(value),
+            Finished::Large(written) => Change::PutLarge(written),
+        };
+        let expected = match &self.beginning {
+            Beginning::Nothing => None,
+            Beginning::Found { found, .. } => Some(found),
+        };
+        Ok(commit_one_if(&self.handle.engine, &self.core, &self.key, change, expected, None)?.0)
+        // `beginning` goes last: its pin makes LV4 hold.
+    }
+
+    /// What was written, for a commit of another kind. Of a value that is not appended to.
+    pub(crate) fn into_finished(mut self, logging: Logging) -> Result<Finished> {
+        debug_assert!(matches!(self.beginning, Beginning::Nothing));
+        self.end(logging)
+    }
+
+    /// Everything is written when this returns.
+    fn end(&mut self, logging: Logging) -> Result<Finished> {
+        if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let engine = &handle.engine;
-        let (expected, whole_pages) = match &beginning {
-            Beginning::Nothing => (None, &[][..]),
-            Beginning::Found { found, whole_pages, .. } => (Some(found), &whole_pages[..]),
-        };
-        let mut pages = match sink {
+        let mut pages = match std::mem::replace(&mut self.sink, Sink::Member(Vec::new())) {
             Sink::Pages(pages) => pages,
-            Sink::Member(value) => {
-                return Ok(commit_one_if(engine, &core, &key, Change::Put(&value), expected, None)?.0);
-            }
+            Sink::Member(value) => return Ok(Finished::Inline(value)),
         };
-        if len <= core.value_len_max as u64 {
-            let value = pages.unwritten(); // LV7
-            return Ok(commit_one_if(engine, &core, &key, Change::Put(&value), expected, None)?.0);
+        if self.len <= self.core.value_len_max as u64 {
+            return Ok(Finished::Inline(pages.unwritten())); // LV7
         }
-        let mut extents = whole_pages.to_vec();
+        let mut extents = match &self.beginning {
+            Beginning::Nothing => Vec::new(),
+            Beginning::Found { whole_pages, .. } => whole_pages.clone(),
+        };
         pages.end_page(0)?.into_iter().for_each(|run| PageRun::push(&mut extents, run));
-        let written = super::change::complete(pages, len, extents, Logging::of(&core))?;
-        Ok(commit_one_if(engine, &core, &key, Change::PutLarge(&written), expected, None)?.0)
-        // `beginning` goes last: its pin makes LV4 hold.
+        super::change::complete(pages, self.len, extents, logging).map(Finished::Large)
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {

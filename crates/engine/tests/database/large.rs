@@ -6,7 +6,7 @@ use aquifer::{
     AnyTable, Database, Durability, Error, ErrorKind, LogOperation, LogReader, LogRecordKind, Table,
     TableKind, TableOptions, WriteBatch,
 };
-use aquifer_sim::Random;
+use aquifer_sim::{Random, SimDisk};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 
@@ -336,17 +336,76 @@ fn a_deleted_range_may_be_longer_than_memory() {
     assert!(db.stats().pager.pages < 20, "{}", db.stats().pager.pages);
 }
 
+/// A few hundred records; every ninth has a value of a few pages, and one has a list of its own for its extents.
+fn some_large() -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    (0..400u32).map(|n| {
+        let len = match n {
+            200 => 900_000,
+            n if n % 9 == 4 => 1025 + n as usize * 50,
+            n => n as usize % 300,
+        };
+        (n.to_be_bytes().to_vec(), bytes(n.into(), len))
+    })
+}
+
 #[test]
-fn a_bulk_load_of_a_value_that_no_leaf_takes_is_refused() {
+fn large_values_are_loaded_in_bulk() {
     everywhere_sorted(|db, table| {
-        let records = [(b"a".to_vec(), vec![1; 10]), (b"b".to_vec(), vec![2; 20_000])];
-        let error = table.bulk_load(records).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Usage);
-        assert!(error.to_string().contains("record 1 has 20000 bytes"), "{error}");
-        assert!(table.is_empty().unwrap());
-        while db.step().unwrap() {}
+        assert_eq!(table.bulk_load(some_large()).unwrap(), 400);
+        assert!(table.range(..).map(Result::unwrap).eq(some_large()));
         assert_clean(db);
+        table.range_delete(&5u32.to_be_bytes()[..]..&395u32.to_be_bytes()[..]).unwrap();
+        table.delete(&4u32.to_be_bytes()).unwrap();
+        while db.step().unwrap() {}
+        db.checkpoint().unwrap();
+        assert_clean(db);
+        assert!(db.stats().pager.pages < 12, "{} pages", db.stats().pager.pages);
     });
+}
+
+#[test]
+fn what_was_loaded_in_bulk_is_there_after_a_loss_of_power() {
+    let disk = SimDisk::new();
+    let options = |disk: &SimDisk| small().memory_budget(4 << 20).disk(disk.disk());
+    let db = options(&disk).open_or_create("").unwrap();
+    table(&db).bulk_load(some_large()).unwrap();
+    let reopened = options(&disk.after_power_loss(1)).open("").unwrap();
+    assert!(table(&reopened).range(..).map(Result::unwrap).eq(some_large()));
+    assert_clean(&reopened);
+}
+
+/// At every stage of a load: with values that wait for their leaf, and with leaves that a checkpoint has.
+#[test]
+fn a_load_that_stops_or_crashes_leaves_no_large_value_behind() {
+    for stop_at in [1, 5, 100, 399] {
+        for crashes in [false, true] {
+            let disk = SimDisk::new();
+            let options = |disk: &SimDisk| small().memory_budget(4 << 20).disk(disk.disk());
+            let db = options(&disk).open_or_create("").unwrap();
+            let loaded = table(&db);
+            let mut left = None;
+            let records = some_large().enumerate().map(|(n, record)| {
+                if n % 97 == 96 {
+                    db.checkpoint().unwrap(); // with a tree that is half there
+                }
+                if n < stop_at {
+                    return Ok(record);
+                }
+                db.checkpoint().unwrap();
+                assert_clean(&db);
+                left = crashes.then(|| disk.after_power_loss(n as u64));
+                Err(Error::Closed)
+            });
+            assert!(loaded.try_bulk_load(records).is_err());
+            let db = left.map_or(db, |disk| options(&disk).open("").unwrap());
+            assert!(table(&db).is_empty().unwrap());
+            assert_clean(&db);
+            while db.step().unwrap() {}
+            db.checkpoint().unwrap();
+            assert_clean(&db);
+            assert!(db.stats().pager.pages <= 3, "{} pages", db.stats().pager.pages);
+        }
+    }
 }
 
 /// Everything at random, in little memory, against a map.

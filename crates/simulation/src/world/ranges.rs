@@ -4,9 +4,6 @@ use super::{Judged, World, key, name};
 use crate::model::Commit;
 use aquifer::{Database, Durability};
 
-/// Three of them fit into a group of long keys that a leaf takes.
-const LOADED_VALUE_BYTES_MAX: u16 = 250;
-
 impl World {
     pub(super) fn range_delete(
         &mut self,
@@ -26,11 +23,18 @@ impl World {
     }
 
     /// Loads records into a table if it is empty; finds that it is refused otherwise.
-    pub(super) fn bulk_load(&mut self, db: &Database, table: u8, count: u32, value_len: u16) -> Judged {
+    pub(super) fn bulk_load(
+        &mut self,
+        db: &Database,
+        table: u8,
+        count: u32,
+        (value_len, large_len): (u16, u16),
+    ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
         let Some(handle) = handle.sorted() else { return Ok(()) };
-        let value = self.value(value_len.min(LOADED_VALUE_BYTES_MAX));
-        let records: Vec<_> = (0..count).map(|number| (key(number), value.clone())).collect();
+        let (value, large) = (self.value(value_len), self.value(large_len));
+        let value_of = |number: u32| if number % 12 == 5 && large_len > 0 { &large } else { &value };
+        let records: Vec<_> = (0..count).map(|number| (key(number), value_of(number).clone())).collect();
         let commit = records.iter().map(|(key, value)| (name(table), key.clone(), Some(value.clone())));
         let commit = Commit::Change(commit.collect());
         let is_empty = self.model.state()[&name(table)].rows.is_empty();

@@ -11,14 +11,18 @@ fn detached(tree: &TestTree) -> BTree {
     change(&tree.pager, |m| BTree::create_detached(m, TABLE))
 }
 
+fn push(loader: &mut BulkLoader, tree: &TestTree, key: &[u8], value: &[u8]) -> Result<(), BulkError> {
+    loader.push(&tree.pager, key, LeafValue::inline(value), &mut |_, _| ())
+}
+
 /// Loads records beside the tree and exchanges both. Returns what was the tree.
 fn load(tree: &TestTree, records: &BTreeMap<Vec<u8>, Vec<u8>>, fill_percent: usize) -> BTree {
     let beside = detached(tree);
     let mut loader = BulkLoader::new(beside, tree.pager.page_bytes(), fill_percent, 5);
     for (key, value) in records {
-        loader.push(&tree.pager, key, value).unwrap();
+        push(&mut loader, &tree, key, value).unwrap();
     }
-    assert_eq!(loader.finish(&tree.pager).unwrap(), records.len() as u64);
+    assert_eq!(loader.finish(&tree.pager, &mut |_, _| ()).unwrap(), records.len() as u64);
     let report = beside.check(&tree.pager, &mut |_| ()).unwrap();
     assert_eq!((report.faults, report.records), (vec![], records.len() as u64));
     change(&tree.pager, |m| {
@@ -73,10 +77,10 @@ fn a_record_out_of_order_is_refused_with_its_place() {
     let tree = TestTree::in_memory(4096);
     let mut loader = BulkLoader::new(detached(&tree), 4096, 100, 1);
     for n in 0..1000u64 {
-        loader.push(&tree.pager, &n.to_be_bytes(), b"value").unwrap();
+        push(&mut loader, &tree, &n.to_be_bytes(), b"value").unwrap();
     }
     for key in [999u64, 5] {
-        let error = loader.push(&tree.pager, &key.to_be_bytes(), b"value").unwrap_err();
+        let error = push(&mut loader, &tree, &key.to_be_bytes(), b"value").unwrap_err();
         let BulkError::Unsorted { index, previous, key: found } = &error else { panic!("{error}") };
         assert_eq!(
             (*index, &previous[..], &found[..]),
@@ -84,8 +88,8 @@ fn a_record_out_of_order_is_refused_with_its_place() {
         );
         assert!(error.to_string().starts_with("record 1000 is out of order"), "{error}");
     }
-    loader.push(&tree.pager, &1000u64.to_be_bytes(), b"value").unwrap();
-    assert_eq!(loader.finish(&tree.pager).unwrap(), 1001);
+    push(&mut loader, &tree, &1000u64.to_be_bytes(), b"value").unwrap();
+    assert_eq!(loader.finish(&tree.pager, &mut |_, _| ()).unwrap(), 1001);
 }
 
 #[test]
@@ -95,7 +99,7 @@ fn a_load_that_is_given_up_can_be_dismantled_at_any_point() {
         let beside = detached(&tree);
         let mut loader = BulkLoader::new(beside, 4096, 100, 1);
         for n in 0..records {
-            loader.push(&tree.pager, &n.to_be_bytes(), &[1; 60]).unwrap();
+            push(&mut loader, &tree, &n.to_be_bytes(), &[1; 60]).unwrap();
         }
         drop(loader);
         let report = beside.check(&tree.pager, &mut |_| ()).unwrap();
@@ -117,4 +121,27 @@ fn readers_of_the_tree_see_all_of_it_or_nothing() {
     assert_eq!(tree.get(b"only"), None);
     assert_eq!(tree.tree.count(&tree.pager, Bound::Unbounded, Bound::Unbounded).unwrap(), 5000);
     assert_eq!(old.len_estimate(&tree.pager).unwrap(), 1, "what was there has changed places with it");
+}
+
+/// BL4: each leaf is told of once, in the passage that makes its records part of the tree.
+#[test]
+fn whoever_loads_hears_of_each_leaf() {
+    let tree = TestTree::in_memory(4096);
+    let beside = detached(&tree);
+    let mut loader = BulkLoader::new(beside, 4096, 100, 1);
+    let (mut placed, mut leaves) = (0, 0);
+    let mut told = |_: &Mutation<'_>, count: usize| {
+        assert!(count > 0);
+        (placed, leaves) = (placed + count, leaves + 1);
+    };
+    for n in 0..3000u64 {
+        let (inline, large) = (LeafValue::inline(&[7; 60]), LeafValue::large(b"descriptor"));
+        let value = if n % 700 == 600 { large } else { inline };
+        loader.push(&tree.pager, &n.to_be_bytes(), value, &mut told).unwrap();
+    }
+    loader.finish(&tree.pager, &mut told).unwrap();
+    let report = beside.check(&tree.pager, &mut |_| ()).unwrap();
+    assert_eq!((report.faults, report.records, report.large.len()), (vec![], 3000, 4));
+    assert_eq!((placed, leaves), (3000, report.leaves));
+    assert!(beside.may_hold_large(&tree.pager).unwrap());
 }

@@ -105,8 +105,11 @@ fn roots_that_change_places_say_what_they_hold() {
     assert!(tree.tree.may_hold_large(&tree.pager).unwrap(), "it may have the note without a value");
     let beside = change(&tree.pager, |m| BTree::create_detached(m, TABLE));
     let mut loader = BulkLoader::new(beside, 4096, 100, 5);
-    (0..500u32).for_each(|n| loader.push(&tree.pager, &n.to_be_bytes(), &[1; 50]).unwrap());
-    loader.finish(&tree.pager).unwrap();
+    (0..500u32).for_each(|n| {
+        let value = LeafValue::inline(&[1; 50]);
+        loader.push(&tree.pager, &n.to_be_bytes(), value, &mut |_, _| ()).unwrap();
+    });
+    loader.finish(&tree.pager, &mut |_, _| ()).unwrap();
     change(&tree.pager, |m| {
         tree.tree.swap(m, beside)?.carry_out(6);
         Ok(())
