@@ -13,7 +13,7 @@
 //! - **BU3** The loader holds a stripe while it changes its tree, so whoever holds all of them finds it whole.
 //! - **BU4** A large value is written when it comes, without a place in the log, and attached in the passage that puts its leaf into the tree
 //!   (LV1 of `large`, BL4 of the index): the checkpoint before the ADOPT record has both. What waits for its leaf is reserved in
-//!   memory alone, and counted by its page runs: about a leaf of descriptors.
+//!   memory alone: about a leaf of descriptors.
 
 use crate::Durability;
 use crate::catalog::Journal;
@@ -272,7 +272,8 @@ impl Waiting {
     /// The first records have come onto a leaf.
     fn attach(&mut self, m: &Mutation<'_>, count: usize) {
         self.placed += count as u64;
-        while let Some((_, written)) = self.values.pop_front_if(|(record, _)| *record < self.placed) {
+        while self.values.front().is_some_and(|(record, _)| *record < self.placed) {
+            let (_, written) = self.values.pop_front().expect("there is a first");
             m.attach(written.take_new());
         }
     }

@@ -20,7 +20,7 @@ fn load(tree: &TestTree, records: &BTreeMap<Vec<u8>, Vec<u8>>, fill_percent: usi
     let beside = detached(tree);
     let mut loader = BulkLoader::new(beside, tree.pager.page_bytes(), fill_percent, 5);
     for (key, value) in records {
-        push(&mut loader, &tree, key, value).unwrap();
+        push(&mut loader, tree, key, value).unwrap();
     }
     assert_eq!(loader.finish(&tree.pager, &mut |_, _| ()).unwrap(), records.len() as u64);
     let report = beside.check(&tree.pager, &mut |_| ()).unwrap();
