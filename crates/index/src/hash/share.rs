@@ -178,6 +178,8 @@ impl HashIndex {
             return Err(Retry::Damaged(directory.id(), "it names a page twice"));
         }
         let mut pages = Vec::with_capacity(2);
+        // All their records will be looked at, in the order of sub-buckets, which no processor foresees.
+        children.iter().for_each(|child| pager.prefetch(child.page, pager.page_bytes()));
         for &child in &children {
             pages.push(self.latch_child(m, pager, child, 0)?); // SH1
         }
