@@ -304,7 +304,7 @@ impl Drop for BulkLoad {
 
 fn check_empty(table: &TableCore) -> Result<()> {
     table.check_usable()?;
-    let mut cursor = table.tree.sorted().cursor(&table.pager, Bound::Unbounded, Bound::Unbounded);
+    let mut cursor = table.index.sorted().cursor(&table.pager, Bound::Unbounded, Bound::Unbounded);
     match table.reading(cursor.next())? {
         None => Ok(()),
         Some(_) => Err(Error::usage(format!(

@@ -347,7 +347,7 @@ impl Catalog {
         log_record: &[u8],
         journal: Journal<'_>,
     ) -> std::result::Result<Option<Lsn>, Stop> {
-        let row = encode_row(DROPPING, table.tree.root(), &table.description());
+        let row = encode_row(DROPPING, table.index.root(), &table.description());
         let place = self.tree.place(m, &self.pager, &row_key(table.id), row.len())?;
         let reserved = match journal.log() {
             Some(log) if !log_record.is_empty() => {
@@ -376,7 +376,7 @@ impl Catalog {
         let Some(at) = self.dropping.iter_mut().position(|table| Arc::get_mut(table).is_some()) else {
             return self.free_detached(journal);
         };
-        if self.free_large(&self.dropping[at].tree.clone(), journal)? {
+        if self.free_large(&self.dropping[at].index.clone(), journal)? {
             return Ok(true);
         }
         let table = &self.dropping[at];
@@ -384,7 +384,7 @@ impl Catalog {
         match freed {
             Ok(true) => {
                 let gone = self.dropping.swap_remove(at);
-                self.cleared.remove(&gone.tree.root());
+                self.cleared.remove(&gone.index.root());
             }
             Ok(false) => {}
             Err(retry) => self.pager.resolve(retry)?,
@@ -398,7 +398,7 @@ impl Catalog {
     ///
     /// What loading a root gives.
     pub(crate) fn may_hold_large(&self) -> Result<bool> {
-        let tables = self.by_name.values().chain(&self.dropping).map(|table| table.tree);
+        let tables = self.by_name.values().chain(&self.dropping).map(|table| table.index);
         for tree in tables.chain(self.detached().map(Index::Sorted)) {
             if tree.may_hold_large(&self.pager)? {
                 return Ok(true);
@@ -430,7 +430,7 @@ impl Catalog {
         journal: Journal<'_>,
     ) -> std::result::Result<bool, aquifer_buffer::Retry> {
         let row = self.tree.place_existing(m, &self.pager, &row_key(table.id))?;
-        let all = table.tree.dismantle(m, &self.pager)?;
+        let all = table.index.dismantle(m, &self.pager)?;
         if let Some(row) = row.filter(|_| all) {
             row.remove(journal.now().0);
         }

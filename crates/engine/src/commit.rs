@@ -193,7 +193,7 @@ impl Attempt<'_> {
             match attempt {
                 Ok(Done { commit, present, loose }) => {
                     if loose {
-                        self.table.tree.rebalance(pager, self.key);
+                        self.table.index.rebalance(pager, self.key);
                     }
                     return Ok((commit, present));
                 }
@@ -218,7 +218,7 @@ impl Attempt<'_> {
         known: Option<&Known>,
     ) -> std::result::Result<Done, Halt> {
         let pager = &self.engine.pager;
-        let tree = &self.table.tree;
+        let tree = &self.table.index;
         if let Change::PutLarge(_) = self.change {
             tree.note_large(m)?;
         }

@@ -200,7 +200,7 @@ impl Batch<'_> {
             return;
         }
         for entry in self.entries().filter(|entry| self.batch.value(entry).is_none()) {
-            self.batch.table_of(entry).tree.rebalance(&self.engine.pager, self.batch.key(entry));
+            self.batch.table_of(entry).index.rebalance(&self.engine.pager, self.batch.key(entry));
         }
     }
 
@@ -215,14 +215,14 @@ impl Batch<'_> {
         for entry in self.entries() {
             let of = self.batch.table_of(entry);
             if let Some(before) = table.filter(|table| table.id != of.id || keys.len() == LOAD_KEYS_MAX) {
-                before.tree.load_leaves(pager, &keys)?;
+                before.index.load_leaves(pager, &keys)?;
                 keys.clear();
             }
             table = Some(of);
             keys.push(self.batch.key(entry));
         }
         if let Some(last) = table {
-            last.tree.load_leaves(pager, &keys)?;
+            last.index.load_leaves(pager, &keys)?;
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Batch<'_> {
         let pager = &self.engine.pager;
         let mut may_hold = Vec::with_capacity(self.batch.tables.len());
         for table in &self.batch.tables {
-            may_hold.push(table.tree.may_hold_large(pager)?);
+            may_hold.push(table.index.may_hold_large(pager)?);
         }
         if !may_hold.contains(&true) {
             return Ok(());
@@ -277,7 +277,7 @@ impl Batch<'_> {
             };
             let mut changed = None;
             if value.len() >= COMPARED_VALUE_BYTES_MIN
-                && table.tree.get_value_into(&self.engine.pager, key, &mut old)? == Some(ValueKind::Inline)
+                && table.index.get_value_into(&self.engine.pager, key, &mut old)? == Some(ValueKind::Inline)
             {
                 changed = record::changed_ranges(&old, value);
             }
@@ -373,13 +373,13 @@ impl Batch<'_> {
         let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
         let place = loop {
             let noted = match value {
-                Some(value) if value.is_large() => table.tree.note_large(m),
+                Some(value) if value.is_large() => table.index.note_large(m),
                 _ => Ok(()),
             };
             let attempt = match value {
                 _ if noted.is_err() => noted.map(|()| None),
-                Some(value) => table.tree.place(m, pager, key, value.bytes.len()).map(Some),
-                None => table.tree.place_existing(m, pager, key),
+                Some(value) => table.index.place(m, pager, key, value.bytes.len()).map(Some),
+                None => table.index.place_existing(m, pager, key),
             };
             match attempt {
                 Ok(place) => break place,

@@ -132,7 +132,7 @@ impl TableInfo {
         TableInfo {
             name: table.name.clone(),
             id: table.id,
-            kind: table.tree.kind().of_table(),
+            kind: table.index.kind().of_table(),
             logged: table.logged,
             key_type: table.key_type.clone(),
             value_type: table.value_type.clone(),

@@ -105,7 +105,7 @@ fn malformed(table: &TableCore, what: Malformed) -> Error {
 
 /// Makes `out` the group of this key of the index; whether there is one.
 pub(crate) fn read_group(engine: &Engine, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-    match table.reading(table.tree.get_value_into(&table.pager, key, out))? {
+    match table.reading(table.index.get_value_into(&table.pager, key, out))? {
         Some(ValueKind::Large) => large::read_whole(engine, table, key, out),
         found => Ok(found.is_some()),
     }

@@ -116,7 +116,7 @@ impl<'t> Scan<'t> {
     pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, bounds: Bounds) -> Scan<'t> {
         let range = IndexRange::of(table, &bounds);
         let (from, to) = range.bounds(&bounds);
-        let cursor = Cursor::Sorted(table.tree.sorted().cursor(&table.pager, from, to));
+        let cursor = Cursor::Sorted(table.index.sorted().cursor(&table.pager, from, to));
         Scan { records: Records::new(engine, table, cursor, Expansion::new(range)) }
     }
 

@@ -56,7 +56,7 @@ pub(crate) fn commit_range_delete(
     };
     for key in [Some(&low), high.as_ref()].into_iter().flatten().chain(&loose) {
         let _stripe = engine.stripes.lock(table.id, key); // CM4
-        table.tree.sorted().rebalance_path(&engine.pager, key);
+        table.index.sorted().rebalance_path(&engine.pager, key);
     }
     engine.checkpointer.nudge();
     Ok(match outcome.lsn {
@@ -83,7 +83,7 @@ fn attempt(
             }
         }
         let journal = Journal::Log(&engine.log);
-        let range = table.reading_large(DoomedRange::find(&engine.pager, *table.tree.sorted(), bounds))?; // RL3
+        let range = table.reading_large(DoomedRange::find(&engine.pager, *table.index.sorted(), bounds))?; // RL3
         let mut attempt =
             || catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held);
         let attempted = loop {

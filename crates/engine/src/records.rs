@@ -42,7 +42,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// sorted, none that means anything if it is hashed.
     pub fn records(&self) -> Records<'_> {
         let core = &**self.core();
-        Records::new(self.engine(), core, core.tree.all(&core.pager), Expansion::default())
+        Records::new(self.engine(), core, core.index.all(&core.pager), Expansion::default())
     }
 }
 

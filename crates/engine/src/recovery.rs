@@ -216,7 +216,7 @@ impl Replayer<'_> {
             let Some(table) = self.catalog.get_id(of_table[0].0) else { continue };
             let keys: Vec<&[u8]> = of_table.iter().map(|(_, key)| key.as_slice()).collect();
             for keys in keys.chunks(GROUP_RECORDS) {
-                table.tree.load_leaves(self.pager, keys)?;
+                table.index.load_leaves(self.pager, keys)?;
             }
         }
         Ok(())
@@ -266,7 +266,7 @@ impl Replayer<'_> {
         let table = Arc::clone(table);
         let value = match &entry.op {
             Op::Put(value) => *value,
-            Op::RangeDelete { .. } | Op::Adopt { .. } if !table.tree.is_sorted() => {
+            Op::RangeDelete { .. } | Op::Adopt { .. } if !table.index.is_sorted() => {
                 return Err(malformed(lsn, Malformed("a hashed table has no ranges")));
             }
             Op::RangeDelete { high } => {
@@ -324,7 +324,7 @@ impl Replayer<'_> {
 
     fn patch(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], patch: &Patch<'_>) -> Result<()> {
         let mut value = std::mem::take(&mut self.value);
-        let found = table.tree.get_value_into(self.pager, key, &mut value)?;
+        let found = table.index.get_value_into(self.pager, key, &mut value)?;
         if found != Some(ValueKind::Inline) || !patch.apply(&mut value) {
             return Err(malformed(lsn, Malformed("a PATCH does not fit the value that is there"))); // RC2
         }
@@ -348,7 +348,7 @@ impl Replayer<'_> {
             match change.attempt(self.pager, known.as_ref()) {
                 Ok(Step::Done { loose }) => {
                     if loose {
-                        table.tree.rebalance(self.pager, key);
+                        table.index.rebalance(self.pager, key);
                     }
                     return Ok(());
                 }
@@ -388,7 +388,7 @@ enum Step {
 
 impl Change<'_> {
     fn attempt(&self, pager: &Pager, known: Option<&Known>) -> std::result::Result<Step, Retry> {
-        let tree = &self.table.tree;
+        let tree = &self.table.index;
         let m = pager.enter();
         if self.written.is_some() {
             tree.note_large(&m)?;

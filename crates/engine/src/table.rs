@@ -66,7 +66,7 @@ impl<K: ?Sized, V: ?Sized, O: Kind> Table<K, V, O> {
     ///
     /// [`Error::TypeMismatch`] if the table is not of the handle's kind.
     pub(crate) fn new(handle: &Arc<Handle>, core: Arc<TableCore>) -> Result<Self> {
-        let kind = core.tree.kind().of_table();
+        let kind = core.index.kind().of_table();
         match O::KIND.filter(|&asked| asked != kind) {
             Some(asked) => Err(Error::TypeMismatch {
                 table: core.name.clone(),
@@ -149,7 +149,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
             if self.core.is_long(encoded) {
                 return long_key::get_into(self.engine(), &self.core, encoded, out);
             }
-            match self.core.reading(self.core.tree.get_value_into(&self.core.pager, encoded, out))? {
+            match self.core.reading(self.core.index.get_value_into(&self.core.pager, encoded, out))? {
                 Some(ValueKind::Large) => large::read_whole(self.engine(), &self.core, encoded, out),
                 found => Ok(found.is_some()),
             }
@@ -180,7 +180,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
             if self.core.is_long(encoded) {
                 return Ok(long_key::find(self.engine(), &self.core, encoded)?.is_some());
             }
-            self.core.reading(self.core.tree.contains(&self.core.pager, encoded))
+            self.core.reading(self.core.index.contains(&self.core.pager, encoded))
         })
     }
 
@@ -210,7 +210,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
             for chunk in keys.chunks(KEYS_AT_ONCE) {
                 // Groups of long keys are read one by one.
                 if load && !chunk.iter().any(|key| core.is_long(key)) {
-                    core.reading(core.tree.load_leaves(&core.pager, chunk))?;
+                    core.reading(core.index.load_leaves(&core.pager, chunk))?;
                 }
                 for key in chunk {
                     if core.is_long(key) {
@@ -218,7 +218,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
                         values.push(found.then(|| self.decode_value(value)).transpose()?);
                         continue;
                     }
-                    let found = match core.reading(core.tree.get_value_into(&core.pager, key, value))? {
+                    let found = match core.reading(core.index.get_value_into(&core.pager, key, value))? {
                         Some(ValueKind::Large) => large::read_whole(self.engine(), core, key, value)?,
                         found => found.is_some(),
                     };
@@ -365,7 +365,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// As [`get`](Self::get).
     pub fn len_estimate(&self) -> Result<u64> {
         self.core.check_usable()?;
-        self.core.reading(self.core.tree.len_estimate(&self.core.pager))
+        self.core.reading(self.core.index.len_estimate(&self.core.pager))
     }
 
     fn commit_put(&self, key: &K, value: &V, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
@@ -422,7 +422,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         let bounds = encoded(&range);
         let range = IndexRange::of(&self.core, &bounds);
         let (from, to) = range.bounds(&bounds);
-        self.core.reading(self.core.tree.sorted().estimate(&self.core.pager, from, to))
+        self.core.reading(self.core.index.sorted().estimate(&self.core.pager, from, to))
     }
 
     /// Records whose keys lie in `range`, counted: reads every leaf of the range, and no record, unless there are long keys. Counts

@@ -20,7 +20,7 @@ use aquifer_sync::atomic::{AtomicU8, Ordering};
 #[derive(Debug)]
 pub(crate) struct TableCore {
     pub(crate) pager: Arc<Pager>,
-    pub(crate) tree: Index,
+    pub(crate) index: Index,
     state: AtomicU8,
     /// Commits write log records.
     pub(crate) writes_log: bool,
@@ -66,16 +66,16 @@ pub(crate) enum TableState {
 impl TableCore {
     pub(crate) fn new(
         id: u32,
-        tree: Index,
+        index: Index,
         description: Description,
         pager: Arc<Pager>,
         on_disk: bool,
     ) -> TableCore {
-        let (key_len_max, value_len_max) = tree.limits(pager.page_bytes());
+        let (key_len_max, value_len_max) = index.limits(pager.page_bytes());
         let Description { name, kind: _, logged, key_type, value_type } = description;
         TableCore {
             pager,
-            tree,
+            index,
             state: AtomicU8::new(TableState::Live as u8),
             writes_log: logged && on_disk,
             id,
@@ -92,7 +92,7 @@ impl TableCore {
     pub(crate) fn description(&self) -> Description {
         Description {
             name: self.name.clone(),
-            kind: self.tree.kind(),
+            kind: self.index.kind(),
             logged: self.logged,
             key_type: self.key_type.clone(),
             value_type: self.value_type.clone(),
@@ -132,7 +132,7 @@ impl TableCore {
     /// and has no other handle of it: it does not learn that the table is dropped.
     pub(crate) fn of_index_records(&self) -> TableCore {
         let (on_disk, pager) = (self.writes_log, Arc::clone(&self.pager));
-        let mut core = TableCore::new(self.id, self.tree, self.description(), pager, on_disk);
+        let mut core = TableCore::new(self.id, self.index, self.description(), pager, on_disk);
         core.long_key_len_min = usize::MAX;
         core
     }
@@ -146,7 +146,7 @@ impl TableCore {
     /// What a key of the index has.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>> {
         let mut bytes = Vec::new();
-        let kind = self.reading(self.tree.get_value_into(&self.pager, key, &mut bytes))?;
+        let kind = self.reading(self.index.get_value_into(&self.pager, key, &mut bytes))?;
         Ok(kind.map(|kind| Found { kind, bytes }))
     }
 

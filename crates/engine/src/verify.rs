@@ -130,7 +130,7 @@ impl Engine {
         let nobody_writes = self.stripes.lock_all(); // VF1
         run.walk(CATALOG, Index::Sorted(catalog.tree()))?;
         for table in catalog.tables() {
-            let (mut report, groups) = run.walk(&table.name, table.tree)?;
+            let (mut report, groups) = run.walk(&table.name, table.index)?;
             if groups > 0 {
                 run.check_groups(table, &mut report)?;
             }
@@ -138,7 +138,7 @@ impl Engine {
             run.report.tables.push(report);
         }
         for table in catalog.dropping() {
-            run.walk(&format!("{} (dropped)", table.name), table.tree)?;
+            run.walk(&format!("{} (dropped)", table.name), table.index)?;
         }
         for (tree, table) in catalog.detached().map(|tree| (tree, tree.table())) {
             run.walk(&format!("table {table} (detached)"), Index::Sorted(tree))?;
@@ -203,7 +203,7 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
     /// VF3.
     fn check_groups(&mut self, table: &TableCore, report: &mut TableReport) -> Result<()> {
         let (mut key, mut bytes) = (Vec::new(), Vec::new());
-        let mut cursor = table.tree.all(&self.engine.pager);
+        let mut cursor = table.index.all(&self.engine.pager);
         loop {
             match cursor.next_value() {
                 Ok(Some((found, _))) if !table.is_long(found) => continue,

@@ -180,7 +180,7 @@ impl Catalog {
         for border in borders {
             border.make_room(m, &self.pager, table)?; // BD2 of `long_key`
         }
-        let cut = table.tree.sorted().cut(m, &self.pager, from, to)?;
+        let cut = table.index.sorted().cut(m, &self.pager, from, to)?;
         if cut.is_nothing() && borders.iter().all(Border::is_same) {
             // The absence was read, and may be another's delete that is not yet durable.
             return Ok(Outcome {
@@ -228,7 +228,7 @@ impl Catalog {
     ) -> std::result::Result<Outcome, Stop> {
         let outcome = {
             let m = self.pager.enter();
-            let swap = table.tree.sorted().swap(&m, loaded)?;
+            let swap = table.index.sorted().swap(&m, loaded)?;
             let reserved = reserve(journal, record)?;
             let lsn = reserved.as_ref().map(Reserved::lsn);
             lsn.iter().for_each(|&lsn| held.iter_mut().for_each(|stripe| stripe.reserved(lsn))); // T4
@@ -251,7 +251,7 @@ impl Catalog {
         bounds: KeyBounds<'_>,
         lsn: Lsn,
     ) -> Result<()> {
-        let range = DoomedRange::find(&self.pager, *table.tree.sorted(), bounds)?;
+        let range = DoomedRange::find(&self.pager, *table.index.sorted(), bounds)?;
         loop {
             match self.attempt_range_delete(table, (&range, &[]), &[], Journal::Replay(lsn), &mut []) {
                 Ok(_) => return Ok(()),

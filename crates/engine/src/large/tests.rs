@@ -12,8 +12,8 @@ fn forge(db: &Database, key: &[u8], extents: Vec<PageRun>) {
     let (core, pager) = (table.core(), &db.engine().pager);
     loop {
         let m = pager.enter();
-        let placed = core.tree.note_large(&m).and_then(|()| {
-            let place = core.tree.place(&m, pager, key, descriptor.len())?;
+        let placed = core.index.note_large(&m).and_then(|()| {
+            let place = core.index.place(&m, pager, key, descriptor.len())?;
             place.put_value(LeafValue::large(&descriptor), db.engine().log.reserved().0);
             Ok(())
         });

@@ -167,9 +167,9 @@ impl Border {
     ) -> std::result::Result<(), Retry> {
         if let Some(value) = self.leaf_value() {
             if value.is_large() {
-                table.tree.note_large(m)?;
+                table.index.note_large(m)?;
             }
-            let _room = table.tree.place(m, pager, &self.key, value.bytes.len())?;
+            let _room = table.index.place(m, pager, &self.key, value.bytes.len())?;
         }
         Ok(())
     }
@@ -184,8 +184,8 @@ impl Border {
         let place = loop {
             let attempt = match value {
                 _ if self.is_same() => return Ok(()),
-                Some(value) => table.tree.place(m, pager, &self.key, value.bytes.len()).map(Some),
-                None => table.tree.place_existing(m, pager, &self.key),
+                Some(value) => table.index.place(m, pager, &self.key, value.bytes.len()).map(Some),
+                None => table.index.place_existing(m, pager, &self.key),
             };
             match attempt {
                 Ok(place) => break place,

@@ -68,7 +68,7 @@ pub(crate) fn count(engine: &Engine, table: &TableCore, bounds: Bounds) -> Resul
     table.check_usable()?;
     let range = IndexRange::of(table, &bounds);
     let (from, to) = range.bounds(&bounds);
-    let counted = table.reading(table.tree.sorted().count_longest(&table.pager, from, to))?;
+    let counted = table.reading(table.index.sorted().count_longest(&table.pager, from, to))?;
     if counted.longest == 0 {
         return Ok(counted.records);
     }
