@@ -17,6 +17,7 @@ pub const LAYERS: &[(&str, u32)] = &[
     ("aquifer-sync", 0),
     ("aquifer-pools", 1),
     ("aquifer-codec", 1),
+    ("aquifer-history", 1),
     ("aquifer-io", 2),
     ("aquifer-wal", 3),
     ("aquifer-buffer", 3),
