@@ -8,6 +8,7 @@
 
 use super::descent::Goal;
 use super::fault::damaged;
+use super::dense::Dense;
 use super::layout::HEAD_BYTES;
 use super::node::Node;
 use crate::{LeafValue, ValueKind};
@@ -20,10 +21,14 @@ pub(crate) struct LeafCopy {
     id: PageId,
     page: Vec<u8>,
     count: usize,
-    prefix_len: usize,
+    /// Length of what all its keys begin with: the common prefix, or a dense leaf's stem.
+    shared_len: usize,
+    is_dense: bool,
+    /// Record and place of a dense leaf last read; the first record's place is looked up.
+    place: Option<(usize, usize)>,
     /// The key of the record last read.
     key: Vec<u8>,
-    /// Does `key` begin with this leaf's prefix?
+    /// Does `key` begin with what this leaf's keys share?
     has_prefix: bool,
     value: (usize, usize, ValueKind),
 }
@@ -48,7 +53,11 @@ impl LeafCopy {
         if !node.is_sane() || !covered {
             return Err(damaged(id, "its header's sizes or its fences make no sense"));
         }
-        (self.count, self.prefix_len) = (node.count(), node.prefix_len());
+        let is_dense = node.is_dense();
+        let shared_len =
+            if is_dense { Dense::of(node).shape().form.stem_len() } else { node.prefix_len() };
+        (self.count, self.shared_len, self.is_dense) = (node.count(), shared_len, is_dense);
+        self.place = None;
         self.id = id;
         self.has_prefix = false; // LC3: the old key stays for now
         Ok(())
@@ -76,14 +85,27 @@ impl LeafCopy {
     #[inline(always)]
     fn try_read(&mut self, index: usize) -> Option<()> {
         let node = Node::new(self.page.as_slice());
-        let slot = node.slot(index);
-        let (start, len) = node.value_range(slot)?;
-        self.value = (start, len, node.value_kind(slot));
         if !self.has_prefix {
             node.prefix_to(&mut self.key);
             self.has_prefix = true;
         }
-        self.key.truncate(self.prefix_len);
+        self.key.truncate(self.shared_len);
+        if self.is_dense {
+            let dense = Dense::of(node);
+            let place = match self.place {
+                Some((last, place)) if index == last + 1 => dense.next(place + 1)?,
+                Some((last, place)) if index + 1 == last => dense.previous(place)?,
+                _ => dense.select(index)?,
+            };
+            let (start, len) = dense.value_range(place)?;
+            dense.shape().append_tail(place, &mut self.key);
+            self.place = Some((index, place));
+            self.value = (start, len, ValueKind::Inline);
+            return Some(());
+        }
+        let slot = node.slot(index);
+        let (start, len) = node.value_range(slot)?;
+        self.value = (start, len, node.value_kind(slot));
         let head = slot.head().to_be_bytes();
         self.key.extend_from_slice(&head[..slot.suffix_len().min(HEAD_BYTES)]);
         self.key.extend_from_slice(node.rest(slot)?);
