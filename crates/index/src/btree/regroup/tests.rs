@@ -2,7 +2,7 @@
 
 use super::super::layout::KIND_LEAF;
 use super::super::split::{Incoming, split};
-use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, value, value_len};
+use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, records_on, value, value_len};
 use super::*;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -42,11 +42,8 @@ fn leaves(records: &Records, cuts: &[usize]) -> Option<Vec<Vec<u8>>> {
 fn records_of(pages: &[Vec<u8>]) -> Records {
     let mut found = Records::new();
     for page in pages {
-        let node = Node::new(page.as_slice());
-        for index in 0..node.count() {
-            let (slot, mut key) = (node.slot(index), Vec::new());
-            node.key_to(slot, &mut key);
-            assert!(found.insert(key, node.value(slot).unwrap().bytes.to_vec()).is_none());
+        for (key, value) in records_on(page) {
+            assert!(found.insert(key, value).is_none());
         }
     }
     found
@@ -81,7 +78,7 @@ proptest! {
 fn what_was_split_fits_together_again() {
     let records: Records = (0..30u8).map(|n| (vec![b'k', n], vec![n; 100])).collect();
     let page = leaf(LONE_PAGE.0, &records, b"", None).unwrap();
-    let incoming = Incoming { key: b"kz", value_len: 900, index: 30, exists: false };
+    let incoming = Incoming { key: b"kz", value_len: 900, kind: ValueKind::Inline, index: 30, exists: false };
     let halves = split(&page, &incoming).unwrap();
     let mut right = halves.right.clone();
     right[24..28].copy_from_slice(&9u32.to_le_bytes());
