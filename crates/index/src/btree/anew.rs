@@ -42,7 +42,8 @@ impl Outline<'_> {
             return None;
         }
         let lowest = form.tail(plan.lower).min(first);
-        let highest = plan.upper.map_or(form.tail_max(), |upper| form.tail(upper).saturating_sub(1)).max(last);
+        let highest =
+            plan.upper.map_or(form.tail_max(), |upper| form.tail(upper).saturating_sub(1)).max(last);
         let behind_first = (places_max as u64 - 1).min(highest - lowest);
         let spare = behind_first - span as u64;
         let below = match plan.run {

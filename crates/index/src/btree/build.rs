@@ -176,7 +176,8 @@ impl Builder {
         key: &[u8],
         value: LeafValue<'_>,
     ) -> Result<(), Nonsense> {
-        let place = shape.place(key).filter(|_| !value.is_large() && value.bytes.len() == shape.form.value_len);
+        let place =
+            shape.place(key).filter(|_| !value.is_large() && value.bytes.len() == shape.form.value_len);
         let place = place.ok_or(UNLIKE)?;
         let start = shape.value_at(place);
         self.bytes[start..start + value.bytes.len()].copy_from_slice(value.bytes);

@@ -200,7 +200,8 @@ impl BulkLoader {
         let form = self.form(0);
         let (first, last) = (form.tail(self.key(0)), form.tail(self.key(count - 1)));
         let span = usize::try_from(last.checked_sub(first)?).ok()?;
-        let fits = form.key_len > 0 && form.stem_len() <= prefix_len && span < form.places_max(self.page_bytes);
+        let fits =
+            form.key_len > 0 && form.stem_len() <= prefix_len && span < form.places_max(self.page_bytes);
         fits.then(|| form.dense_bytes(span + 1))
     }
 

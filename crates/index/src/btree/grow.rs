@@ -16,8 +16,8 @@ use super::descent::Goal;
 use super::edit::NodeMut;
 use super::fault::{Attempt, Nonsense};
 use super::layout::*;
-use super::node::Node;
 use super::leaf::Leaf;
+use super::node::Node;
 use super::place::{Fit, Wanted, fit};
 use super::split::{Halves, Incoming, halve, split};
 use crate::ValueKind;
@@ -46,12 +46,7 @@ enum Step {
 
 impl BTree {
     /// Splits one page such that the leaf of `key` comes nearer to having room for the record.
-    pub(crate) fn make_room(
-        &self,
-        m: &Mutation<'_>,
-        pager: &Pager,
-        wanted: &Wanted<'_>,
-    ) -> Attempt<()> {
+    pub(crate) fn make_room(&self, m: &Mutation<'_>, pager: &Pager, wanted: &Wanted<'_>) -> Attempt<()> {
         let key = wanted.key;
         let mut need = Need::Record(wanted.value_len, wanted.kind);
         for level in 0..=LEVEL_MAX {

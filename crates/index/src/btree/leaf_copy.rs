@@ -6,9 +6,9 @@
 //! - **LC2** Its header is sane and it covers what it was entered for, or entering it was an error.
 //! - **LC3** The key of the record last read stays until another is read, even when the copy is replaced.
 
+use super::dense::Dense;
 use super::descent::Goal;
 use super::fault::damaged;
-use super::dense::Dense;
 use super::layout::HEAD_BYTES;
 use super::node::Node;
 use crate::{LeafValue, ValueKind};
@@ -54,8 +54,7 @@ impl LeafCopy {
             return Err(damaged(id, "its header's sizes or its fences make no sense"));
         }
         let is_dense = node.is_dense();
-        let shared_len =
-            if is_dense { Dense::of(node).shape().form.stem_len() } else { node.prefix_len() };
+        let shared_len = if is_dense { Dense::of(node).shape().form.stem_len() } else { node.prefix_len() };
         (self.count, self.shared_len, self.is_dense) = (node.count(), shared_len, is_dense);
         self.place = None;
         self.id = id;

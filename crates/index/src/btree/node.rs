@@ -11,8 +11,8 @@
 use super::dense::Dense;
 use super::layout::*;
 use super::words::Words;
-use crate::leaf_value::len_of_stored;
 use crate::ValueKind;
+use crate::leaf_value::len_of_stored;
 use aquifer_buffer::PageId;
 use std::cmp::Ordering;
 

@@ -142,11 +142,7 @@ fn fit_in_slots(node: Node<&[u8]>, wanted: &Wanted<'_>, slot: Option<Slot>) -> O
 }
 
 /// The shape of a dense leaf for the records of this one and a new one, if they can be on one (PL4).
-fn shape_with(
-    leaf: Leaf<&[u8]>,
-    node: Node<&[u8]>,
-    wanted: &Wanted<'_>,
-) -> Result<Option<Shape>, Nonsense> {
+fn shape_with(leaf: Leaf<&[u8]>, node: Node<&[u8]>, wanted: &Wanted<'_>) -> Result<Option<Shape>, Nonsense> {
     let count = node.count();
     let (mut first, mut last) = (wanted.key.to_vec(), wanted.key.to_vec());
     if count > 0 {
@@ -314,11 +310,7 @@ impl BTree {
 }
 
 /// Brings the free bytes of a leaf with slots together.
-fn compacted<'m>(
-    mut page: ExclusivePage<'m>,
-    wanted: &Wanted<'_>,
-    sought: Sought,
-) -> Attempt<Place<'m>> {
+fn compacted<'m>(mut page: ExclusivePage<'m>, wanted: &Wanted<'_>, sought: Sought) -> Attempt<Place<'m>> {
     let id = page.id();
     let last = if let Sought::Slot(found) = sought { found.slot.map(|_| found.index) } else { None };
     NodeMut::new(page.bytes_mut()).compact(last).map_err(|nonsense| nonsense.on(id))?;
@@ -393,7 +385,9 @@ impl<'m> Place<'m> {
             Target::New { index, head, suffix_len } => {
                 NodeMut::new(bytes).insert_stashed(index, head, suffix_len, value);
             }
-            Target::Slot { index, slot, entry_len } => NodeMut::new(bytes).replace(index, slot, entry_len, value),
+            Target::Slot { index, slot, entry_len } => {
+                NodeMut::new(bytes).replace(index, slot, entry_len, value)
+            }
             Target::Place { place, .. } => DenseMut::new(bytes).put(place, value.bytes),
         }
         NodeMut::new(bytes).raise_changed_at(lsn);

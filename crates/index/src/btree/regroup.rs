@@ -187,12 +187,7 @@ impl<'n> Items<'n> {
         Ok(builder.finish())
     }
 
-    fn build_leaf(
-        &self,
-        page_bytes: usize,
-        plan: &Plan<'_>,
-        cut: Range<usize>,
-    ) -> Result<Vec<u8>, Nonsense> {
+    fn build_leaf(&self, page_bytes: usize, plan: &Plan<'_>, cut: Range<usize>) -> Result<Vec<u8>, Nonsense> {
         let outline = (!cut.is_empty()).then(|| Outline {
             count: cut.len(),
             first: self.key(cut.start),

@@ -290,7 +290,8 @@ impl<'n> Items<'n> {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         self.key_to(items.start, &mut first);
         self.key_to(items.end - 1, &mut last);
-        let span = form.tail(&last).checked_sub(form.tail(&first)).and_then(|span| usize::try_from(span).ok());
+        let span =
+            form.tail(&last).checked_sub(form.tail(&first)).and_then(|span| usize::try_from(span).ok());
         span.is_some_and(|span| span < form.places_max(room))
     }
 
@@ -326,8 +327,7 @@ impl<'n> Items<'n> {
 impl Incoming<'_> {
     /// Could it be on a dense leaf of this form?
     pub(crate) fn is_like(&self, form: Form) -> bool {
-        self.kind == ValueKind::Inline
-            && Form { key_len: self.key.len(), value_len: self.value_len } == form
+        self.kind == ValueKind::Inline && Form { key_len: self.key.len(), value_len: self.value_len } == form
     }
 }
 

@@ -107,7 +107,8 @@ proptest! {
 #[test]
 fn keys_at_the_ends_of_their_numbers_have_places() {
     for (low, high) in [(0u64, 40u64), (u64::MAX - 40, u64::MAX)] {
-        let mut page = super::super::build::Builder::new(4096, &Plan::root(1, LONE_PAGE, 0)).unwrap().finish();
+        let mut page =
+            super::super::build::Builder::new(4096, &Plan::root(1, LONE_PAGE, 0)).unwrap().finish();
         for n in low..=high {
             assert!(put_on(&mut page, &n.to_be_bytes(), &[1; 90]));
         }

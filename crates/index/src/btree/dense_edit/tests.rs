@@ -28,9 +28,9 @@ fn run(page: &[u8]) -> (i8, usize) {
 
 #[test]
 fn insertions_in_a_row_make_a_run_with_or_without_gaps() {
-    assert_eq!(run(&leaf([1010, 1011, 1012])), (3, 3));
-    assert_eq!(run(&leaf([1010, 1015, 1099])), (3, 3));
-    assert_eq!(run(&leaf([1050, 1049, 1040, 1030])), (-3, 1));
+    assert_eq!(run(&leaf([1010, 1011, 1012])), (2, 3));
+    assert_eq!(run(&leaf([1010, 1015, 1099])), (2, 3));
+    assert_eq!(run(&leaf([1050, 1049, 1040, 1030])), (-4, 1));
     assert_eq!(run(&leaf([1010, 1050, 1020])).0, -1);
     assert_eq!(run(&leaf([1010, 1050, 1060, 1020])).0, 0);
     let mut page = leaf([1010, 1011, 1012]);

@@ -2,7 +2,8 @@
 
 use super::super::build::{Builder, Plan};
 use super::super::test_tree::{
-    LONE_PAGE, assert_page_is_whole, hard_key, number_record, put_on, records_on, remove_from, value, value_len,
+    LONE_PAGE, assert_page_is_whole, hard_key, number_record, put_on, records_on, remove_from, value,
+    value_len,
 };
 use super::*;
 use proptest::collection::vec;
@@ -108,7 +109,7 @@ proptest! {
 fn a_page_takes_records_until_its_free_bytes_are_used_up() {
     let mut page = empty_leaf(4096);
     let mut count = 0u32;
-    while put_on(&mut page, &count.to_be_bytes(), &[7; 20]) {
+    while put_on(&mut page, &(count * 1000).to_be_bytes(), &[7; 20]) {
         count += 1;
     }
     // 8 bytes of slot, 2 of value length, 20 of value; the key is in the head.

@@ -43,7 +43,9 @@ fn the_longest_values_have_no_flag() {
 fn a_large_value_without_the_roots_note_is_a_fault() {
     let tree = TestTree::in_memory(4096);
     change(&tree.pager, |m| {
-        tree.tree.place_large(m, &tree.pager, b"k", 3).map(|place| place.put_value(LeafValue::large(b"abc"), 1))
+        tree.tree
+            .place_large(m, &tree.pager, b"k", 3)
+            .map(|place| place.put_value(LeafValue::large(b"abc"), 1))
     });
     let report = tree.tree.check(&tree.pager, &mut |_| ()).unwrap();
     assert!(report.faults.iter().any(|(_, what)| what.contains("LV2")), "{report:?}");

@@ -14,7 +14,16 @@ use proptest::prelude::*;
 
 /// Bytes that get past the first checks more often than random ones do.
 fn nearly_a_page() -> impl Strategy<Value = Vec<u8>> {
-    let header = (prop_oneof![0u8..3, Just(KIND_DENSE)], 0u8..4, 0u8..3, 0u16..120, 0u16..40, 0u16..4000, 0u16..4000, 0u16..300);
+    let header = (
+        prop_oneof![0u8..3, Just(KIND_DENSE)],
+        0u8..4,
+        0u8..3,
+        0u16..120,
+        0u16..40,
+        0u16..4000,
+        0u16..4000,
+        0u16..300,
+    );
     (header, vec(any::<u8>(), 4096)).prop_map(|(header, mut page)| {
         let (kind, flags, level, count, prefix_len, heap_bytes, live_bytes, fence_len) = header;
         page[KIND] = kind;
@@ -80,8 +89,11 @@ fn read_and_change(page: &[u8], key: &[u8]) {
     let node = Node::new(page);
     read_everything(node, key);
     read_everything(Node::new(OnlyWords(page)), key);
-    Leaf::of(node).all_spots().for_each(|spot| drop(Leaf::of(node).value(spot)));
-    (0..node.slot_count()).for_each(|index| drop(node.rest(node.slot(index))));
+    Leaf::of(node)
+        .all_spots()
+        .for_each(|spot| assert!(Leaf::of(node).value(spot).is_none_or(|it| it.bytes.len() < 4096)));
+    (0..node.slot_count())
+        .for_each(|index| assert!(node.rest(node.slot(index)).is_none_or(|rest| rest.len() <= 4096)));
     if !node.is_sane() {
         return;
     }

@@ -43,7 +43,11 @@ impl Row {
     }
 
     fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.leaves.iter().inspect(|leaf| assert_page_is_whole(leaf)).flat_map(|leaf| records_on(leaf)).collect()
+        self.leaves
+            .iter()
+            .inspect(|leaf| assert_page_is_whole(leaf))
+            .flat_map(|leaf| records_on(leaf))
+            .collect()
     }
 }
 

@@ -139,7 +139,8 @@ fn check_ranges(tree: &TestTree, model: &BTreeMap<Vec<u8>, Vec<u8>>) {
     ends.sort();
     for (at, from) in ends.iter().enumerate() {
         for to in ends[at + 1..].iter().step_by(3) {
-            let expected: Vec<_> = model.range::<Vec<u8>, _>((Bound::Excluded(from), Bound::Included(to))).collect();
+            let expected: Vec<_> =
+                model.range::<Vec<u8>, _>((Bound::Excluded(from), Bound::Included(to))).collect();
             let (from, to) = (Bound::Excluded(from.as_slice()), Bound::Included(to.as_slice()));
             assert_eq!(tree.tree.count(&tree.pager, from, to).unwrap(), expected.len() as u64);
             tree.tree.estimate(&tree.pager, from, to).unwrap();
