@@ -81,7 +81,10 @@ fn numbers_are_loaded_into_full_dense_leaves() {
             load(&tree, &records, fill_percent);
             let report = tree.check();
             let fill = report.leaf_bytes_used as f64 / (report.leaves * 4096) as f64;
-            assert!(fill >= least && fill <= fill_percent as f64 / 100.0 + 0.01, "{fill} of {fill_percent} %");
+            assert!(
+                fill >= least && fill <= fill_percent as f64 / 100.0 + 0.01,
+                "{fill} of {fill_percent} %"
+            );
             let leaves = 32_000 * 100 / 480 / fill_percent as u64;
             assert!(report.leaves <= leaves + 8, "{} leaves, {leaves} expected", report.leaves);
             for (key, value) in &records {
