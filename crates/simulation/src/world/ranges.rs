@@ -17,7 +17,7 @@ impl World {
     ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
         let Some(handle) = handle.sorted() else { return Ok(()) };
-        let (low, high) = (key(first), key(first.saturating_add(count)));
+        let (low, high) = (key(table, first), key(table, first.saturating_add(count)));
         let rows = &self.model.state()[&name(table)].rows;
         let gone = rows.range(low.clone()..high.clone());
         let commit = Commit::Change(gone.map(|(key, _)| (name(table), key.clone(), None)).collect());
@@ -29,8 +29,8 @@ impl World {
     pub(super) fn bulk_load(&mut self, db: &Database, table: u8, count: u32, value_len: u16) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
         let Some(handle) = handle.sorted() else { return Ok(()) };
-        let value = self.value(value_len.min(LOADED_VALUE_BYTES_MAX));
-        let records: Vec<_> = (0..count).map(|number| (key(number), value.clone())).collect();
+        let value = self.value(super::value_len(table, value_len.min(LOADED_VALUE_BYTES_MAX)));
+        let records: Vec<_> = (0..count).map(|number| (key(table, number), value.clone())).collect();
         let commit = records.iter().map(|(key, value)| (name(table), key.clone(), Some(value.clone())));
         let commit = Commit::Change(commit.collect());
         let is_empty = self.model.state()[&name(table)].rows.is_empty();

@@ -24,7 +24,10 @@ fn record(page_bytes: usize, kind: u8) -> BoxedStrategy<(Vec<u8>, usize)> {
     }
 }
 
-fn changes() -> impl Strategy<Value = (usize, Vec<(bool, (Vec<u8>, usize))>)> {
+/// Is it put? And a record.
+type Change = (bool, (Vec<u8>, usize));
+
+fn changes() -> impl Strategy<Value = (usize, Vec<Change>)> {
     (prop_oneof![Just(4096usize), Just(16384), Just(65536)], 0..4u8).prop_flat_map(|(page_bytes, kind)| {
         let change = (prop::bool::weighted(0.7), record(page_bytes, kind));
         (Just(page_bytes), vec(change, 1..if kind < 2 { 250 } else { 900 }))

@@ -58,7 +58,8 @@ fn a_contiguous_half_goes_and_so_do_its_pages() {
 #[test]
 fn dense_leaves_give_their_pages_back_whatever_stays() {
     let key = |n: u64| n.to_be_bytes();
-    let orders: [(&str, fn(u64) -> bool, usize); 4] = [
+    type Goes = fn(u64) -> bool;
+    let orders: [(&str, Goes, usize); 4] = [
         ("a stretch", |n| (5_000..25_000).contains(&n), 25),
         ("all but one in ten", |n| n % 10 > 0, 24),
         ("every other", |n| n % 2 == 0, 66),
