@@ -84,14 +84,17 @@ pub(crate) fn build_leaf_of(
 ) -> Result<Vec<u8>, Nonsense> {
     let leaf = Leaf::of(node);
     let (mut first, mut last) = (Vec::new(), Vec::new());
-    let mut indexes = records.iter().filter(|range| !range.is_empty());
-    let outline = indexes.next().map(|range| {
-        let end = indexes.next().unwrap_or(range).end;
-        let spot = leaf.spot(range.start);
-        leaf.key_to(spot, &mut first);
-        leaf.key_to(leaf.spot(end - 1), &mut last);
-        let value_len = leaf.value_at(spot).map_or(0, |value| value.len);
-        Outline { count: records[0].len() + records[1].len(), first: &first, last: &last, value_len }
+    let mut parts = records.iter().filter(|range| !range.is_empty());
+    let outline = parts.next().and_then(|range| {
+        let end = parts.next().unwrap_or(range).end;
+        let ends = (leaf.spot(range.start), leaf.spot(end - 1));
+        if !leaf.may_be_near(ends.0, ends.1, plan.prefix_len()) {
+            return None;
+        }
+        leaf.key_to(ends.0, &mut first);
+        leaf.key_to(ends.1, &mut last);
+        let value_len = leaf.value_at(ends.0)?.len;
+        Some(Outline { count: records[0].len() + records[1].len(), first: &first, last: &last, value_len })
     });
     build_leaf(node.page_bytes(), plan, outline, |builder| {
         builder.push_records(leaf, records[0].clone())?;

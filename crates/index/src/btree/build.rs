@@ -127,6 +127,7 @@ impl Builder {
     }
 
     /// Appends a record, whose key is above the ones before.
+    #[inline]
     pub(crate) fn push_record(&mut self, key: &[u8], value: LeafValue<'_>) -> Result<(), Nonsense> {
         debug_assert_eq!(self.level, 0);
         if let Some((shape, run_position)) = self.dense {
@@ -141,6 +142,7 @@ impl Builder {
         self.push(separator, &child.0.to_le_bytes(), 0)
     }
 
+    #[inline]
     fn push(&mut self, key: &[u8], payload: &[u8], stored_len: usize) -> Result<(), Nonsense> {
         if key.len() < self.prefix_len {
             return Err(Nonsense("a key is shorter than the common prefix"));
@@ -196,8 +198,9 @@ impl Builder {
         records: std::ops::Range<usize>,
     ) -> Result<(), Nonsense> {
         let mut key = Vec::new();
+        let shared_len = leaf.shared_to(&mut key);
         for spot in leaf.spots(records) {
-            leaf.key_to(spot, &mut key);
+            leaf.rest_to(spot, shared_len, &mut key).ok_or(BEYOND)?;
             self.push_record(&key, leaf.value(spot).ok_or(BEYOND)?)?;
         }
         Ok(())

@@ -38,7 +38,7 @@ pub(crate) const VALUE_LEN: usize = LIVE_BYTES;
 pub(crate) const KEY_LEN: usize = 36;
 pub(crate) const BASE: usize = LEFTMOST;
 pub(crate) const BITMAP: usize = HEADER_BYTES;
-const TAIL_BYTES: usize = 8;
+pub(crate) const TAIL_BYTES: usize = 8;
 /// More do not fit the header.
 const PLACES_MAX: usize = 0xFFFF;
 

@@ -5,7 +5,7 @@
 //! - **LF1** No bytes of a page can make a function of this module panic, or loop for longer than the page has slots or words.
 //! - **LF2** A [`Spot`] means something as long as its leaf does not change.
 
-use super::dense::{Dense, Form};
+use super::dense::{Dense, Form, TAIL_BYTES};
 use super::layout::*;
 use super::node::Node;
 use super::search::Found;
@@ -42,16 +42,21 @@ pub(crate) enum Sought {
 impl Sought {
     /// Is the record there?
     pub(crate) fn exists(self) -> bool {
+        self.spot().is_some()
+    }
+
+    /// Where the record lies, if it is there.
+    pub(crate) fn spot(self) -> Option<Spot> {
         match self {
-            Sought::Slot(found) => found.slot.is_some(),
-            Sought::Place(_, is_taken) => is_taken,
-            Sought::Nowhere => false,
+            Sought::Slot(found) => found.slot.map(Spot::Slot),
+            Sought::Place(place, is_taken) => is_taken.then_some(Spot::Place(place)),
+            Sought::Nowhere => None,
         }
     }
 }
 
 /// Where a value lies, and what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ValueAt {
     pub(crate) offset: usize,
     pub(crate) len: usize,
@@ -155,6 +160,20 @@ impl<W: Words> Leaf<W> {
         uniform.then_some(Form { key_len, value_len: len_of_stored(stored_len) })
     }
 
+    /// May a dense leaf with this prefix hold records from the first to the last, for all that can be told without their keys?
+    pub(crate) fn may_be_near(self, first: Spot, last: Spot, prefix_len: usize) -> bool {
+        let (Leaf::Slotted(node), Spot::Slot(first), Spot::Slot(last)) = (self, first, last) else {
+            return true;
+        };
+        let len = first.suffix_len();
+        let apart = u64::from(last.head().saturating_sub(first.head()).saturating_sub(1));
+        let is_near = match len {
+            HEAD_BYTES..=TAIL_BYTES => apart << (8 * (len - HEAD_BYTES)) <= 8 * node.page_bytes() as u64,
+            _ => node.prefix_len() + len <= prefix_len + TAIL_BYTES,
+        };
+        last.suffix_len() == len && is_near
+    }
+
     /// Where these records lie, in order. Of a damaged leaf, some may lie beyond the page.
     pub(crate) fn spots(self, records: Range<usize>) -> Spots<W> {
         let at = match self {
@@ -180,10 +199,36 @@ impl<W: Words> Leaf<W> {
 
 impl<'b> Leaf<&'b [u8]> {
     /// The value of a record, if it lies within the page.
+    #[inline]
     pub(crate) fn value(self, spot: Spot) -> Option<LeafValue<'b>> {
         let ValueAt { offset, len, kind } = self.value_at(spot)?;
         let bytes = self.node().words().get(offset..offset + len)?;
         Some(LeafValue { kind, bytes })
+    }
+
+    /// Makes `out` what all keys begin with, and returns its length: for [`rest_to`](Self::rest_to).
+    pub(crate) fn shared_to(self, out: &mut Vec<u8>) -> usize {
+        self.node().prefix_to(out);
+        if let Leaf::Dense(_, dense) = self {
+            out.truncate(dense.shape().form.stem_len());
+        }
+        out.len()
+    }
+
+    /// Makes `out`, which begins with what all keys do, the key of a record; nothing if that lies beyond the page.
+    #[inline(always)]
+    pub(crate) fn rest_to(self, spot: Spot, shared_len: usize, out: &mut Vec<u8>) -> Option<()> {
+        out.truncate(shared_len);
+        match (self, spot) {
+            (Leaf::Slotted(node), Spot::Slot(slot)) => {
+                let head = slot.head().to_be_bytes();
+                out.extend_from_slice(&head[..slot.suffix_len().min(HEAD_BYTES)]);
+                out.extend_from_slice(node.rest(slot)?);
+            }
+            (Leaf::Dense(_, dense), Spot::Place(place)) => dense.shape().append_tail(place, out),
+            _ => return None,
+        }
+        Some(())
     }
 }
 

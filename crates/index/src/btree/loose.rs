@@ -92,8 +92,9 @@ impl<'b> LoosePage<'b> {
         }
         let mut key = Vec::new();
         let leaf = Leaf::of(self.node);
+        let shared_len = leaf.shared_to(&mut key);
         for spot in leaf.all_spots() {
-            leaf.key_to(spot, &mut key);
+            leaf.rest_to(spot, shared_len, &mut key).expect("LP1");
             visit(&key, leaf.value(spot).expect("LP1"));
         }
     }

@@ -215,6 +215,7 @@ impl<W: Words> Node<W> {
     }
 
     /// Do the header's sizes fit the page and each other? Entries are another matter.
+    #[inline]
     pub(crate) fn is_sane(self) -> bool {
         if self.is_dense() {
             return Dense::of(self).is_sane(self);

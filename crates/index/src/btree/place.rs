@@ -144,12 +144,17 @@ fn fit_in_slots(node: Node<&[u8]>, wanted: &Wanted<'_>, slot: Option<Slot>) -> O
 /// The shape of a dense leaf for the records of this one and a new one, if they can be on one (PL4).
 fn shape_with(leaf: Leaf<&[u8]>, node: Node<&[u8]>, wanted: &Wanted<'_>) -> Result<Option<Shape>, Nonsense> {
     let count = node.count();
-    let (mut first, mut last) = (wanted.key.to_vec(), wanted.key.to_vec());
-    if count > 0 {
-        leaf.key_to(leaf.spot(0), &mut first);
-        leaf.key_to(leaf.spot(count - 1), &mut last);
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    if let Some(end) = count.checked_sub(1) {
+        let ends = (leaf.spot(0), leaf.spot(end));
+        if !leaf.may_be_near(ends.0, ends.1, node.prefix_len()) {
+            return Ok(None);
+        }
+        leaf.key_to(ends.0, &mut first);
+        leaf.key_to(ends.1, &mut last);
     }
-    let (first, last) = (first.as_slice().min(wanted.key), last.as_slice().max(wanted.key));
+    let first = if count > 0 { first.as_slice().min(wanted.key) } else { wanted.key };
+    let last = last.as_slice().max(wanted.key);
     let outline = Outline { count: count + 1, first, last, value_len: wanted.value_len };
     let (run, run_position) = (node.summary().run(), 0);
     let shape = outline.shape(node.page_bytes(), &Plan { run, run_position, ..Plan::of(node)? });
@@ -303,7 +308,7 @@ impl BTree {
         if !node.is_sane() {
             return Err(insane(id));
         }
-        let value = Leaf::of(node).value_of(key).flatten().ok_or(BEYOND.on(id))?;
+        let value = sought.spot().and_then(|spot| Leaf::of(node).value_at(spot)).ok_or(BEYOND.on(id))?;
         page.make_dirty()?;
         Ok(Some(Place::at(page, &Wanted { key, value_len: value.len, kind: value.kind }, sought)?))
     }

@@ -101,8 +101,9 @@ impl<'n> Items<'n> {
             }
             if level == 0 {
                 let leaf = Leaf::of(*node);
+                let shared_len = leaf.shared_to(&mut key);
                 for spot in leaf.all_spots() {
-                    leaf.key_to(spot, &mut key);
+                    leaf.rest_to(spot, shared_len, &mut key).ok_or(BEYOND)?;
                     items.push(&key, leaf.value(spot).ok_or(BEYOND)?, PageId::NONE);
                 }
                 continue;

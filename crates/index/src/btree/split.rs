@@ -179,15 +179,24 @@ impl<'n> Items<'n> {
     fn of(node: Node<&'n [u8]>, incoming: Option<&'n Incoming<'n>>) -> Result<Self, Nonsense> {
         let leaf = Leaf::of(node);
         let spots: Vec<Spot> = leaf.all_spots().collect();
-        let count = spots.len() + usize::from(incoming.is_some_and(|incoming| !incoming.exists));
-        let mut items = Self { node, leaf, spots, incoming, sums: Vec::with_capacity(count + 1) };
+        let mut sums = Vec::with_capacity(spots.len() + 2);
         let mut sum = 0;
-        items.sums.push(sum);
-        for item in 0..count {
-            sum += items.item_bytes(item)?;
-            items.sums.push(sum);
+        sums.push(sum);
+        let mut push = |bytes| {
+            sum += bytes;
+            sums.push(sum);
+        };
+        for (index, &spot) in spots.iter().enumerate() {
+            let incoming = incoming.filter(|incoming| incoming.index == index);
+            incoming.iter().for_each(|incoming| push(incoming.bytes(node)));
+            let bytes = leaf.slotted_bytes(spot).ok_or(BEYOND)?;
+            if incoming.is_none_or(|incoming| !incoming.exists) {
+                push(bytes);
+            }
         }
-        Ok(items)
+        let behind = incoming.filter(|incoming| incoming.index >= spots.len());
+        behind.iter().for_each(|incoming| push(incoming.bytes(node)));
+        Ok(Self { node, leaf, spots, incoming, sums })
     }
 
     fn split(self, incoming: &Incoming<'_>) -> Result<Halves, Nonsense> {
@@ -304,15 +313,6 @@ impl<'n> Items<'n> {
         self.incoming.filter(|incoming| incoming.index == item)
     }
 
-    fn item_bytes(&self, item: usize) -> Result<usize, Nonsense> {
-        if let Some(incoming) = self.incoming_at(item) {
-            let rest_len = Suffix::of(incoming.key, self.node.prefix_len()).rest.len();
-            return Ok(SLOT_BYTES + 2 + rest_len + incoming.value_len);
-        }
-        let spot = self.spots.get(self.slots_before(item)).ok_or(BEYOND)?;
-        self.leaf.slotted_bytes(*spot).ok_or(BEYOND)
-    }
-
     fn key_to(&self, item: usize, out: &mut Vec<u8>) {
         match self.incoming_at(item) {
             Some(incoming) => {
@@ -325,6 +325,12 @@ impl<'n> Items<'n> {
 }
 
 impl Incoming<'_> {
+    /// Bytes that it takes in a slot and its entry.
+    fn bytes(&self, node: Node<&[u8]>) -> usize {
+        let rest_len = Suffix::of(self.key, node.prefix_len()).rest.len();
+        SLOT_BYTES + entry_head_bytes(0) + rest_len + self.value_len
+    }
+
     /// Could it be on a dense leaf of this form?
     pub(crate) fn is_like(&self, form: Form) -> bool {
         self.kind == ValueKind::Inline && Form { key_len: self.key.len(), value_len: self.value_len } == form
