@@ -224,7 +224,7 @@ impl Attempt<'_> {
         }
         let value = self.change.leaf_value();
         let place = match value {
-            Some(value) => tree.place(m, pager, self.key, value.bytes.len())?,
+            Some(value) => tree.place(m, pager, self.key, value)?,
             None => match tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
                 None => {

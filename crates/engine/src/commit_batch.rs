@@ -378,7 +378,7 @@ impl Batch<'_> {
             };
             let attempt = match value {
                 _ if noted.is_err() => noted.map(|()| None),
-                Some(value) => table.index.place(m, pager, key, value.bytes.len()).map(Some),
+                Some(value) => table.index.place(m, pager, key, value).map(Some),
                 None => table.index.place_existing(m, pager, key),
             };
             match attempt {

@@ -132,11 +132,15 @@ impl Index {
         m: &'m Mutation<'_>,
         pager: &'m Pager,
         key: &[u8],
-        value_len: usize,
+        value: LeafValue<'_>,
     ) -> Attempt<Place<'m>> {
+        let len = value.bytes.len();
         match self {
-            Index::Sorted(tree) => tree.place(m, pager, key, value_len).map(Place::Sorted),
-            Index::Hashed(hash) => hash.place(m, pager, key, value_len).map(Place::Hashed),
+            Index::Sorted(tree) if value.is_large() => {
+                tree.place_large(m, pager, key, len).map(Place::Sorted)
+            }
+            Index::Sorted(tree) => tree.place(m, pager, key, len).map(Place::Sorted),
+            Index::Hashed(hash) => hash.place(m, pager, key, len).map(Place::Hashed),
         }
     }
 

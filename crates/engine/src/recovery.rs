@@ -394,7 +394,7 @@ impl Change<'_> {
             tree.note_large(&m)?;
         }
         let place = match self.value {
-            Some(value) => tree.place(&m, pager, self.key, value.bytes.len())?,
+            Some(value) => tree.place(&m, pager, self.key, value)?,
             None => match tree.place_existing(&m, pager, self.key)? {
                 Some(place) => place,
                 None => return Ok(Step::Done { loose: false }),

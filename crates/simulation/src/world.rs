@@ -12,6 +12,7 @@
 
 mod backup;
 mod ending;
+mod keys;
 mod ranges;
 mod scan;
 
@@ -21,6 +22,9 @@ use aquifer::{AnyTable, CommitTicket, Database, Durability, Error, ErrorKind, Ta
 use aquifer_sim::{Call, Fault, SimDisk};
 use std::collections::BTreeMap;
 use std::io::Write;
+
+pub(crate) use keys::HASHED_TABLE;
+use keys::{key, name, value_len};
 
 /// What went on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -374,8 +378,8 @@ impl World {
         wait: Wait,
     ) -> Judged {
         let Some((table, logged)) = self.table(db, change.table)? else { return Ok(()) };
-        let key = key(change.key);
-        let value = change.value_len.map(|len| self.value(len));
+        let key = key(change.table, change.key);
+        let value = change.value_len.map(|len| self.value(value_len(change.table, len)));
         let commit = Commit::Change(vec![(name(change.table), key.clone(), value.clone())]);
         let table = table.with_durability(durability);
         if wait == Wait::Now {
@@ -423,7 +427,7 @@ impl World {
         durability: Durability,
     ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
-        let key = key(key_number);
+        let key = key(table, key_number);
         let Some(mut value) = self.model.state()[&name(table)].rows.get(&key).cloned() else { return Ok(()) };
         let Some(last) = value.len().checked_sub(8) else { return Ok(()) };
         let at = usize::from(at) % (last + 1);
@@ -445,7 +449,7 @@ impl World {
         durability: Durability,
     ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
-        let (key, bytes) = (key(key_number), self.value(len));
+        let (key, bytes) = (key(table, key_number), self.value(len));
         let mut value = self.model.state()[&name(table)].rows.get(&key).cloned().unwrap_or_default();
         if value.len() > APPENDED_BYTES_MAX {
             return Ok(());
@@ -458,7 +462,7 @@ impl World {
 
     fn abandon(&mut self, db: &Database, table: u8, key_number: u32, len: u16) -> Judged {
         let Some((handle, _)) = self.table(db, table)? else { return Ok(()) };
-        let (key, bytes) = (key(key_number), self.value(len));
+        let (key, bytes) = (key(table, key_number), self.value(len));
         let written = handle.write_large(&key).and_then(|mut writer| {
             let written = writer.write_all(&bytes);
             written.map_err(|error| error.downcast().expect("it is the database's"))
@@ -483,8 +487,8 @@ impl World {
         for change in changes {
             let Some((table, logged)) = self.table(db, change.table)? else { continue };
             any_logged |= logged;
-            let key = key(change.key);
-            let value = change.value_len.map(|len| self.value(len));
+            let key = key(change.table, change.key);
+            let value = change.value_len.map(|len| self.value(value_len(change.table, len)));
             match &value {
                 Some(value) => batch.put(&table, &key, value),
                 None => batch.delete(&table, &key),
@@ -535,7 +539,7 @@ impl World {
 
     fn get(&mut self, db: &Database, table: u8, first: u32, count: u8) -> Judged {
         let Some((handle, _)) = self.table(db, table)? else { return Ok(()) };
-        let keys: Vec<Vec<u8>> = (first..first + u32::from(count)).map(key).collect();
+        let keys: Vec<Vec<u8>> = (first..first + u32::from(count)).map(|number| key(table, number)).collect();
         let found = match keys.len() {
             1 => handle.get(&keys[0]).map(|value| vec![value]),
             _ => handle.multi_get(keys.iter().map(Vec::as_slice)),
@@ -570,28 +574,4 @@ fn brief(value: Option<&[u8]>) -> String {
         None => "nothing".into(),
         Some(value) => format!("{} bytes beginning with {:?}", value.len(), &value[..value.len().min(4)]),
     }
-}
-
-/// The table that is hashed; the others are sorted. It is often drawn, so it has traffic.
-pub(crate) const HASHED_TABLE: u8 = 1;
-
-fn name(table: u8) -> String {
-    format!("table{table}")
-}
-
-/// In the order of their numbers. Some keys are longer, and of these some are such as no page of 4 KiB takes, in groups of up to
-/// three that share as many bytes as a group does, fewer or more.
-fn key(number: u32) -> Vec<u8> {
-    let mut key = format!("{number:06}").into_bytes();
-    match number % 20 {
-        9 => key.resize(6 + number as usize % 90, b'x'),
-        17..=19 => {
-            key[5] = b'7';
-            let shared = [510, 511, 512, 560][(number / 20) as usize % 4];
-            key.resize(shared, b'y');
-            key.push(b'0' + (number % 10) as u8);
-        }
-        _ => {}
-    }
-    key
 }

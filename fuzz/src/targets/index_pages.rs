@@ -15,8 +15,8 @@ use aquifer_buffer::{Mutation, Pager, Result, Retry};
 use std::collections::BTreeMap;
 
 pub(super) const TABLE: u32 = 7;
-/// More records than slots on all pages.
-pub(super) const STEPS_MAX: usize = 200_000;
+/// More records than slots or places on all pages.
+pub(super) const STEPS_MAX: usize = 400_000;
 const PAGES_MAX: usize = 6;
 const OPERATIONS_MAX: usize = 40;
 

@@ -115,6 +115,23 @@ fn input(page_bytes: usize, records: &[(Vec<u8>, usize)]) -> Vec<u8> {
     index_pages::input(page_bytes, |m| BTree::create(m, TABLE), records, &operations)
 }
 
+/// Pages with dense leaves, and operations on them: a record put, another of another length, one removed, one far away.
+fn dense(page_bytes: usize, stem: &str, numbers: std::ops::Range<u64>, value_len: usize) -> Vec<u8> {
+    let key = |n: u64| [stem.as_bytes(), &n.to_be_bytes()].concat();
+    let records: Vec<_> = numbers.clone().map(|n| (key(n), value_len)).collect();
+    let (inside, behind, far) = (key(numbers.start + 2), key(numbers.end + 1), key(1 << 40));
+    let operations: [(u8, &[u8], u16); 7] = [
+        (3, &behind, value_len as u16),
+        (1, &inside, 0),
+        (0, &inside, 0),
+        (3, &inside, value_len as u16),
+        (2, &behind, 0),
+        (3, &inside, 30),
+        (3, &far, value_len as u16),
+    ];
+    index_pages::input(page_bytes, |m| BTree::create(m, TABLE), &records, &operations)
+}
+
 fn seeds() -> Seeds {
     let prefixed: Vec<_> =
         (0..12u32).map(|n| (format!("a/rather/long/path/that/all/share/{n}").into_bytes(), 20)).collect();
@@ -131,5 +148,9 @@ fn seeds() -> Seeds {
         ("two-levels".into(), input(4096, &some(14, 500))),
         ("large-page".into(), input(65536, &some(30, 8))),
         ("empty-values".into(), input(4096, &some(25, 0))),
+        ("dense-leaf".into(), dense(4096, "", 1000..1260, 8)),
+        ("dense-long-values".into(), dense(4096, "", 0..38, 100)),
+        ("dense-stem".into(), dense(4096, "a stem/", 0..520, 8)),
+        ("dense-empty-values".into(), dense(4096, "", 7..500, 0)),
     ]
 }

@@ -13,7 +13,7 @@ fn forge(db: &Database, key: &[u8], extents: Vec<PageRun>) {
     loop {
         let m = pager.enter();
         let placed = core.index.note_large(&m).and_then(|()| {
-            let place = core.index.place(&m, pager, key, descriptor.len())?;
+            let place = core.index.place(&m, pager, key, LeafValue::large(&descriptor))?;
             place.put_value(LeafValue::large(&descriptor), db.engine().log.reserved().0);
             Ok(())
         });

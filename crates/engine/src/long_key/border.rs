@@ -169,7 +169,7 @@ impl Border {
             if value.is_large() {
                 table.index.note_large(m)?;
             }
-            let _room = table.index.place(m, pager, &self.key, value.bytes.len())?;
+            let _room = table.index.place(m, pager, &self.key, value)?;
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ impl Border {
         let place = loop {
             let attempt = match value {
                 _ if self.is_same() => return Ok(()),
-                Some(value) => table.index.place(m, pager, &self.key, value.bytes.len()).map(Some),
+                Some(value) => table.index.place(m, pager, &self.key, value).map(Some),
                 None => table.index.place_existing(m, pager, &self.key),
             };
             match attempt {

@@ -1,4 +1,4 @@
-//! Dense leaves: values alone, each at the place that its key says.
+//! Dense leaves as they were before there were any in the crate: values alone, each at the place that its key says.
 //!
 //! ```text
 //! offset  size  what
@@ -12,11 +12,11 @@
 //! For keys of one length whose last eight bytes alone differ, and values of one length. A leaf becomes dense when it is put together
 //! anew, if the span of its keys fits and takes no more room than slots would; else it is the leaf of [`Hinted`].
 
-use crate::build::{Builder, Plan};
+use crate::btree::build::{Builder, Plan};
+use crate::btree::layout::*;
+use crate::btree::node::Node;
 use crate::hinted::Hinted;
-use crate::layout::*;
 use crate::leaf::{Leaf, PAGE_BYTES, Slice, set_u16};
-use crate::node::Node;
 use crate::words::{Words, big_endian_padded};
 
 #[derive(Debug)]

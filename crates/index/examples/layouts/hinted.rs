@@ -1,11 +1,11 @@
 //! The leaf that is built in, in this example's tree: common prefix, heads and hints. The page's code is the crate's.
 
 use crate::LeafValue;
-use crate::build::{Builder, Plan};
-use crate::edit::NodeMut;
-use crate::layout::{HEAD_BYTES, SLOT_BYTES, Suffix};
+use crate::btree::build::{Builder, Plan};
+use crate::btree::edit::NodeMut;
+use crate::btree::layout::{HEAD_BYTES, SLOT_BYTES, Suffix};
+use crate::btree::node::Node;
 use crate::leaf::{Leaf, PAGE_BYTES, Slice};
-use crate::node::Node;
 use crate::words::Words;
 
 #[derive(Debug)]
@@ -53,7 +53,8 @@ impl Leaf for Hinted {
             let head = slot.head().to_be_bytes();
             key.extend_from_slice(&head[..slot.suffix_len().min(HEAD_BYTES)]);
             key.extend_from_slice(node.rest(slot).unwrap_or_default());
-            visit(key, node.value(slot).map_or(&[], |value| value.bytes));
+            let (start, len) = node.value_range(slot).unwrap_or_default();
+            visit(key, &page[start..start + len]);
         }
     }
 }

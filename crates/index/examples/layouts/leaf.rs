@@ -1,7 +1,7 @@
 //! What a leaf layout must be able to do, and records on their way from one page to another.
 
-use crate::build::Plan;
-use crate::node::Node;
+use crate::btree::build::Plan;
+use crate::btree::node::Node;
 use crate::words::Words;
 use std::ops::Range;
 

@@ -5,7 +5,7 @@
 //! All trees lie on a real pager, are read as optimistic readers read, and have the real inner pages: this example compiles the
 //! crate's own files for pages, so that layouts which exist here only share code with the one that is built in. The tree
 //! itself ([`tree`]) is for one thread and knows nothing of deletions. The row `built in` is the crate's tree, through its public
-//! interface; it must agree with the row `+ hints`, which has the same leaves in this example's tree.
+//! interface; it must agree with the row `dense`, which has the same leaves in this example's tree.
 //!
 //! Inputs are made from seeds. All trees of a round grow and are read side by side, in turns of some ten milliseconds, so that what
 //! else goes on disturbs all alike; time is the processor's. Figures are medians over the turns of all rounds, and ratios medians of
@@ -18,39 +18,15 @@
 //! - **AB3** Each tree is checked in the first round: every key has its value, absent keys have none, a scan gives all keys in order.
 //!   `-- 20000 1` does that in seconds.
 
-// The crate's own files. Formatting skips them because it would look for their tests in the wrong folder.
-#[allow(dead_code)]
-#[rustfmt::skip]
-#[path = "../../src/btree/build.rs"]
-mod build;
-#[allow(dead_code)]
-#[rustfmt::skip]
-#[path = "../../src/btree/edit.rs"]
-mod edit;
+mod btree;
 #[allow(dead_code)]
 #[rustfmt::skip]
 #[path = "../../src/fault.rs"]
 mod fault;
 #[allow(dead_code)]
 #[rustfmt::skip]
-#[path = "../../src/btree/layout.rs"]
-mod layout;
-#[allow(dead_code)]
-#[rustfmt::skip]
 #[path = "../../src/leaf_value.rs"]
 mod leaf_value;
-#[allow(dead_code)]
-#[rustfmt::skip]
-#[path = "../../src/btree/node.rs"]
-mod node;
-#[allow(dead_code)]
-#[rustfmt::skip]
-#[path = "../../src/btree/search.rs"]
-mod search;
-#[allow(dead_code)]
-#[rustfmt::skip]
-#[path = "../../src/btree/split.rs"]
-mod split;
 #[allow(dead_code)]
 #[rustfmt::skip]
 #[path = "../../src/words.rs"]

@@ -14,11 +14,11 @@
 //! once; if the key is not among them, it bisects. A leaf is packed when it is put together anew, if all its keys have one length
 //! and all its values; else it is the leaf of [`Hinted`].
 
-use crate::build::{Builder, Plan};
+use crate::btree::build::{Builder, Plan};
+use crate::btree::layout::*;
+use crate::btree::node::Node;
 use crate::hinted::Hinted;
-use crate::layout::*;
 use crate::leaf::{Leaf, PAGE_BYTES, Slice, set_u16};
-use crate::node::Node;
 use crate::words::{Words, big_endian_padded};
 use std::cmp::Ordering;
 

@@ -12,10 +12,10 @@
 //! Without heads the rest is the whole suffix; without prefix the suffix is the whole key. Slots are in key order, or in order of
 //! insertion with [`UNSORTED`]: then an insertion moves nothing, and a scan sorts.
 
-use crate::build::{Builder, Plan};
-use crate::layout::*;
+use crate::btree::build::{Builder, Plan};
+use crate::btree::layout::*;
+use crate::btree::node::Node;
 use crate::leaf::{Leaf, PAGE_BYTES, Slice, set_u16};
-use crate::node::Node;
 use crate::words::{Words, big_endian_padded};
 use std::cmp::Ordering;
 use xxhash_rust::xxh3::xxh3_64;

@@ -3,13 +3,14 @@
 //! A leaf without room is put together anew: as it is, for layouts that had to be widened or changed; else cut in two where the
 //! crate's tree would cut it.
 
-use crate::build::{Builder, Plan};
-use crate::edit::NodeMut;
-use crate::layout::*;
+use crate::ValueKind;
+use crate::btree::build::{Builder, Plan};
+use crate::btree::edit::NodeMut;
+use crate::btree::layout::*;
+use crate::btree::node::Node;
+use crate::btree::split::{Halves, Incoming, split};
 use crate::leaf::{Leaf, PAGE_BYTES, Records};
 use crate::measure::Store;
-use crate::node::Node;
-use crate::split::{Halves, Incoming, split};
 use crate::words::Words as _;
 use aquifer_buffer::{ExclusivePage, Mutation, Optimistic, PageId, Pager, PagerOptions, Retry};
 use aquifer_pools::Budget;
@@ -239,7 +240,8 @@ impl<L: Leaf> Tree<L> {
             return Ok(());
         }
         let index = Node::new(page.bytes()).child_index(&separator);
-        let incoming = Incoming { key: &separator, value_len: 0, index, exists: false };
+        let incoming =
+            Incoming { key: &separator, value_len: 0, kind: ValueKind::Inline, index, exists: false };
         let halves = split(page.bytes(), &incoming).expect("AB1");
         let new_id = self.spare.pop().expect("pages to spare");
         let mut new = m.exclusive(new_id)?;

@@ -1,8 +1,10 @@
 //! Building a tree page from its header and entries in key order.
 
+use super::dense::{self, Shape};
 use super::edit::NodeMut;
 use super::fault::Nonsense;
 use super::layout::*;
+use super::leaf::Leaf;
 use super::node::Node;
 use crate::LeafValue;
 use aquifer_buffer::PageId;
@@ -74,10 +76,12 @@ pub(crate) struct Builder {
     prefix_len: usize,
     count: usize,
     heap_start: usize,
+    /// A dense leaf's, and the run position that was asked for.
+    dense: Option<(Shape, usize)>,
 }
 
 impl Builder {
-    /// A page without entries.
+    /// A page without entries: an inner one, or a leaf with slots.
     pub(crate) fn new(page_bytes: usize, plan: &Plan<'_>) -> Result<Self, Nonsense> {
         let mut bytes = vec![0; page_bytes];
         let upper = plan.upper.unwrap_or_default();
@@ -96,8 +100,9 @@ impl Builder {
         }
         bytes[CHANGED_AT..CHANGED_AT + 8].copy_from_slice(&plan.changed_at.to_le_bytes());
         let prefix_len = plan.prefix_len();
+        let references = Vec::new();
         let mut builder =
-            Self { bytes, references: Vec::new(), level: plan.level, prefix_len, count: 0, heap_start };
+            Self { bytes, references, level: plan.level, prefix_len, count: 0, heap_start, dense: None };
         builder.set_u16(PREFIX_LEN, prefix_len);
         builder.set_u16(LOWER_LEN, plan.lower.len());
         builder.set_u16(UPPER_LEN, upper.len());
@@ -105,9 +110,29 @@ impl Builder {
         Ok(builder)
     }
 
+    /// A dense leaf without records.
+    pub(crate) fn dense(page_bytes: usize, plan: &Plan<'_>, shape: Shape) -> Result<Self, Nonsense> {
+        let mut builder = Self::new(page_bytes, plan)?;
+        if shape.form.dense_bytes(shape.places) > builder.heap_start {
+            return Err(NO_ROOM);
+        }
+        builder.bytes[KIND] = KIND_DENSE;
+        builder.set_u16(dense::PLACES, shape.places);
+        builder.set_u16(dense::VALUE_LEN, shape.form.value_len);
+        builder.set_u16(dense::KEY_LEN, shape.form.key_len);
+        builder.bytes[dense::BASE..dense::BASE + 8].copy_from_slice(&shape.base.to_le_bytes());
+        builder.set_u16(RUN_POSITION, 0);
+        builder.dense = Some((shape, plan.run_position));
+        Ok(builder)
+    }
+
     /// Appends a record, whose key is above the ones before.
+    #[inline]
     pub(crate) fn push_record(&mut self, key: &[u8], value: LeafValue<'_>) -> Result<(), Nonsense> {
         debug_assert_eq!(self.level, 0);
+        if let Some((shape, run_position)) = self.dense {
+            return self.push_dense(shape, run_position, key, value);
+        }
         self.push(key, value.bytes, value.stored_len())
     }
 
@@ -117,6 +142,7 @@ impl Builder {
         self.push(separator, &child.0.to_le_bytes(), 0)
     }
 
+    #[inline]
     fn push(&mut self, key: &[u8], payload: &[u8], stored_len: usize) -> Result<(), Nonsense> {
         if key.len() < self.prefix_len {
             return Err(Nonsense("a key is shorter than the common prefix"));
@@ -145,21 +171,51 @@ impl Builder {
         Ok(())
     }
 
-    /// Appends entries of another page of the level.
-    pub(crate) fn push_slots(
+    fn push_dense(
+        &mut self,
+        shape: Shape,
+        run_position: usize,
+        key: &[u8],
+        value: LeafValue<'_>,
+    ) -> Result<(), Nonsense> {
+        let place =
+            shape.place(key).filter(|_| !value.is_large() && value.bytes.len() == shape.form.value_len);
+        let place = place.ok_or(UNLIKE)?;
+        let start = shape.value_at(place);
+        self.bytes[start..start + value.bytes.len()].copy_from_slice(value.bytes);
+        self.bytes[dense::BITMAP + place / 8] |= 1 << (place % 8);
+        self.count += 1;
+        if self.count == run_position {
+            self.set_u16(RUN_POSITION, place + 1);
+        }
+        Ok(())
+    }
+
+    /// Appends records of another leaf.
+    pub(crate) fn push_records(
+        &mut self,
+        leaf: Leaf<&[u8]>,
+        records: std::ops::Range<usize>,
+    ) -> Result<(), Nonsense> {
+        let mut key = Vec::new();
+        let shared_len = leaf.shared_to(&mut key);
+        for spot in leaf.spots(records) {
+            leaf.rest_to(spot, shared_len, &mut key).ok_or(BEYOND)?;
+            self.push_record(&key, leaf.value(spot).ok_or(BEYOND)?)?;
+        }
+        Ok(())
+    }
+
+    /// Appends separators of another inner page, with their children.
+    pub(crate) fn push_children(
         &mut self,
         node: Node<&[u8]>,
         slots: std::ops::Range<usize>,
     ) -> Result<(), Nonsense> {
         let mut key = Vec::new();
         for index in slots {
-            let slot = node.slot(index);
-            node.key_to(slot, &mut key);
-            if node.level() == 0 {
-                self.push_record(&key, node.value(slot).ok_or(BEYOND)?)?;
-            } else {
-                self.push_child(&key, node.child(index + 1))?;
-            }
+            node.key_to(node.slot(index), &mut key);
+            self.push_child(&key, node.child(index + 1))?;
         }
         Ok(())
     }
@@ -168,6 +224,9 @@ impl Builder {
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let heap_bytes = self.bytes.len() - self.heap_start;
         self.set_u16(COUNT, self.count);
+        if self.dense.is_some() {
+            return self.bytes;
+        }
         self.set_u16(HEAP_BYTES, heap_bytes);
         self.set_u16(LIVE_BYTES, heap_bytes);
         let references = SLOTS + SLOT_BYTES * self.count;
@@ -182,4 +241,6 @@ impl Builder {
 }
 
 const BEYOND: Nonsense = Nonsense("an entry lies beyond the page");
+/// A record does not belong on the dense leaf.
+pub(crate) const UNLIKE: Nonsense = Nonsense("a record is not like the others of its leaf");
 pub(crate) const NO_ROOM: Nonsense = Nonsense("entries need more room than there is");

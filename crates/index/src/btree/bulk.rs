@@ -17,7 +17,9 @@
 //!   The root says before that there are such values (LV2).
 
 use super::BTree;
+use super::anew::{Outline, build_leaf};
 use super::build::{Builder, Plan};
+use super::dense::Form;
 use super::edit::NodeMut;
 use super::fault::Attempt;
 use super::layout::*;
@@ -61,8 +63,10 @@ pub struct BulkLoader {
     records: Vec<Buffered>,
     /// Length of what the first and the last key of these share.
     shared: usize,
-    /// A lower bound of the bytes that they take on a leaf.
+    /// A lower bound of the bytes that they take on a leaf with slots.
     least: usize,
+    /// So many of them, from the first on, have keys and inline values of the first's lengths.
+    alike: usize,
     /// Lower fence of the next leaf.
     lower: Vec<u8>,
 }
@@ -92,6 +96,7 @@ impl BulkLoader {
             records: Vec::new(),
             shared: 0,
             least: 0,
+            alike: 0,
             lower: Vec::new(),
         }
     }
@@ -139,6 +144,7 @@ impl BulkLoader {
         self.count += 1;
         self.shared = self.shared_len();
         self.least += SLOT_BYTES + 2 + value.bytes.len();
+        self.count_alike();
         while self.least_bytes() > self.page_bytes {
             self.build_leaf(pager, placed)?;
         }
@@ -202,10 +208,39 @@ impl BulkLoader {
         }
     }
 
+    /// The lengths of a record.
+    fn form(&self, index: usize) -> Form {
+        let Buffered { key, value_end, .. } = &self.records[index];
+        Form { key_len: key.len(), value_len: value_end - key.end }
+    }
+
+    fn count_alike(&mut self) {
+        let is_alike = |index: usize| {
+            let record = self.records.get(index);
+            record.is_some_and(|record| record.kind == ValueKind::Inline) && self.form(index) == self.form(0)
+        };
+        self.alike = (self.alike..).find(|&index| !is_alike(index)).expect("they end");
+    }
+
     /// At least so many bytes do the buffered records take on one leaf.
     fn least_bytes(&self) -> usize {
         let key_bytes = self.bytes.len() + (SLOT_BYTES + 2) * self.records.len() - self.least;
-        SLOTS + self.least + key_bytes.saturating_sub(self.records.len() * (self.shared + HEAD_BYTES))
+        let slotted =
+            SLOTS + self.least + key_bytes.saturating_sub(self.records.len() * (self.shared + HEAD_BYTES));
+        self.dense_bytes(self.records.len(), self.shared).map_or(slotted, |dense| dense.min(slotted))
+    }
+
+    /// Bytes of a dense leaf with the first `count` records, fences left out, if there can be one with such a prefix.
+    fn dense_bytes(&self, count: usize, prefix_len: usize) -> Option<usize> {
+        if count == 0 || count > self.alike {
+            return None;
+        }
+        let form = self.form(0);
+        let (first, last) = (form.tail(self.key(0)), form.tail(self.key(count - 1)));
+        let span = usize::try_from(last.checked_sub(first)?).ok()?;
+        let fits =
+            form.key_len > 0 && form.stem_len() <= prefix_len && span < form.places_max(self.page_bytes);
+        fits.then(|| form.dense_bytes(span + 1))
     }
 
     /// Bytes in use of a leaf with the first `count` records.
@@ -216,7 +251,8 @@ impl BulkLoader {
             let rest_len = record.key.len().saturating_sub(prefix_len + HEAD_BYTES);
             SLOT_BYTES + 2 + rest_len + record.value_end - record.key.end
         };
-        SLOTS + fences + self.records[..count].iter().map(entry).sum::<usize>()
+        let slotted = SLOTS + self.records[..count].iter().map(entry).sum::<usize>();
+        fences + self.dense_bytes(count, prefix_len).map_or(slotted, |dense| dense.min(slotted))
     }
 
     fn upper(&self, count: usize) -> &[u8] {
@@ -226,13 +262,20 @@ impl BulkLoader {
     /// A leaf with the first `count` records, if they fit.
     fn leaf(&self, count: usize, upper: Option<&[u8]>) -> Option<Vec<u8>> {
         let plan = Plan { lower: &self.lower, upper, changed_at: self.lsn, ..self.plan() };
-        let mut builder = Builder::new(self.page_bytes, &plan).ok()?;
-        for record in &self.records[..count] {
-            let bytes = &self.bytes[record.key.end..record.value_end];
-            let value = LeafValue { kind: record.kind, bytes };
-            builder.push_record(&self.bytes[record.key.clone()], value).ok()?;
-        }
-        Some(builder.finish())
+        let outline = count.checked_sub(1).map(|last| Outline {
+            count,
+            first: self.key(0),
+            last: self.key(last),
+            value_len: self.form(0).value_len,
+        });
+        let leaf = build_leaf(self.page_bytes, &plan, outline, |builder| {
+            self.records[..count].iter().try_for_each(|record| {
+                let bytes = &self.bytes[record.key.end..record.value_end];
+                let value = LeafValue { kind: record.kind, bytes };
+                builder.push_record(&self.bytes[record.key.clone()], value)
+            })
+        });
+        leaf.ok()
     }
 
     fn plan(&self) -> Plan<'static> {
@@ -266,6 +309,8 @@ impl BulkLoader {
             self.least += SLOT_BYTES + 2 + record.value_end - record.key.end;
         }
         self.shared = self.shared_len();
+        self.alike = 0;
+        self.count_alike();
         Ok(())
     }
 

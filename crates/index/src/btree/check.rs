@@ -9,6 +9,7 @@
 
 use super::BTree;
 use super::layout::{FLAG_DETACHED, FLAG_DISMANTLED, FLAG_LARGE, LEVEL_MAX};
+use super::leaf::Leaf;
 use super::node::Node;
 use super::page_check::{Expected, check_page};
 use crate::LeafValue;
@@ -29,7 +30,8 @@ pub struct CheckReport {
     pub depth: u32,
     /// Bytes of keys and values.
     pub record_bytes: u64,
-    /// Bytes of leaves that are in use: header, slots, entries and fences.
+    /// Bytes of leaves that are in use: header, slots, entries and fences; of a dense leaf what its records would take in slots, or its
+    /// places from the first to the last, if that is less.
     pub leaf_bytes_used: u64,
     /// Leaves.
     pub leaves: u64,
@@ -150,8 +152,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn note_large(&mut self, id: PageId, leaf: Node<&[u8]>) {
-        let values = (0..leaf.count()).filter_map(|index| leaf.value(leaf.slot(index)));
+    fn note_large(&mut self, id: PageId, node: Node<&[u8]>) {
+        if node.is_dense() {
+            return; // DN1
+        }
+        let leaf = Leaf::of(node);
+        let values = leaf.all_spots().filter_map(|spot| leaf.value(spot));
         for value in values.filter(LeafValue::is_large) {
             self.report.large.push((id, value.bytes.to_vec()));
         }

@@ -13,7 +13,7 @@
 
 use super::BTree;
 use super::fault::Attempt;
-use super::layout::{KIND_LEAF, LEVEL_MAX};
+use super::layout::LEVEL_MAX;
 use super::node::{Node, Summary};
 use aquifer_buffer::{Optimistic, PageId, PageWords, Pager, Result, Retry};
 
@@ -96,10 +96,7 @@ impl BTree {
 
     #[inline(always)]
     pub(crate) fn is_own(&self, summary: Summary, level: u8, owner: u32) -> bool {
-        summary.level() == level
-            && (summary.kind() == KIND_LEAF) == (level == 0)
-            && summary.is_tree_page()
-            && owner == self.table
+        summary.level() == level && summary.is_tree_page() && owner == self.table
     }
 
     /// Copies the leaf that `goal` names into `copy`, under its shared latch. If it is missing, it is

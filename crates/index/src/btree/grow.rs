@@ -14,18 +14,20 @@ use super::BTree;
 use super::build::{Builder, Plan};
 use super::descent::Goal;
 use super::edit::NodeMut;
-use super::fault::Attempt;
+use super::fault::{Attempt, Nonsense};
 use super::layout::*;
+use super::leaf::Leaf;
 use super::node::Node;
-use super::place::{Fit, fit};
-use super::split::{Halves, Incoming, split};
+use super::place::{Fit, Wanted, fit};
+use super::split::{Halves, Incoming, halve, split};
+use crate::ValueKind;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
 /// For what a page is to be split.
 #[derive(Debug, Clone, Copy)]
 enum Need<'h> {
-    /// A record with a value of this length.
-    Record(usize),
+    /// A record with such a value.
+    Record(usize, ValueKind),
     /// A separator that takes this many bytes.
     Separator(usize),
     /// Fewer entries.
@@ -44,14 +46,9 @@ enum Step {
 
 impl BTree {
     /// Splits one page such that the leaf of `key` comes nearer to having room for the record.
-    pub(crate) fn make_room(
-        &self,
-        m: &Mutation<'_>,
-        pager: &Pager,
-        key: &[u8],
-        value_len: usize,
-    ) -> Attempt<()> {
-        let mut need = Need::Record(value_len);
+    pub(crate) fn make_room(&self, m: &Mutation<'_>, pager: &Pager, wanted: &Wanted<'_>) -> Attempt<()> {
+        let key = wanted.key;
+        let mut need = Need::Record(wanted.value_len, wanted.kind);
         for level in 0..=LEVEL_MAX {
             match self.split_level(m, pager, key, level, need)? {
                 Step::Done => return Ok(()),
@@ -195,27 +192,34 @@ impl BTree {
         if let Need::Given(halves) = need {
             return Ok(Some(halves.clone()));
         }
-        let found = node.find(key);
-        let exists = found.slot.is_some();
-        let incoming = match need {
-            Need::Record(value_len) => Incoming { key, value_len, index: found.index, exists },
-            _ => {
-                Incoming { key, value_len: 0, index: found.index + usize::from(exists && level > 0), exists }
-            }
-        };
-        let has_room = match need {
-            Need::Record(_) => {
-                let fit = fit(node, &incoming, found.slot);
-                fit.ok_or(Retry::Damaged(page.id(), "an entry lies beyond the page"))? != Fit::Split
-            }
-            Need::Separator(bytes) => bytes <= node.free_bytes(),
-            Need::Halves | Need::Given(_) => false,
-        };
-        if has_room {
-            return Ok(None);
-        }
-        split(page.bytes(), &incoming).map(Some).map_err(|nonsense| nonsense.on(page.id()))
+        let halves = if level == 0 { leaf_halves(page, key, need) } else { inner_halves(page, key, need) };
+        halves.map_err(|nonsense| nonsense.on(page.id()))
     }
+}
+
+/// The halves of a leaf; `None` if it has room after all.
+fn leaf_halves(page: &ExclusivePage<'_>, key: &[u8], need: Need<'_>) -> Result<Option<Halves>, Nonsense> {
+    let Need::Record(value_len, kind) = need else {
+        return halve(page.bytes()).map(Some);
+    };
+    let node = Node::new(page.bytes());
+    let sought = Leaf::of(node).find(key);
+    if fit(node, &Wanted { key, value_len, kind }, sought)? != Fit::Split {
+        return Ok(None);
+    }
+    let (index, exists) = (node.position(key, false), sought.exists());
+    split(page.bytes(), &Incoming { key, value_len, kind, index, exists }).map(Some)
+}
+
+/// The halves of an inner page; `None` if it has room after all.
+fn inner_halves(page: &ExclusivePage<'_>, key: &[u8], need: Need<'_>) -> Result<Option<Halves>, Nonsense> {
+    let node = Node::new(page.bytes());
+    if matches!(need, Need::Separator(bytes) if bytes <= node.free_bytes()) {
+        return Ok(None);
+    }
+    let index = node.child_index(key);
+    let incoming = Incoming { key, value_len: 0, kind: ValueKind::Inline, index, exists: false };
+    split(page.bytes(), &incoming).map(Some)
 }
 
 /// Brings a dirty page's free bytes together if the gap is too small.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  size  what
-//!      0     1  kind: 1 leaf, 2 inner (other kinds belong to other indexes)
+//!      0     1  kind: 1 leaf, 2 inner, 6 dense leaf (`dense`; other kinds belong to other indexes)
 //!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled, bit 2 the tree is detached from its table,
 //!               bit 3 there may be large values (all three: root only)
 //!      2     1  level: 0 leaf
@@ -77,6 +77,7 @@ use aquifer_buffer::PageId;
 
 pub(crate) const KIND_LEAF: u8 = 1;
 pub(crate) const KIND_INNER: u8 = 2;
+pub(crate) const KIND_DENSE: u8 = 6;
 
 pub(crate) const FLAG_UNBOUNDED: u8 = 1;
 pub(crate) const FLAG_DISMANTLED: u8 = 2;
@@ -112,6 +113,8 @@ pub(crate) const REFERENCE_BYTES: usize = 4;
 pub(crate) const UNHINTED_MAX: usize = 2 * HINT_COUNT;
 /// No tree is higher: a level has at least twice the pages of the one above, and there are 2^32 ids.
 pub(crate) const LEVEL_MAX: u8 = 40;
+/// So many insertions one behind the other make a run.
+pub(crate) const RUN_MIN: i8 = 4;
 /// Bytes of the key that are in the slot and not in the heap.
 pub(crate) const HEAD_BYTES: usize = 4;
 

@@ -6,9 +6,11 @@
 //! - **LC2** Its header is sane and it covers what it was entered for, or entering it was an error.
 //! - **LC3** The key of the record last read stays until another is read, even when the copy is replaced.
 
+use super::dense::Dense;
 use super::descent::Goal;
 use super::fault::damaged;
 use super::layout::HEAD_BYTES;
+use super::leaf::ValueAt;
 use super::node::Node;
 use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{PageId, Result};
@@ -20,12 +22,16 @@ pub(crate) struct LeafCopy {
     id: PageId,
     page: Vec<u8>,
     count: usize,
-    prefix_len: usize,
+    is_dense: bool,
+    /// Length of what all its keys begin with: the common prefix, or a dense leaf's stem.
+    shared_len: usize,
+    /// Record and place of a dense leaf last read; the first record's place is looked up.
+    place: Option<(usize, usize)>,
     /// The key of the record last read.
     key: Vec<u8>,
-    /// Does `key` begin with this leaf's prefix?
+    /// Does `key` begin with what this leaf's keys share?
     has_prefix: bool,
-    value: (usize, usize, ValueKind),
+    value: ValueAt,
 }
 
 impl LeafCopy {
@@ -48,7 +54,10 @@ impl LeafCopy {
         if !node.is_sane() || !covered {
             return Err(damaged(id, "its header's sizes or its fences make no sense"));
         }
-        (self.count, self.prefix_len) = (node.count(), node.prefix_len());
+        let is_dense = node.is_dense();
+        let shared_len = if is_dense { Dense::of(node).shape().form.stem_len() } else { node.prefix_len() };
+        (self.count, self.shared_len, self.is_dense) = (node.count(), shared_len, is_dense);
+        self.place = None;
         self.id = id;
         self.has_prefix = false; // LC3: the old key stays for now
         Ok(())
@@ -75,18 +84,41 @@ impl LeafCopy {
 
     #[inline(always)]
     fn try_read(&mut self, index: usize) -> Option<()> {
+        if self.is_dense {
+            return self.try_read_dense(index);
+        }
         let node = Node::new(self.page.as_slice());
         let slot = node.slot(index);
-        let (start, len) = node.value_range(slot)?;
-        self.value = (start, len, node.value_kind(slot));
+        let (offset, len) = node.value_range(slot)?;
+        self.value = ValueAt { offset, len, kind: node.value_kind(slot) };
         if !self.has_prefix {
             node.prefix_to(&mut self.key);
             self.has_prefix = true;
         }
-        self.key.truncate(self.prefix_len);
+        self.key.truncate(self.shared_len);
         let head = slot.head().to_be_bytes();
         self.key.extend_from_slice(&head[..slot.suffix_len().min(HEAD_BYTES)]);
         self.key.extend_from_slice(node.rest(slot)?);
+        Some(())
+    }
+
+    fn try_read_dense(&mut self, index: usize) -> Option<()> {
+        let node = Node::new(self.page.as_slice());
+        let dense = Dense::of(node);
+        let place = match self.place {
+            Some((last, place)) if index == last + 1 => dense.next(place + 1)?,
+            Some((last, place)) if index + 1 == last => dense.previous(place)?,
+            _ => dense.select(index)?,
+        };
+        self.place = Some((index, place));
+        let (offset, len) = dense.value_range(place)?;
+        self.value = ValueAt { offset, len, kind: ValueKind::Inline };
+        if !self.has_prefix {
+            node.prefix_to(&mut self.key);
+            self.has_prefix = true;
+        }
+        self.key.truncate(self.shared_len);
+        dense.shape().append_tail(place, &mut self.key);
         Some(())
     }
 
@@ -98,14 +130,14 @@ impl LeafCopy {
     /// The record last read.
     #[inline]
     pub(crate) fn record(&self) -> (&[u8], &[u8]) {
-        let (start, len, _) = self.value;
-        (&self.key, &self.page[start..start + len])
+        let ValueAt { offset, len, .. } = self.value;
+        (&self.key, &self.page[offset..offset + len])
     }
 
     /// As [`record`](Self::record), with the kind of its value.
     #[inline]
     pub(crate) fn value_record(&self) -> (&[u8], LeafValue<'_>) {
         let (key, bytes) = self.record();
-        (key, LeafValue { kind: self.value.2, bytes })
+        (key, LeafValue { kind: self.value.kind, bytes })
     }
 }

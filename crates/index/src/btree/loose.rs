@@ -6,6 +6,7 @@
 //!   fences, order of keys, hints, heap. What passes can be read without a panic (ND1).
 
 use super::layout::FLAG_DISMANTLED;
+use super::leaf::Leaf;
 use super::node::Node;
 use super::page_check::{Expected, check_page};
 use crate::LeafValue;
@@ -90,10 +91,11 @@ impl<'b> LoosePage<'b> {
             return;
         }
         let mut key = Vec::new();
-        for index in 0..self.node.count() {
-            let slot = self.node.slot(index);
-            self.node.key_to(slot, &mut key);
-            visit(&key, self.node.value(slot).expect("LP1"));
+        let leaf = Leaf::of(self.node);
+        let shared_len = leaf.shared_to(&mut key);
+        for spot in leaf.all_spots() {
+            leaf.rest_to(spot, shared_len, &mut key).expect("LP1");
+            visit(&key, leaf.value(spot).expect("LP1"));
         }
     }
 

@@ -5,6 +5,8 @@
 //! | `layout` | the bytes of a page |
 //! | `node`, `search` | reading a page, finding a key on it |
 //! | `edit`, `build` | changing a page, making one |
+//! | `dense`, `dense_edit` | leaves without slots: their bytes, reading and changing them |
+//! | `leaf`, `anew` | the records of a leaf of either kind; which kind it gets |
 //! | `split` | where a page is cut |
 //! | `descent` | from the root to a leaf without a latch |
 //! | `place`, `grow` | a leaf latched for a change; splits with their latches |
@@ -26,17 +28,21 @@
 //!   from a cursor.
 
 mod ahead;
+mod anew;
 mod build;
 mod bulk;
 mod check;
 mod count;
 mod cursor;
+mod dense;
+mod dense_edit;
 mod descent;
 mod dismantle;
 mod edit;
 mod grow;
 mod large;
 mod layout;
+mod leaf;
 mod leaf_copy;
 mod loose;
 mod node;
@@ -60,6 +66,7 @@ use crate::{ValueKind, fault, words};
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
 use fault::Attempt;
+use leaf::{Leaf, ValueAt};
 use node::Node;
 use std::ops::Bound;
 use words::Words as _;
@@ -214,17 +221,16 @@ impl Value<'_> {
 
 #[inline(always)]
 fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<bool> {
-    let node = Node::new(leaf.words());
-    let Some(slot) = node.find(key).slot else {
+    let Some(value) = Leaf::of(Node::new(leaf.words())).value_of(key) else {
         take(None);
         leaf.validate()?;
         return Ok(false);
     };
-    let Some((offset, len)) = node.value_range(slot) else {
+    let Some(ValueAt { offset, len, kind }) = value else {
         leaf.validate()?;
         return Err(Retry::Damaged(leaf.id(), "a value lies beyond the page"));
     };
-    take(Some(Value { page: leaf, offset, len, kind: node.value_kind(slot) }));
+    take(Some(Value { page: leaf, offset, len, kind }));
     leaf.validate()?;
     Ok(true)
 }

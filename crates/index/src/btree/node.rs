@@ -8,10 +8,11 @@
 //! - **ND1** No bytes of a page can make a function of this module panic, loop for longer than the
 //!   page has slots, or allocate more than the page's size and a key.
 
+use super::dense::Dense;
 use super::layout::*;
 use super::words::Words;
+use crate::ValueKind;
 use crate::leaf_value::len_of_stored;
-use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
 use std::cmp::Ordering;
 
@@ -55,7 +56,8 @@ impl Summary {
     #[inline(always)]
     pub(crate) fn is_tree_page(self) -> bool {
         let (kind, level) = (self.kind(), self.level());
-        (kind == KIND_LEAF && level == 0) || (kind == KIND_INNER && level > 0 && level <= LEVEL_MAX)
+        ((kind == KIND_LEAF || kind == KIND_DENSE) && level == 0)
+            || (kind == KIND_INNER && level > 0 && level <= LEVEL_MAX)
     }
 }
 
@@ -80,9 +82,21 @@ impl<W: Words> Node<W> {
         Summary(self.words.word(0))
     }
 
+    /// Is it a dense leaf? Then it has no slots.
+    #[inline(always)]
+    pub(crate) fn is_dense(self) -> bool {
+        self.summary().kind() == KIND_DENSE
+    }
+
+    /// Records of a leaf of either kind, separators of an inner page; never more than fit on the page.
+    #[inline]
+    pub(crate) fn count(self) -> usize {
+        if self.is_dense() { Dense::of(self).count() } else { self.slot_count() }
+    }
+
     /// Slots; never more than fit on the page.
     #[inline(always)]
-    pub(crate) fn count(self) -> usize {
+    pub(crate) fn slot_count(self) -> usize {
         let count = (self.summary().0 >> 32) as usize & 0xFFFF;
         count.min(self.page_bytes().saturating_sub(SLOTS) / slot_bytes(self.level()))
     }
@@ -151,7 +165,7 @@ impl<W: Words> Node<W> {
         if self.level() == 0 {
             return Slot(word);
         }
-        let reference = SLOTS + SLOT_BYTES * self.count() + REFERENCE_BYTES * index;
+        let reference = SLOTS + SLOT_BYTES * self.slot_count() + REFERENCE_BYTES * index;
         Slot(word >> 32 << 32 | u64::from(self.words.u32_at(reference)))
     }
 
@@ -201,12 +215,16 @@ impl<W: Words> Node<W> {
     }
 
     /// Do the header's sizes fit the page and each other? Entries are another matter.
+    #[inline]
     pub(crate) fn is_sane(self) -> bool {
+        if self.is_dense() {
+            return Dense::of(self).is_sane(self);
+        }
         let count = (self.summary().0 >> 32) as usize & 0xFFFF;
         let fences = self.fence_bytes();
         let prefix_max = self.lower_range().map_or(0, |(_, len)| len);
         self.summary().is_tree_page()
-            && count == self.count()
+            && count == self.slot_count()
             && SLOTS + slot_bytes(self.level()) * count + self.heap_bytes() <= self.page_bytes()
             && fences <= self.live_bytes()
             && self.live_bytes() <= self.heap_bytes()
@@ -215,7 +233,7 @@ impl<W: Words> Node<W> {
 
     /// Where slots and references end.
     pub(crate) fn slots_end(self) -> usize {
-        SLOTS + slot_bytes(self.level()) * self.count()
+        SLOTS + slot_bytes(self.level()) * self.slot_count()
     }
 
     /// Bytes between the slots and the heap.
@@ -223,8 +241,11 @@ impl<W: Words> Node<W> {
         self.page_bytes().saturating_sub(self.heap_bytes() + self.slots_end())
     }
 
-    /// Bytes free after compaction.
+    /// Bytes free after compaction; of a dense leaf, when it is put together anew.
     pub(crate) fn free_bytes(self) -> usize {
+        if self.is_dense() {
+            return self.page_bytes().saturating_sub(Dense::of(self).used_bytes(self));
+        }
         self.gap_bytes() + self.heap_bytes().saturating_sub(self.live_bytes())
     }
 
@@ -286,8 +307,12 @@ impl<W: Words> Node<W> {
         self.words.copy_to(offset, self.prefix_len().min(len), out);
     }
 
-    /// How many of these slots of a leaf have keys as long as any may be.
+    /// How many of these records of a leaf have keys as long as any may be.
     pub(crate) fn longest(self, slots: std::ops::Range<usize>) -> usize {
+        if self.is_dense() {
+            let is_longest = Dense::of(self).shape().form.key_len == key_bytes_max(self.page_bytes());
+            return if is_longest { slots.len() } else { 0 };
+        }
         let suffix_len = key_bytes_max(self.page_bytes()).checked_sub(self.prefix_len());
         slots.filter(|&index| Some(self.slot(index).suffix_len()) == suffix_len).count()
     }
@@ -320,14 +345,6 @@ impl<W: Words> Node<W> {
 }
 
 impl<'b> Node<&'b [u8]> {
-    /// The value of a leaf's slot, if it lies within the page.
-    #[inline]
-    pub(crate) fn value(self, slot: Slot) -> Option<LeafValue<'b>> {
-        let (start, len) = self.value_range(slot)?;
-        let bytes = self.words.get(start..start + len)?;
-        Some(LeafValue { kind: self.value_kind(slot), bytes })
-    }
-
     /// The rest of a slot's key, if it lies within the page.
     #[inline]
     pub(crate) fn rest(self, slot: Slot) -> Option<&'b [u8]> {

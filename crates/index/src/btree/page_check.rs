@@ -1,7 +1,10 @@
 //! Checking one page.
 
+use super::dense::BITMAP;
 use super::layout::*;
+use super::leaf::{Leaf, Spot};
 use super::node::Node;
+use super::words::Words as _;
 use crate::findings::Findings;
 use aquifer_buffer::PageId;
 
@@ -20,8 +23,12 @@ pub(crate) fn check_page(node: Node<&[u8]>, expected: &Expected<'_>) -> Findings
     let mut found = Findings::default();
     found.require(node.own_id() == expected.id, "its own id is another page's");
     check_fences(node, expected, &mut found);
-    check_slots(node, &mut found);
-    check_hints(node, &mut found);
+    if node.is_dense() {
+        check_places(node, &mut found);
+    } else {
+        check_slots(node, &mut found);
+        check_hints(node, &mut found);
+    }
     found
 }
 
@@ -39,6 +46,26 @@ fn check_fences(node: Node<&[u8]>, expected: &Expected<'_>, found: &mut Findings
     found.require(upper.is_none_or(|upper| lower < upper), "its fences are in the wrong order");
     let prefix_len = upper.map_or(0, |upper| common_prefix_len(lower, upper));
     found.require(node.prefix_len() == prefix_len, "its prefix is not what its fences have in common (BT1)");
+}
+
+/// Keys of places are in order whatever the page says, so the first and the last tell of all.
+fn check_places(node: Node<&[u8]>, found: &mut Findings) {
+    let leaf = Leaf::of(node);
+    let Leaf::Dense(_, dense) = leaf else { return };
+    let shape = dense.shape();
+    let bits: usize = (0..shape.places.div_ceil(64))
+        .map(|word| node.words().word(BITMAP / 8 + word).count_ones() as usize)
+        .sum();
+    found.require(bits == dense.rank(shape.places), "a place is taken that it does not have (DN2)");
+    found.require(bits == node.count(), "its count is not that of the places taken (DN2)");
+    let mut key = Vec::new();
+    for place in [dense.next(0), dense.previous(shape.places)].into_iter().flatten() {
+        leaf.key_to(Spot::Place(place), &mut key);
+        if !node.covers(&key) {
+            found.fault(format!("the key of place {place} is not between the fences (BT1)"));
+        }
+    }
+    found.record_bytes += (bits * (shape.form.key_len + shape.form.value_len)) as u64;
 }
 
 fn check_slots(node: Node<&[u8]>, found: &mut Findings) {

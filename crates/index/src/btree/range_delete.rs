@@ -33,6 +33,7 @@
 //!   says what it said before; of a tree without records, that there are none.
 
 use super::BTree;
+use super::anew::build_leaf_of;
 use super::build::{Builder, NO_ROOM, Plan};
 use super::edit::NodeMut;
 use super::fault::{Attempt, Nonsense};
@@ -270,11 +271,8 @@ fn cut_leaf<'m>(mut page: ExclusivePage<'m>, first: usize, last: usize, cut: &mu
     }
     let node = Node::new(page.bytes());
     let rebuild = || {
-        let mut builder =
-            Builder::new(node.page_bytes(), &Plan { flags: root_flags(node), ..Plan::of(node)? })?;
-        builder.push_slots(node, 0..first)?;
-        builder.push_slots(node, last..node.count())?;
-        Ok(builder.finish())
+        let plan = Plan { flags: root_flags(node), ..Plan::of(node)? };
+        build_leaf_of(node, &plan, [0..first, last..node.count()])
     };
     let bytes = rebuild().map_err(|nonsense: Nonsense| nonsense.on(page.id()))?;
     page.make_dirty()?;
@@ -322,10 +320,10 @@ impl<'m> Ways<'m> {
         let node = self.fork.node();
         let mut builder =
             Builder::new(node.page_bytes(), &Plan { flags: root_flags(node), ..Plan::of(node)? })?;
-        builder.push_slots(node, 0..self.fork.index)?;
+        builder.push_children(node, 0..self.fork.index)?;
         if let Some(border) = border {
             builder.push_child(border, node.child(self.fork_right))?;
-            builder.push_slots(node, self.fork_right..node.count())?;
+            builder.push_children(node, self.fork_right..node.count())?;
         }
         Ok(builder.finish())
     }
@@ -354,8 +352,11 @@ impl<'m> Ways<'m> {
 fn changed_left(stop: &Stop<'_>, border: Option<&[u8]>, right: PageId) -> Result<Vec<u8>, Nonsense> {
     let node = stop.node();
     let plan = Plan { upper: border, right, ..Plan::of(node)? };
+    if node.level() == 0 {
+        return build_leaf_of(node, &plan, [0..stop.index, 0..0]);
+    }
     let mut builder = Builder::new(node.page_bytes(), &plan)?;
-    builder.push_slots(node, 0..stop.index)?;
+    builder.push_children(node, 0..stop.index)?;
     Ok(builder.finish())
 }
 
@@ -363,8 +364,11 @@ fn changed_right(stop: &Stop<'_>, border: &[u8]) -> Result<Vec<u8>, Nonsense> {
     let node = stop.node();
     let leftmost = if node.level() == 0 { PageId::NONE } else { node.child(stop.index) };
     let plan = Plan { lower: border, leftmost, ..Plan::of(node)? };
+    if node.level() == 0 {
+        return build_leaf_of(node, &plan, [stop.index..node.count(), 0..0]);
+    }
     let mut builder = Builder::new(node.page_bytes(), &plan)?;
-    builder.push_slots(node, stop.index..node.count())?;
+    builder.push_children(node, stop.index..node.count())?;
     Ok(builder.finish())
 }
 
@@ -456,7 +460,7 @@ fn fill_pouch(
     let flags = if is_root { FLAG_DETACHED } else { 0 };
     let plan = Plan { id, flags, leftmost, right: PageId::NONE, ..Plan::of(node)? };
     let mut builder = Builder::new(node.page_bytes(), &plan)?;
-    builder.push_slots(node, slots)?;
+    builder.push_children(node, slots)?;
     if let Some(after) = after.filter(|&after| after != leftmost) {
         let mut key = Vec::new();
         node.key_to(node.slot(end - 1), &mut key);

@@ -12,9 +12,11 @@
 //!   still has the first as its right neighbour.
 //! - **RG4** `changed_at` is the greatest of all (it is only raised).
 
+use super::anew::{Outline, build_leaf};
 use super::build::{Builder, NO_ROOM, Plan};
 use super::fault::Nonsense;
 use super::layout::separator;
+use super::leaf::Leaf;
 use super::node::Node;
 use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
@@ -97,15 +99,20 @@ impl<'n> Items<'n> {
                     items.push(lower, NO_VALUE, node.leftmost());
                 }
             }
+            if level == 0 {
+                let leaf = Leaf::of(*node);
+                let shared_len = leaf.shared_to(&mut key);
+                for spot in leaf.all_spots() {
+                    leaf.rest_to(spot, shared_len, &mut key).ok_or(BEYOND)?;
+                    items.push(&key, leaf.value(spot).ok_or(BEYOND)?, PageId::NONE);
+                }
+                continue;
+            }
             for index in 0..node.count() {
                 let slot = node.slot(index);
+                node.entry_len(slot).ok_or(BEYOND)?;
                 node.key_to(slot, &mut key);
-                if level == 0 {
-                    items.push(&key, node.value(slot).ok_or(BEYOND)?, PageId::NONE);
-                } else {
-                    node.entry_len(slot).ok_or(BEYOND)?;
-                    items.push(&key, NO_VALUE, node.child(index + 1));
-                }
+                items.push(&key, NO_VALUE, node.child(index + 1));
             }
         }
         Ok(items)
@@ -171,16 +178,26 @@ impl<'n> Items<'n> {
             run: 0,
             run_position: 0,
         };
+        if self.level == 0 {
+            return self.build_leaf(first.page_bytes(), &plan, cut);
+        }
         let mut builder = Builder::new(first.page_bytes(), &plan)?;
         for index in cut {
-            let item = &self.items[index];
-            if self.level == 0 {
-                builder.push_record(self.key(index), item.value)?;
-            } else {
-                builder.push_child(self.key(index), item.child)?;
-            }
+            builder.push_child(self.key(index), self.items[index].child)?;
         }
         Ok(builder.finish())
+    }
+
+    fn build_leaf(&self, page_bytes: usize, plan: &Plan<'_>, cut: Range<usize>) -> Result<Vec<u8>, Nonsense> {
+        let outline = (!cut.is_empty()).then(|| Outline {
+            count: cut.len(),
+            first: self.key(cut.start),
+            last: self.key(cut.end - 1),
+            value_len: self.items[cut.start].value.bytes.len(),
+        });
+        build_leaf(page_bytes, plan, outline, |builder| {
+            cut.clone().try_for_each(|index| builder.push_record(self.key(index), self.items[index].value))
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Finding a key on a page.
+//! Finding a key on a page with slots.
 //!
 //! Heads first: the hints narrow the range to a seventeenth, halving narrows it further, and the last
 //! few slots are counted without a branch, because their cache lines then come in together. Only
@@ -9,6 +9,7 @@
 //! - **SR1** Whatever the page says, an index that a search returns is at most `count`, and a search
 //!   takes O(log count) steps of bounded length.
 
+use super::dense::Dense;
 use super::layout::*;
 use super::node::{Node, Summary};
 use super::words::Words;
@@ -27,7 +28,7 @@ pub(crate) struct Found {
 }
 
 impl<W: Words> Node<W> {
-    /// Finds a key that lies between the fences.
+    /// Finds a key that lies between the fences, on a page with slots.
     #[inline(always)]
     pub(crate) fn find(self, key: &[u8]) -> Found {
         let summary = self.summary();
@@ -47,7 +48,7 @@ impl<W: Words> Node<W> {
         self.position(key, false)
     }
 
-    /// Slots whose keys are below `key` (with `inclusive`: at most `key`), wherever `key` lies.
+    /// Entries whose keys are below `key` (with `inclusive`: at most `key`), wherever `key` lies.
     pub(crate) fn position(self, key: &[u8], inclusive: bool) -> usize {
         let (prefix_len, count) = (self.prefix_len(), self.count());
         let (lower, lower_len) = self.lower_range().unwrap_or_default();
@@ -57,6 +58,7 @@ impl<W: Words> Node<W> {
             Ordering::Greater => 0,
             Ordering::Less => count,
             Ordering::Equal if key.len() < prefix_len_known => 0,
+            Ordering::Equal if self.is_dense() => Dense::of(self).position(key, inclusive),
             Ordering::Equal => {
                 let found = self.find(key);
                 found.index + usize::from(inclusive && found.slot.is_some())
@@ -66,7 +68,7 @@ impl<W: Words> Node<W> {
 
     #[inline(always)]
     fn find_suffix(self, summary: Summary, key: Suffix<'_>) -> Found {
-        let count = self.count();
+        let count = self.slot_count();
         let index = self.first_head(count, key.head);
         if index >= count {
             return Found { index, slot: None };

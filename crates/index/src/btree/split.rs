@@ -24,6 +24,9 @@
 //!   that becomes a fence was on the page before, as prefix and suffix, with 8 bytes more.
 //! - **SP3** Halves are built aside; nothing is changed if the page turns out to be nonsense.
 //! - **SP4** Prefixes only grow by a split, so sizes reckoned with the old prefix are upper bounds.
+//! - **SP5** A half of a dense leaf fits if its records do in slots, or in places from its first to its last (AN1). Boundaries are preferred
+//!   as in SP1.2; the one in the middle serves for SP1.3: fences grow by at most eight bytes, because the prefix holds all but
+//!   the tail, and what a half loses takes more than that unless there are so few records that they fit in slots.
 //!
 //! # Runs
 //!
@@ -31,28 +34,35 @@
 //! incoming record goes, so that ascending insertions leave full pages (descending ones likewise).
 //! The page at the edge of the tree lacks one fence and so has no prefix; once bounded its
 //! records shrink, and the page that was full is not. Therefore such a page is first *tightened*: the cut
-//! is made a little beyond the incoming record, so that the page has a prefix and goes on being filled.
+//! is made a little beyond the incoming record, so that the page has a prefix and goes on being filled. Records of a dense leaf
+//! would not shrink.
 
+use super::anew::build_leaf_of;
 use super::build::{Builder, Plan};
+use super::dense::Form;
 use super::fault::Nonsense;
 use super::layout::*;
+use super::leaf::{Leaf, Spot};
 use super::node::Node;
+use crate::ValueKind;
 use aquifer_buffer::PageId;
+use std::ops::Range;
 
-/// So many insertions one behind the other make a run.
-const RUN_MIN: i8 = 4;
 /// A tightened page covers the keys that differ from the incoming one in this many bytes before the
 /// one where the run's last two keys differ: some ten thousand records of a run, even of decimal digits.
 const TIGHTEN_BYTES: usize = 3;
+/// The separator is looked for among so many boundaries on either side of the middle, at most.
+const WINDOW_MAX: usize = 128;
 
 /// A record that has no room on a leaf, or the key for which an inner page needs room.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Incoming<'k> {
     pub(crate) key: &'k [u8],
     pub(crate) value_len: usize,
-    /// The first slot whose key is not below `key`; of an inner page, the child that covers it.
+    pub(crate) kind: ValueKind,
+    /// The first record whose key is not below `key`; of an inner page, the child that covers it.
     pub(crate) index: usize,
-    /// Is the record there, with a shorter value?
+    /// Is the record there, with another value?
     pub(crate) exists: bool,
 }
 
@@ -74,7 +84,12 @@ pub(crate) fn split(page: &[u8], incoming: &Incoming<'_>) -> Result<Halves, Nons
     if let Some(halves) = tighten(node, incoming) {
         return Ok(halves);
     }
-    Items::of(node, incoming)?.split()
+    Items::of(node, Some(incoming))?.split(incoming)
+}
+
+/// Cuts a leaf in the middle.
+pub(crate) fn halve(page: &[u8]) -> Result<Halves, Nonsense> {
+    Items::of(Node::new(page), None)?.split_without_incoming()
 }
 
 /// Insertions in a row at one place, and the direction.
@@ -85,7 +100,7 @@ enum Run {
 }
 
 fn run_at(node: Node<&[u8]>, index: usize) -> Option<Run> {
-    let (run, position) = (node.summary().run(), node.run_position());
+    let (run, position) = (node.summary().run(), Leaf::of(node).run_position());
     if run >= RUN_MIN && index == position && index > 0 {
         Some(Run::Ascending)
     } else if run <= -RUN_MIN && index + 1 == position && index < node.count() {
@@ -105,6 +120,9 @@ struct Runs {
 /// Cuts a leaf at the edge of the tree so that all its records and the incoming one stay in one half
 /// that has a longer prefix; `None` if this is not such a leaf, or they do not fit.
 fn tighten(node: Node<&[u8]>, incoming: &Incoming<'_>) -> Option<Halves> {
+    if node.is_dense() {
+        return None;
+    }
     let (count, index, key) = (node.count(), incoming.index, incoming.key);
     let run = run_at(node, index).filter(|_| !incoming.exists)?;
     let mut neighbour = Vec::new();
@@ -130,6 +148,10 @@ fn tighten(node: Node<&[u8]>, incoming: &Incoming<'_>) -> Option<Halves> {
     }
     let halves = build(node, separator, (slots_left, slots_left), runs).ok()?;
     let full = Node::new(if run == Run::Ascending { halves.left.as_slice() } else { &halves.right });
+    if let Leaf::Dense(_, dense) = Leaf::of(full) {
+        let has_place = incoming.is_like(dense.shape().form) && dense.shape().place(key).is_some();
+        return has_place.then_some(halves);
+    }
     let rest_len = key.len().saturating_sub(full.prefix_len() + HEAD_BYTES);
     let fits = SLOT_BYTES + 2 + rest_len + incoming.value_len <= full.gap_bytes();
     fits.then_some(halves)
@@ -143,44 +165,60 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(above)
 }
 
-/// The records of a leaf and the incoming one.
+/// The records of a leaf and the incoming one, if there is one.
 struct Items<'n> {
     node: Node<&'n [u8]>,
-    incoming: &'n Incoming<'n>,
-    /// Bytes of the items before each boundary.
+    leaf: Leaf<&'n [u8]>,
+    spots: Vec<Spot>,
+    incoming: Option<&'n Incoming<'n>>,
+    /// Bytes of the items before each boundary, in slots.
     sums: Vec<usize>,
 }
 
 impl<'n> Items<'n> {
-    fn of(node: Node<&'n [u8]>, incoming: &'n Incoming<'n>) -> Result<Self, Nonsense> {
-        let count = node.count() + usize::from(!incoming.exists);
-        let mut items = Self { node, incoming, sums: Vec::with_capacity(count + 1) };
+    fn of(node: Node<&'n [u8]>, incoming: Option<&'n Incoming<'n>>) -> Result<Self, Nonsense> {
+        let leaf = Leaf::of(node);
+        let spots: Vec<Spot> = leaf.all_spots().collect();
+        let mut sums = Vec::with_capacity(spots.len() + 2);
         let mut sum = 0;
-        items.sums.push(sum);
-        for item in 0..count {
-            sum += items.item_bytes(item)?;
-            items.sums.push(sum);
+        sums.push(sum);
+        let mut push = |bytes| {
+            sum += bytes;
+            sums.push(sum);
+        };
+        for (index, &spot) in spots.iter().enumerate() {
+            let incoming = incoming.filter(|incoming| incoming.index == index);
+            incoming.iter().for_each(|incoming| push(incoming.bytes(node)));
+            let bytes = leaf.slotted_bytes(spot).ok_or(BEYOND)?;
+            if incoming.is_none_or(|incoming| !incoming.exists) {
+                push(bytes);
+            }
         }
-        Ok(items)
+        let behind = incoming.filter(|incoming| incoming.index >= spots.len());
+        behind.iter().for_each(|incoming| push(incoming.bytes(node)));
+        Ok(Self { node, leaf, spots, incoming, sums })
     }
 
-    fn split(self) -> Result<Halves, Nonsense> {
+    fn split(self, incoming: &Incoming<'_>) -> Result<Halves, Nonsense> {
         if self.sums.len() < 3 {
             return Err(Nonsense("the only record of a leaf has no room"));
         }
-        let run = run_at(self.node, self.incoming.index).filter(|_| !self.incoming.exists);
+        let index = incoming.index;
+        let run = run_at(self.node, index).filter(|_| !incoming.exists);
         let (preferred, window) = match run {
-            Some(Run::Ascending) => (self.incoming.index, 0),
-            Some(Run::Descending) => (self.incoming.index + 1, 0),
-            None => (self.middle(), self.sums.len() / 16),
+            Some(Run::Ascending) => (index, 0),
+            Some(Run::Descending) => (index + 1, 0),
+            None => (self.middle(), (self.sums.len() / 16).min(WINDOW_MAX)),
         };
         let Some((boundary, separator)) = self.best_near(preferred, window) else {
             return self.split_without_incoming();
         };
         let slots_left = self.slots_before(boundary);
-        let (streak, index) = (self.node.summary().run(), self.incoming.index);
+        let streak = self.node.summary().run();
         let runs = match run {
-            Some(Run::Ascending) if boundary == index => Runs { right: (streak, 0), ..Runs::default() },
+            Some(Run::Ascending) if boundary <= index => {
+                Runs { right: (streak, index - boundary), ..Runs::default() }
+            }
             Some(Run::Descending) if boundary == index + 1 => {
                 Runs { left: (streak, slots_left + 1), ..Runs::default() }
             }
@@ -191,14 +229,14 @@ impl<'n> Items<'n> {
 
     /// SP1.3.
     fn split_without_incoming(self) -> Result<Halves, Nonsense> {
-        let count = self.node.count();
+        let count = self.spots.len();
         if count < 2 {
             return Err(Nonsense("a leaf with one record has no room for another"));
         }
         let slots_left = self.slots_before(self.middle()).clamp(1, count - 1);
         let (mut low, mut high) = (Vec::new(), Vec::new());
-        self.node.key_to(self.node.slot(slots_left - 1), &mut low);
-        self.node.key_to(self.node.slot(slots_left), &mut high);
+        self.leaf.key_to(self.spots[slots_left - 1], &mut low);
+        self.leaf.key_to(self.spots[slots_left], &mut high);
         let separator = separator(&low, &high).to_vec();
         build(self.node, separator, (slots_left, slots_left), Runs::default())
     }
@@ -242,35 +280,60 @@ impl<'n> Items<'n> {
     fn fits(&self, boundary: usize, separator_len: usize) -> bool {
         let (_, lower_len) = self.node.lower_range().unwrap_or_default();
         let (_, upper_len) = self.node.upper_range().unwrap_or_default();
-        let (before, all) = (self.sums[boundary], self.sums[self.sums.len() - 1]);
-        let room = self.node.page_bytes() - SLOTS;
-        before + lower_len + separator_len <= room && all - before + separator_len + upper_len <= room
+        self.side_fits(0..boundary, lower_len + separator_len)
+            && self.side_fits(boundary..self.sums.len() - 1, separator_len + upper_len)
+    }
+
+    /// Do these items fit between such fences, in slots or in places (SP5)?
+    fn side_fits(&self, items: Range<usize>, fences_len: usize) -> bool {
+        let room = self.node.page_bytes().saturating_sub(fences_len);
+        if SLOTS + self.sums[items.end] - self.sums[items.start] <= room {
+            return true;
+        }
+        let Leaf::Dense(_, dense) = self.leaf else { return false };
+        let form = dense.shape().form;
+        let unlike = |incoming: &&Incoming<'_>| items.contains(&incoming.index) && !incoming.is_like(form);
+        if self.incoming.filter(unlike).is_some() {
+            return false;
+        }
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        self.key_to(items.start, &mut first);
+        self.key_to(items.end - 1, &mut last);
+        let span =
+            form.tail(&last).checked_sub(form.tail(&first)).and_then(|span| usize::try_from(span).ok());
+        span.is_some_and(|span| span < form.places_max(room))
     }
 
     fn slots_before(&self, boundary: usize) -> usize {
-        boundary - usize::from(!self.incoming.exists && boundary > self.incoming.index)
+        let is_before = |incoming: &&Incoming<'_>| !incoming.exists && boundary > incoming.index;
+        boundary - usize::from(self.incoming.filter(is_before).is_some())
     }
 
-    fn is_incoming(&self, item: usize) -> bool {
-        item == self.incoming.index
-    }
-
-    fn item_bytes(&self, item: usize) -> Result<usize, Nonsense> {
-        if self.is_incoming(item) {
-            let rest_len = Suffix::of(self.incoming.key, self.node.prefix_len()).rest.len();
-            return Ok(SLOT_BYTES + 2 + rest_len + self.incoming.value_len);
-        }
-        let slot = self.node.slot(self.slots_before(item));
-        self.node.entry_len(slot).map(|len| SLOT_BYTES + len).ok_or(BEYOND)
+    fn incoming_at(&self, item: usize) -> Option<&'n Incoming<'n>> {
+        self.incoming.filter(|incoming| incoming.index == item)
     }
 
     fn key_to(&self, item: usize, out: &mut Vec<u8>) {
-        if self.is_incoming(item) {
-            out.clear();
-            out.extend_from_slice(self.incoming.key);
-        } else {
-            self.node.key_to(self.node.slot(self.slots_before(item)), out);
+        match self.incoming_at(item) {
+            Some(incoming) => {
+                out.clear();
+                out.extend_from_slice(incoming.key);
+            }
+            None => self.leaf.key_to(self.spots[self.slots_before(item)], out),
         }
+    }
+}
+
+impl Incoming<'_> {
+    /// Bytes that it takes in a slot and its entry.
+    fn bytes(&self, node: Node<&[u8]>) -> usize {
+        let rest_len = Suffix::of(self.key, node.prefix_len()).rest.len();
+        SLOT_BYTES + entry_head_bytes(0) + rest_len + self.value_len
+    }
+
+    /// Could it be on a dense leaf of this form?
+    pub(crate) fn is_like(&self, form: Form) -> bool {
+        self.kind == ValueKind::Inline && Form { key_len: self.key.len(), value_len: self.value_len } == form
     }
 }
 
@@ -320,13 +383,12 @@ fn build(node: Node<&[u8]>, separator: Vec<u8>, cut: (usize, usize), runs: Runs)
     Ok(Halves { separator, left, right })
 }
 
-fn build_half(
-    node: Node<&[u8]>,
-    plan: &Plan<'_>,
-    slots: std::ops::Range<usize>,
-) -> Result<Vec<u8>, Nonsense> {
+fn build_half(node: Node<&[u8]>, plan: &Plan<'_>, entries: Range<usize>) -> Result<Vec<u8>, Nonsense> {
+    if node.level() == 0 {
+        return build_leaf_of(node, plan, [entries, 0..0]);
+    }
     let mut builder = Builder::new(node.page_bytes(), plan)?;
-    builder.push_slots(node, slots)?;
+    builder.push_children(node, entries)?;
     Ok(builder.finish())
 }
 

@@ -1,7 +1,15 @@
 //! What the tests of this folder share: a tree in memory, hard keys, and plain helpers.
 
+use super::anew::rebuild_leaf;
+use super::dense_edit::DenseMut;
+use super::edit::NodeMut;
+use super::layout::Suffix;
+use super::leaf::{Leaf, Sought, Spot};
 use super::page_check::{Expected, check_page};
+use super::place::{Fit, Wanted, fit};
+use super::search::Found;
 use super::{BTree, CheckReport, Node};
+use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{Mutation, PageId, Pager, PagerOptions, Retry};
 use aquifer_pools::Budget;
 use aquifer_sync::Arc;
@@ -86,6 +94,77 @@ pub(crate) fn assert_page_is_whole(page: &[u8]) {
     let (lower, upper) = (node.lower().unwrap(), node.upper().unwrap());
     let expected = Expected { id: node.own_id(), lower: Some(lower), upper: Some(upper) };
     assert_eq!(check_page(node, &expected).faults, Vec::<String>::new());
+}
+
+/// Puts a record on a leaf by itself, as `Place` does; `false` if it must be split.
+pub(crate) fn put_on(page: &mut Vec<u8>, key: &[u8], value: &[u8]) -> bool {
+    let wanted = Wanted { key, value_len: value.len(), kind: ValueKind::Inline };
+    let find = |page: &[u8]| Leaf::of(Node::new(page)).find(key);
+    let sought = find(page);
+    match fit(Node::new(page.as_slice()), &wanted, sought).unwrap() {
+        Fit::Split => return false,
+        Fit::Compact => {
+            let last = if let Sought::Slot(found) = sought { found.slot.map(|_| found.index) } else { None };
+            NodeMut::new(page).compact(last).unwrap();
+        }
+        Fit::Anew(shape) => *page = rebuild_leaf(Node::new(page.as_slice()), shape).unwrap(),
+        Fit::Fits => {}
+    }
+    let (node, sought) = (Node::new(page.as_slice()), find(page));
+    assert_eq!(fit(node, &wanted, sought).unwrap(), Fit::Fits, "PL4");
+    let suffix = Suffix::of(key, node.prefix_len());
+    match sought {
+        Sought::Slot(Found { index, slot: Some(slot) }) => {
+            let entry_len = node.entry_len(slot).unwrap();
+            NodeMut::new(page).replace(index, slot, entry_len, LeafValue::inline(value));
+        }
+        Sought::Slot(Found { index, slot: None }) => {
+            let mut node = NodeMut::new(page);
+            node.stash(suffix.rest);
+            node.insert_stashed(index, suffix.head, suffix.len, LeafValue::inline(value));
+        }
+        Sought::Place(place, _) => DenseMut::new(page).put(place, value),
+        Sought::Nowhere => unreachable!("it fits"),
+    }
+    true
+}
+
+/// Removes a record from a leaf by itself; whether it was there.
+pub(crate) fn remove_from(page: &mut [u8], key: &[u8]) -> bool {
+    let node = Node::new(&*page);
+    match Leaf::of(node).find(key) {
+        Sought::Slot(Found { index, slot: Some(slot) }) => {
+            let entry_len = node.entry_len(slot).unwrap();
+            NodeMut::new(page).remove(index, entry_len);
+            true
+        }
+        Sought::Place(place, true) => {
+            DenseMut::new(page).remove(place);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The records of a leaf by itself.
+pub(crate) fn records_on(page: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let leaf = Leaf::of(Node::new(page));
+    let record = |spot: Spot| {
+        let mut key = Vec::new();
+        leaf.key_to(spot, &mut key);
+        (key, leaf.value(spot).unwrap().bytes.to_vec())
+    };
+    leaf.all_spots().map(record).collect()
+}
+
+/// Keys and lengths of values of which leaves become dense, with some that turn them back into slots: two stems, two lengths
+/// of keys, mostly one length of values.
+pub(crate) fn number_record() -> impl Strategy<Value = (Vec<u8>, usize)> {
+    let wide = (0u64..700).prop_map(|n| (0xFFF0_FF00 + n).to_be_bytes().to_vec());
+    let stemmed = (0u64..700).prop_map(|n| [&b"a stem/"[..], &n.to_be_bytes()].concat());
+    let short = (0u16..700).prop_map(|n| n.to_be_bytes().to_vec());
+    let key = prop_oneof![20 => wide, 8 => stemmed, 4 => short];
+    (key, prop_oneof![60 => Just(8usize), 1 => 0usize..40])
 }
 
 /// Keys that are hard on a tree: long common prefixes, prefixes of each other, runs of 0x00 and 0xFF,

@@ -14,7 +14,7 @@ impl World {
     ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
         let Some(handle) = handle.sorted() else { return Ok(()) };
-        let (low, high) = (key(first), key(first.saturating_add(count)));
+        let (low, high) = (key(table, first), key(table, first.saturating_add(count)));
         let rows = &self.model.state()[&name(table)].rows;
         let gone = rows.range(low.clone()..high.clone());
         let commit = Commit::Change(gone.map(|(key, _)| (name(table), key.clone(), None)).collect());
@@ -32,9 +32,10 @@ impl World {
     ) -> Judged {
         let Some((handle, logged)) = self.table(db, table)? else { return Ok(()) };
         let Some(handle) = handle.sorted() else { return Ok(()) };
-        let (value, large) = (self.value(value_len), self.value(large_len));
+        let (value, large) = (self.value(super::value_len(table, value_len)), self.value(large_len));
         let value_of = |number: u32| if number % 12 == 5 && large_len > 0 { &large } else { &value };
-        let records: Vec<_> = (0..count).map(|number| (key(number), value_of(number).clone())).collect();
+        let records: Vec<_> =
+            (0..count).map(|number| (key(table, number), value_of(number).clone())).collect();
         let commit = records.iter().map(|(key, value)| (name(table), key.clone(), Some(value.clone())));
         let commit = Commit::Change(commit.collect());
         let is_empty = self.model.state()[&name(table)].rows.is_empty();

@@ -21,7 +21,8 @@ impl World {
         let name = name(table);
         let sorted = handle.sorted();
         // A hashed table has neither ranges nor directions.
-        let (from, reverse) = if sorted.is_some() { (from.map(key), reverse) } else { (None, false) };
+        let (from, reverse) =
+            if sorted.is_some() { (from.map(|number| key(table, number)), reverse) } else { (None, false) };
         let bounds = match (&from, reverse) {
             (None, _) => (Bound::Unbounded, Bound::Unbounded),
             (Some(key), false) => (Bound::Included(key.as_slice()), Bound::Unbounded),

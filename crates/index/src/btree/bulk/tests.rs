@@ -73,6 +73,32 @@ fn leaves_are_as_full_as_asked() {
 }
 
 #[test]
+fn numbers_are_loaded_into_full_dense_leaves() {
+    let stemmed = |n: u64| [&b"a stem of some length/"[..], &n.to_be_bytes()].concat();
+    for (fill_percent, least) in [(100, 0.97), (70, 0.67)] {
+        for key in [&|n: u64| n.to_be_bytes().to_vec(), &stemmed as &dyn Fn(u64) -> Vec<u8>] {
+            let mut records: BTreeMap<_, _> =
+                (0..30_000u64).map(|n| (key(n * 16 / 15), n.to_le_bytes().to_vec())).collect();
+            records.insert(key(7), b"unlike".to_vec());
+            records.insert(key(20_000), b"unlike the others".to_vec());
+            let tree = TestTree::in_memory(4096);
+            load(&tree, &records, fill_percent);
+            let report = tree.check();
+            let fill = report.leaf_bytes_used as f64 / (report.leaves * 4096) as f64;
+            assert!(
+                fill >= least && fill <= fill_percent as f64 / 100.0 + 0.01,
+                "{fill} of {fill_percent} %"
+            );
+            let leaves = 32_000 * 100 / 480 / fill_percent as u64;
+            assert!(report.leaves <= leaves + 8, "{} leaves, {leaves} expected", report.leaves);
+            for (key, value) in &records {
+                assert_eq!(tree.get(key), Some(value.clone()));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_record_out_of_order_is_refused_with_its_place() {
     let tree = TestTree::in_memory(4096);
     let mut loader = BulkLoader::new(detached(&tree), 4096, 100, 1);

@@ -4,17 +4,26 @@ use super::super::edit::NodeMut;
 use super::super::layout::*;
 use super::super::test_tree::{TestTree, change};
 
-fn tree() -> TestTree {
+/// With leaves that have slots, or dense ones.
+fn tree_of(is_dense: bool) -> TestTree {
     let tree = TestTree::in_memory(4096);
     for n in 0..4000u64 {
-        tree.put(&[&b"key"[..], &n.to_be_bytes()].concat(), &[n as u8; 4]);
+        let len = if is_dense { 4 } else { 3 + n as usize % 2 * 2 };
+        tree.put(&[&b"key"[..], &n.to_be_bytes()].concat(), &vec![n as u8; len]);
     }
     tree
 }
 
-/// Damages the second leaf and expects a fault that says so.
+fn tree() -> TestTree {
+    tree_of(false)
+}
+
 fn check(damage: impl Fn(&mut [u8]), expected: &str) {
-    let tree = tree();
+    check_of(tree(), damage, expected);
+}
+
+/// Damages the second leaf and expects a fault that says so.
+fn check_of(tree: TestTree, damage: impl Fn(&mut [u8]), expected: &str) {
     let report = tree.check();
     assert_eq!((report.records, report.depth), (4000, 2));
     assert_eq!(report.record_bytes, 4000 * 15);
@@ -47,6 +56,28 @@ fn each_kind_of_damage_is_a_fault() {
     check(|page| page[SLOTS + 2] = page[SLOTS + 10], "overlap");
     check(|page| *page.last_mut().unwrap() ^= 1, "lower fence");
     check(|page| NodeMut::new(page).set_right(aquifer_buffer::PageId(1)), "right neighbour");
+}
+
+#[test]
+fn each_kind_of_damage_of_a_dense_leaf_is_a_fault() {
+    let check = |damage: &dyn Fn(&mut [u8]), expected| check_of(tree_of(true), damage, expected);
+    check(&|page| assert_eq!(std::mem::replace(&mut page[KIND], 1), KIND_DENSE), "make no sense");
+    check(&|page| page[OWN_ID] ^= 1, "its own id");
+    check(&|page| page[OWNER] ^= 1, "owner");
+    check(&|page| page[LEVEL] = 1, "level");
+    check(&|page| page[COUNT] -= 1, "(DN2)");
+    check(&|page| page[COUNT + 1] = 0xFF, "sizes");
+    check(&|page| page[HEAP_BYTES + 1] = 0xFF, "sizes");
+    check(&|page| page[LIVE_BYTES] = 0xFF, "sizes");
+    check(&|page| page[36] = 0, "sizes");
+    check(&|page| page[36] += 9, "sizes");
+    check(&|page| page[LEFTMOST + 2] ^= 1, "between the fences (BT1)");
+    check(&|page| page[LEFTMOST..LEFTMOST + 8].fill(0xFF), "sizes");
+    check(&|page| page[HEADER_BYTES] ^= 1, "(DN2)");
+    check(&|page| page[PREFIX_LEN] -= 1, "prefix");
+    check(&|page| *page.last_mut().unwrap() ^= 1, "lower fence");
+    let places = |page: &[u8]| usize::from(u16::from_le_bytes([page[8], page[9]]));
+    check(&|page| page[HEADER_BYTES + places(page) / 8] |= 0x80, "does not have (DN2)");
 }
 
 #[test]

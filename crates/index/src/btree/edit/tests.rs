@@ -1,9 +1,10 @@
 //! A single leaf under random changes equals a map, and stays whole after each.
 
 use super::super::build::{Builder, Plan};
-use super::super::place::{Fit, fit};
-use super::super::split::Incoming;
-use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, value, value_len};
+use super::super::test_tree::{
+    LONE_PAGE, assert_page_is_whole, hard_key, number_record, put_on, records_on, remove_from, value,
+    value_len,
+};
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,66 +14,24 @@ fn empty_leaf(page_bytes: usize) -> Vec<u8> {
     Builder::new(page_bytes, &Plan::root(1, LONE_PAGE, 0)).unwrap().finish()
 }
 
-/// Puts a record as `Place` does; `false` if the page is full.
-fn put(page: &mut [u8], key: &[u8], value: &[u8]) -> bool {
-    let node = Node::new(&*page);
-    let found = node.find(key);
-    let incoming = Incoming { key, value_len: value.len(), index: found.index, exists: found.slot.is_some() };
-    match fit(node, &incoming, found.slot).unwrap() {
-        Fit::Split => return false,
-        Fit::Compact => NodeMut::new(page).compact(found.slot.map(|_| found.index)).unwrap(),
-        Fit::Fits => {}
-    }
-    let node = Node::new(&*page);
-    let suffix = Suffix::of(key, node.prefix_len());
-    let existing = found.slot.map(|_| node.slot(found.index));
-    let entry_len = existing.map(|slot| node.entry_len(slot).unwrap());
-    let mut node = NodeMut::new(page);
-    match existing {
-        Some(slot) => node.replace(found.index, slot, entry_len.unwrap(), LeafValue::inline(value)),
-        None => {
-            node.stash(suffix.rest);
-            node.insert_stashed(found.index, suffix.head, suffix.len, LeafValue::inline(value));
-        }
-    }
-    true
-}
-
-fn remove(page: &mut [u8], key: &[u8]) -> bool {
-    let node = Node::new(&*page);
-    let found = node.find(key);
-    let Some(slot) = found.slot else { return false };
-    let len = node.entry_len(slot).unwrap();
-    NodeMut::new(page).remove(found.index, len);
-    true
-}
-
-fn records(page: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let node = Node::new(page);
-    let record = |index| {
-        let (slot, mut key) = (node.slot(index), Vec::new());
-        node.key_to(slot, &mut key);
-        (key, node.value(slot).unwrap().bytes.to_vec())
-    };
-    (0..node.count()).map(record).collect()
-}
-
-fn key_strategy(page_bytes: usize, small: bool) -> BoxedStrategy<Vec<u8>> {
-    if small {
-        (0u16..400).prop_map(|n| n.to_be_bytes().to_vec()).boxed()
-    } else {
-        hard_key(page_bytes / 8).boxed()
+/// Keys and lengths of values: few short keys, hard ones, or numbers.
+fn record(page_bytes: usize, kind: u8) -> BoxedStrategy<(Vec<u8>, usize)> {
+    let len = value_len(page_bytes / 4);
+    match kind {
+        0 => ((0u16..400).prop_map(|n| n.to_be_bytes().to_vec()), len).boxed(),
+        1 => (hard_key(page_bytes / 8), len).boxed(),
+        _ => number_record().boxed(),
     }
 }
 
-fn changes() -> impl Strategy<Value = (usize, Vec<(bool, Vec<u8>, usize)>)> {
-    (prop_oneof![Just(4096usize), Just(16384), Just(65536)], any::<bool>()).prop_flat_map(
-        |(page_bytes, small)| {
-            let change =
-                (prop::bool::weighted(0.7), key_strategy(page_bytes, small), value_len(page_bytes / 4));
-            (Just(page_bytes), vec(change, 1..250))
-        },
-    )
+/// Is it put? And a record.
+type Change = (bool, (Vec<u8>, usize));
+
+fn changes() -> impl Strategy<Value = (usize, Vec<Change>)> {
+    (prop_oneof![Just(4096usize), Just(16384), Just(65536)], 0..4u8).prop_flat_map(|(page_bytes, kind)| {
+        let change = (prop::bool::weighted(0.7), record(page_bytes, kind));
+        (Just(page_bytes), vec(change, 1..if kind < 2 { 250 } else { 900 }))
+    })
 }
 
 proptest! {
@@ -80,18 +39,18 @@ proptest! {
     fn a_leaf_is_a_map((page_bytes, changes) in changes()) {
         let mut page = empty_leaf(page_bytes);
         let mut model = BTreeMap::new();
-        for (number, (is_put, key, len)) in changes.into_iter().enumerate() {
+        for (number, (is_put, (key, len))) in changes.into_iter().enumerate() {
             if is_put {
                 let value = value(number as u64, len);
-                if put(&mut page, &key, &value) {
+                if put_on(&mut page, &key, &value) {
                     model.insert(key, value);
                 }
             } else {
-                prop_assert_eq!(remove(&mut page, &key), model.remove(&key).is_some());
+                prop_assert_eq!(remove_from(&mut page, &key), model.remove(&key).is_some());
             }
             assert_page_is_whole(&page);
         }
-        prop_assert_eq!(records(&page), model.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(records_on(&page), model.into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -153,7 +112,7 @@ proptest! {
 fn a_page_takes_records_until_its_free_bytes_are_used_up() {
     let mut page = empty_leaf(4096);
     let mut count = 0u32;
-    while put(&mut page, &count.to_be_bytes(), &[7; 20]) {
+    while put_on(&mut page, &(count * 1000).to_be_bytes(), &[7; 20]) {
         count += 1;
     }
     // 8 bytes of slot, 2 of value length, 20 of value; the key is in the head.
@@ -164,22 +123,22 @@ fn a_page_takes_records_until_its_free_bytes_are_used_up() {
 fn a_growing_value_uses_the_bytes_of_the_old_one() {
     let mut page = empty_leaf(4096);
     for key in [b"a", b"b", b"c"] {
-        assert!(put(&mut page, key, &[1; 1000]));
+        assert!(put_on(&mut page, key, &[1; 1000]));
     }
     for len in 1000..=1020 {
-        assert!(put(&mut page, b"b", &vec![2; len]), "there is room for {len} bytes");
+        assert!(put_on(&mut page, b"b", &vec![2; len]), "there is room for {len} bytes");
         assert_page_is_whole(&page);
     }
-    assert_eq!(records(&page)[1], (b"b".to_vec(), vec![2; 1020]));
+    assert_eq!(records_on(&page)[1], (b"b".to_vec(), vec![2; 1020]));
 }
 
 #[test]
 fn an_emptied_page_has_all_its_bytes_again() {
     let mut page = empty_leaf(4096);
     for n in 0..20u8 {
-        assert!(put(&mut page, &[n], &[n; 50]));
+        assert!(put_on(&mut page, &[n], &[n; 50]));
     }
-    (0..20u8).for_each(|n| assert!(remove(&mut page, &[n])));
+    (0..20u8).for_each(|n| assert!(remove_from(&mut page, &[n])));
     assert_eq!(Node::new(page.as_slice()).gap_bytes(), 4096 - SLOTS);
 }
 

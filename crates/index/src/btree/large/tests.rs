@@ -13,7 +13,11 @@ fn put(tree: &TestTree, key: &[u8], value: LeafValue<'_>) {
         if value.is_large() {
             tree.tree.note_large(m)?;
         }
-        tree.tree.place(m, &tree.pager, key, value.bytes.len()).map(|place| place.put_value(value, 1))
+        let place = match value.kind {
+            ValueKind::Inline => tree.tree.place(m, &tree.pager, key, value.bytes.len()),
+            ValueKind::Large => tree.tree.place_large(m, &tree.pager, key, value.bytes.len()),
+        };
+        place.map(|place| place.put_value(value, 1))
     });
 }
 
@@ -39,7 +43,9 @@ fn the_longest_values_have_no_flag() {
 fn a_large_value_without_the_roots_note_is_a_fault() {
     let tree = TestTree::in_memory(4096);
     change(&tree.pager, |m| {
-        tree.tree.place(m, &tree.pager, b"k", 3).map(|place| place.put_value(LeafValue::large(b"abc"), 1))
+        tree.tree
+            .place_large(m, &tree.pager, b"k", 3)
+            .map(|place| place.put_value(LeafValue::large(b"abc"), 1))
     });
     let report = tree.tree.check(&tree.pager, &mut |_| ()).unwrap();
     assert!(report.faults.iter().any(|(_, what)| what.contains("LV2")), "{report:?}");

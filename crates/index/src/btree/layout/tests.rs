@@ -29,7 +29,7 @@ fn offsets_are_those_of_the_table() {
         assert_eq!(offset, expected);
     }
     assert_eq!(SLOTS % 8, 0);
-    assert_eq!((KIND_LEAF, KIND_INNER), (1, 2));
+    assert_eq!((KIND_LEAF, KIND_INNER, KIND_DENSE), (1, 2, 6));
     assert_eq!((FLAG_UNBOUNDED, FLAG_DISMANTLED, FLAG_DETACHED, FLAG_LARGE), (1, 2, 4, 8));
 }
 

@@ -5,17 +5,23 @@ use super::*;
 use aquifer_buffer::PageId;
 use proptest::prelude::*;
 
-fn pages(records: u64) -> Vec<Vec<u8>> {
+/// Pages of a tree whose leaves have slots, or are dense.
+fn pages(records: u64, is_dense: bool) -> Vec<Vec<u8>> {
     let tree = TestTree::in_memory(4096);
     for n in 0..records {
-        tree.put(&[&b"key"[..], &n.to_be_bytes()].concat(), &n.to_le_bytes());
+        let len = if is_dense { 8 } else { 8 - n as usize % 2 };
+        tree.put(&[&b"key"[..], &n.to_be_bytes()].concat(), &n.to_le_bytes()[..len]);
     }
     tree.check().pages.iter().map(|&page| tree.pager.shared(page).unwrap().bytes().to_vec()).collect()
 }
 
 #[test]
 fn the_pages_of_a_tree_say_what_they_hold() {
-    let pages = pages(2000);
+    [false, true].into_iter().for_each(say_what_they_hold);
+}
+
+fn say_what_they_hold(is_dense: bool) {
+    let pages = pages(2000, is_dense);
     let pages: Vec<LoosePage<'_>> = pages.iter().map(|bytes| LoosePage::new(bytes).unwrap()).collect();
     let mut records = Vec::new();
     let mut leaves = Vec::new();
@@ -26,7 +32,7 @@ fn the_pages_of_a_tree_say_what_they_hold() {
     }
     assert_eq!(records.len(), 2000);
     assert!(records.is_sorted());
-    assert_eq!(records[7].1, 7u64.to_le_bytes());
+    assert_eq!(records[8].1, 8u64.to_le_bytes());
     let root = pages.iter().find(|page| page.level() == 1).unwrap();
     assert_eq!((root.table(), root.changed_at() <= 1, root.is_dismantled()), (TABLE, true, false));
     let mut children = Vec::new();
@@ -38,7 +44,7 @@ fn the_pages_of_a_tree_say_what_they_hold() {
 
 #[test]
 fn what_is_no_page_is_refused() {
-    let pages = pages(10);
+    let pages = pages(10, false);
     let whole = &pages[0];
     assert!(LoosePage::new(whole).is_ok());
     assert!(LoosePage::new(&[0xA5; 4096]).is_err());
@@ -56,8 +62,9 @@ proptest! {
     fn damaged_pages_are_refused_or_read(
         flips in proptest::collection::vec((0usize..4096, 1u8..), 1..6),
         inner in any::<bool>(),
+        is_dense in any::<bool>(),
     ) {
-        let pages = pages(300);
+        let pages = pages(800, is_dense);
         let wanted = u8::from(inner);
         let mut bytes = pages.into_iter().find(|bytes| bytes[2] == wanted).unwrap();
         for (at, flip) in flips {

@@ -56,6 +56,31 @@ fn a_contiguous_half_goes_and_so_do_its_pages() {
 }
 
 #[test]
+fn dense_leaves_give_their_pages_back_whatever_stays() {
+    let key = |n: u64| n.to_be_bytes();
+    type Goes = fn(u64) -> bool;
+    let orders: [(&str, Goes, usize); 4] = [
+        ("a stretch", |n| (5_000..25_000).contains(&n), 25),
+        ("all but one in ten", |n| n % 10 > 0, 24),
+        ("every other", |n| n % 2 == 0, 66),
+        ("the first half of each leaf", |n| n % 480 < 240, 66),
+    ];
+    for (what, goes, pages_max) in orders {
+        let tree = TestTree::in_memory(4096);
+        (0..30_000u64).for_each(|n| tree.put(&key(n), &n.to_le_bytes()));
+        assert!(tree.check().pages.len() < 66);
+        (0..30_000).filter(|&n| goes(n)).for_each(|n| assert!(tree.remove(&key(n)).is_some()));
+        let report = tree.check();
+        assert!(report.pages.len() <= pages_max, "{what} goes: {} pages", report.pages.len());
+        let left = (0..30_000).filter(|&n| !goes(n));
+        assert_eq!(report.records, left.clone().count() as u64);
+        left.for_each(|n| assert_eq!(tree.get(&key(n)), Some(n.to_le_bytes().to_vec())));
+        (0..30_000).for_each(|n| drop(tree.remove(&key(n))));
+        assert_eq!(tree.check().pages.len(), 1);
+    }
+}
+
+#[test]
 fn a_tree_that_is_emptied_is_one_page_again() {
     let mut scramble = Scramble(9);
     for order in 0..3 {

@@ -2,7 +2,7 @@
 
 use super::super::layout::KIND_LEAF;
 use super::super::split::{Incoming, split};
-use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, value, value_len};
+use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, records_on, value, value_len};
 use super::*;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -42,11 +42,8 @@ fn leaves(records: &Records, cuts: &[usize]) -> Option<Vec<Vec<u8>>> {
 fn records_of(pages: &[Vec<u8>]) -> Records {
     let mut found = Records::new();
     for page in pages {
-        let node = Node::new(page.as_slice());
-        for index in 0..node.count() {
-            let (slot, mut key) = (node.slot(index), Vec::new());
-            node.key_to(slot, &mut key);
-            assert!(found.insert(key, node.value(slot).unwrap().bytes.to_vec()).is_none());
+        for (key, value) in records_on(page) {
+            assert!(found.insert(key, value).is_none());
         }
     }
     found
@@ -79,9 +76,9 @@ proptest! {
 
 #[test]
 fn what_was_split_fits_together_again() {
-    let records: Records = (0..30u8).map(|n| (vec![b'k', n], vec![n; 100])).collect();
+    let records: Records = (0..30u8).map(|n| (vec![b'k', n], vec![n; 100 + usize::from(n % 2)])).collect();
     let page = leaf(LONE_PAGE.0, &records, b"", None).unwrap();
-    let incoming = Incoming { key: b"kz", value_len: 900, index: 30, exists: false };
+    let incoming = Incoming { key: b"kz", value_len: 900, kind: ValueKind::Inline, index: 30, exists: false };
     let halves = split(&page, &incoming).unwrap();
     let mut right = halves.right.clone();
     right[24..28].copy_from_slice(&9u32.to_le_bytes());
@@ -90,6 +87,23 @@ fn what_was_split_fits_together_again() {
     assert_eq!(one.pages[0][0], KIND_LEAF);
     assert_eq!(records_of(&one.pages), records);
     assert!(regroup(&nodes, 1, 2000).unwrap().is_none(), "more in use than wanted");
+}
+
+#[test]
+fn neighbours_that_are_dense_together_become_dense() {
+    let records = |range: std::ops::Range<u64>| -> Records {
+        range.map(|n| (n.to_be_bytes().to_vec(), vec![n as u8; 8])).collect()
+    };
+    let (border, all) = (250u64.to_be_bytes(), records(100..400));
+    let left = leaf(5, &records(100..250), b"", Some(&border)).unwrap();
+    let right = leaf(6, &records(250..400), &border, None).unwrap();
+    let nodes = [Node::new(left.as_slice()), Node::new(right.as_slice())];
+    for into in [1, 2] {
+        let regrouped = regroup(&nodes, into, 4096).unwrap().unwrap();
+        assert_eq!(records_of(&regrouped.pages), all);
+        assert!(regrouped.pages.iter().all(|page| Node::new(page.as_slice()).is_dense()));
+        regrouped.pages.iter().for_each(|page| assert_page_is_whole(page));
+    }
 }
 
 #[test]

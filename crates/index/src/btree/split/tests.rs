@@ -1,10 +1,10 @@
 //! Leaves in a row, split as the tree would split them: nothing is lost, and every split helps (SP1).
 
 use super::super::edit::NodeMut;
-use super::super::place::{Fit, fit};
-use super::super::test_tree::{LONE_PAGE, assert_page_is_whole, hard_key, value, value_len};
+use super::super::test_tree::{
+    LONE_PAGE, assert_page_is_whole, hard_key, number_record, put_on, records_on, value, value_len,
+};
 use super::*;
-use crate::LeafValue;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -25,57 +25,29 @@ impl Row {
         let mut before = None;
         loop {
             let at = self.leaves.iter().position(|leaf| Node::new(leaf.as_slice()).covers(key)).unwrap();
+            if put_on(&mut self.leaves[at], key, value) {
+                return;
+            }
             let node = Node::new(self.leaves[at].as_slice());
-            let found = node.find(key);
-            let exists = found.slot.is_some();
-            let incoming = Incoming { key, value_len: value.len(), index: found.index, exists };
-            match fit(node, &incoming, found.slot).unwrap() {
-                Fit::Fits => return self.put_at(at, key, value),
-                Fit::Compact => {
-                    let last = found.slot.map(|_| found.index);
-                    NodeMut::new(&mut self.leaves[at]).compact(last).unwrap();
-                }
-                Fit::Split => {
-                    assert!(before.is_none_or(|count| node.count() < count), "SP1: a split did not help");
-                    before = Some(node.count());
-                    let halves = split(&self.leaves[at], &incoming).unwrap();
-                    assert_page_is_whole(&halves.left);
-                    assert_page_is_whole(&halves.right);
-                    self.leaves[at] = halves.left;
-                    self.leaves.insert(at + 1, halves.right);
-                    self.splits += 1;
-                }
-            }
-        }
-    }
-
-    fn put_at(&mut self, at: usize, key: &[u8], value: &[u8]) {
-        let node = Node::new(self.leaves[at].as_slice());
-        let found = node.find(key);
-        let suffix = Suffix::of(key, node.prefix_len());
-        let entry_len = found.slot.map(|slot| node.entry_len(slot).unwrap());
-        let mut node = NodeMut::new(&mut self.leaves[at]);
-        match found.slot {
-            Some(slot) => node.replace(found.index, slot, entry_len.unwrap(), LeafValue::inline(value)),
-            None => {
-                node.stash(suffix.rest);
-                node.insert_stashed(found.index, suffix.head, suffix.len, LeafValue::inline(value));
-            }
+            let (index, exists) = (node.position(key, false), Leaf::of(node).find(key).exists());
+            let incoming = Incoming { key, value_len: value.len(), kind: ValueKind::Inline, index, exists };
+            assert!(before.is_none_or(|count| node.count() < count), "SP1: a split did not help");
+            before = Some(node.count());
+            let halves = split(&self.leaves[at], &incoming).unwrap();
+            assert_page_is_whole(&halves.left);
+            assert_page_is_whole(&halves.right);
+            self.leaves[at] = halves.left;
+            self.leaves.insert(at + 1, halves.right);
+            self.splits += 1;
         }
     }
 
     fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut records = Vec::new();
-        for leaf in &self.leaves {
-            assert_page_is_whole(leaf);
-            let node = Node::new(leaf.as_slice());
-            for slot in (0..node.count()).map(|index| node.slot(index)) {
-                let mut key = Vec::new();
-                node.key_to(slot, &mut key);
-                records.push((key, node.value(slot).unwrap().bytes.to_vec()));
-            }
-        }
-        records
+        self.leaves
+            .iter()
+            .inspect(|leaf| assert_page_is_whole(leaf))
+            .flat_map(|leaf| records_on(leaf))
+            .collect()
     }
 }
 
@@ -101,6 +73,20 @@ proptest! {
         let (mut row, mut model) = (Row::new(page_bytes), BTreeMap::new());
         for (key, len) in records {
             let value = value(seed, len);
+            row.put(&key, &value);
+            model.insert(key, value);
+        }
+        prop_assert_eq!(row.records(), model.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_row_of_leaves_of_numbers_is_a_map(
+        page_bytes in prop_oneof![3 => Just(4096usize), 1 => Just(16384)],
+        records in vec(number_record(), 1..1500),
+    ) {
+        let (mut row, mut model) = (Row::new(page_bytes), BTreeMap::new());
+        for (number, (key, len)) in records.into_iter().enumerate() {
+            let value = value(number as u64, len);
             row.put(&key, &value);
             model.insert(key, value);
         }
@@ -149,6 +135,29 @@ fn descending_keys_leave_full_pages() {
     check_fill((0..5000u64).rev().map(|n| format!("{n:016}").into_bytes()), 0.95);
 }
 
+fn dense_share(row: &Row) -> f64 {
+    let dense = row.leaves.iter().filter(|leaf| Node::new(leaf.as_slice()).is_dense()).count();
+    dense as f64 / row.leaves.len() as f64
+}
+
+#[test]
+fn numbers_in_a_row_leave_full_dense_pages() {
+    let key = |n: u64| n.to_be_bytes().to_vec();
+    let orders: [Vec<u64>; 4] = [
+        (0..20_000).collect(),
+        (0..20_000).rev().collect(),
+        (0..20_000).filter(|n| n % 16 != 15).collect(),
+        (0..20_000).map(|n| n * 7919 % 20_011).collect(),
+    ];
+    for (order, least) in orders.iter().zip([0.95, 0.95, 0.95, 0.6]) {
+        let mut row = Row::new(4096);
+        order.iter().for_each(|&n| row.put(&key(n), &[1; 8]));
+        let (fill, dense) = (fill_of(&row), dense_share(&row));
+        assert!(fill >= least && dense >= 0.95, "fill {fill:.3}, dense {dense:.3}, of {}", row.leaves.len());
+        assert!(row.leaves.len() < 20_000 / 485 + 30, "{} leaves", row.leaves.len());
+    }
+}
+
 #[test]
 fn several_ascending_runs_leave_full_pages() {
     let runs =
@@ -185,7 +194,7 @@ fn an_inner_page_is_cut_between_separators() {
         builder.push_child(&n.to_be_bytes(), PageId(100 + n)).unwrap();
     }
     let page = builder.finish();
-    let incoming = Incoming { key: b"", value_len: 0, index: 0, exists: false };
+    let incoming = Incoming { key: b"", value_len: 0, kind: ValueKind::Inline, index: 0, exists: false };
     let halves = split(&page, &incoming).unwrap();
     assert_page_is_whole(&halves.left);
     assert_page_is_whole(&halves.right);

@@ -1,9 +1,11 @@
 //! A tree under random changes equals a map, whatever the keys and the page size.
 
-use super::super::test_tree::{TestTree, change, hard_key, value, value_len};
+use super::super::BulkLoader;
+use super::super::test_tree::{TABLE, TestTree, change, hard_key, number_record, value, value_len};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -13,6 +15,35 @@ enum Change {
     Patch(Vec<u8>, usize, usize),
     /// Asks for room and does not use it.
     Abandon(Vec<u8>, usize),
+    /// Values of eight bytes for so many numbers from one on, upwards or downwards.
+    Fill(u64, u64, bool),
+    /// Removes so many numbers from one on, every one or every other.
+    Thin(u64, u64, bool),
+    /// Deletes a range.
+    Cut(Vec<u8>, Vec<u8>),
+    /// Puts all records in a tree that is loaded in bulk, so full in percent.
+    Load(usize),
+}
+
+fn number(n: u64) -> Vec<u8> {
+    (0xFFF0_FF00 + n).to_be_bytes().to_vec()
+}
+
+/// Changes of a tree whose leaves are mostly dense.
+fn changes_of_numbers() -> impl Strategy<Value = Vec<Change>> {
+    let key = || number_record().prop_map(|(key, _)| key);
+    let change = prop_oneof![
+        6 => number_record().prop_map(|(key, len)| Change::Put(key, len)),
+        3 => key().prop_map(Change::Remove),
+        2 => (key(), 0..10usize, 0..10usize).prop_map(|(key, offset, len)| Change::Patch(key, offset, len)),
+        1 => number_record().prop_map(|(key, len)| Change::Abandon(key, len)),
+        4 => (0..4000u64, 1..700u64, any::<bool>()).prop_map(|(from, len, up)| Change::Fill(from, len, up)),
+        3 => (0..4000u64, 1..700u64, any::<bool>()).prop_map(|(from, len, all)| Change::Thin(from, len, all)),
+        1 => (key(), key()).prop_map(|(from, to)| Change::Cut(from, to)),
+        1 => (0..4000u64, 0..1000u64).prop_map(|(from, len)| Change::Cut(number(from), number(from + len))),
+        1 => (50..=100usize).prop_map(Change::Load),
+    ];
+    vec(change, 1..60)
 }
 
 fn changes(page_bytes: usize) -> impl Strategy<Value = Vec<Change>> {
@@ -53,6 +84,82 @@ fn apply(tree: &TestTree, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, number: u64, i
         Change::Abandon(key, len) => {
             change(&tree.pager, |m| tree.tree.place(m, &tree.pager, &key, len).map(drop));
         }
+        Change::Fill(from, len, up) => {
+            for at in 0..len {
+                let key = self::number(if up { from + at } else { from + len - at });
+                tree.put(&key, &value(number + at, 8));
+                model.insert(key, value(number + at, 8));
+            }
+        }
+        Change::Thin(from, len, all) => {
+            for n in (from..from + len).filter(|n| all || n % 2 == 0) {
+                assert_eq!(tree.remove(&self::number(n)), model.remove(&self::number(n)));
+            }
+        }
+        Change::Cut(from, to) => {
+            cut(tree, &from, &to, number);
+            model.retain(|key, _| *key < from || *key >= to);
+        }
+        Change::Load(fill_percent) => load(tree, model, fill_percent, number),
+    }
+}
+
+fn cut(tree: &TestTree, from: &[u8], to: &[u8], lsn: u64) {
+    let detached = change(&tree.pager, |m| {
+        let cut = tree.tree.cut(m, &tree.pager, Bound::Included(from), Bound::Excluded(to))?;
+        let detached = cut.detached();
+        cut.carry_out(lsn);
+        Ok(detached)
+    });
+    if let Some(detached) = detached {
+        while !change(&tree.pager, |m| detached.dismantle(m, &tree.pager)) {}
+    }
+    for key in [from, to] {
+        tree.tree.rebalance_path(&tree.pager, key);
+    }
+}
+
+fn load(tree: &TestTree, model: &BTreeMap<Vec<u8>, Vec<u8>>, fill_percent: usize, lsn: u64) {
+    let beside = change(&tree.pager, |m| super::super::BTree::create_detached(m, TABLE));
+    let mut loader = BulkLoader::new(beside, tree.pager.page_bytes(), fill_percent, lsn);
+    model.iter().for_each(|(key, value)| {
+        let value = crate::LeafValue::inline(value);
+        loader.push(&tree.pager, key, value, &mut |_, _| ()).unwrap();
+    });
+    loader.finish(&tree.pager, &mut |_, _| ()).unwrap();
+    change(&tree.pager, |m| {
+        tree.tree.swap(m, beside)?.carry_out(lsn);
+        Ok(())
+    });
+    while !change(&tree.pager, |m| beside.dismantle(m, &tree.pager)) {}
+}
+
+/// Scans in both directions from any bounds, counts and estimates agree with the map.
+fn check_ranges(tree: &TestTree, model: &BTreeMap<Vec<u8>, Vec<u8>>) {
+    let ends = model.keys().step_by(1 + model.len() / 7).map(|key| [key, &[0][..]].concat());
+    let mut ends: Vec<Vec<u8>> = ends.chain(model.keys().step_by(1 + model.len() / 5).cloned()).collect();
+    ends.extend([vec![], b"a stem".to_vec(), vec![0, 0, 0, 0, 0xFF, 0xF0, 0xFF], vec![0xFF; 9]]);
+    ends.sort();
+    for (at, from) in ends.iter().enumerate() {
+        for to in ends[at + 1..].iter().step_by(3) {
+            let expected: Vec<_> =
+                model.range::<Vec<u8>, _>((Bound::Excluded(from), Bound::Included(to))).collect();
+            let (from, to) = (Bound::Excluded(from.as_slice()), Bound::Included(to.as_slice()));
+            assert_eq!(tree.tree.count(&tree.pager, from, to).unwrap(), expected.len() as u64);
+            tree.tree.estimate(&tree.pager, from, to).unwrap();
+            let mut cursor = tree.tree.cursor(&tree.pager, from, to);
+            for (key, value) in &expected {
+                assert_eq!(cursor.next().unwrap(), Some((key.as_slice(), value.as_slice())));
+            }
+            assert_eq!(cursor.next().unwrap(), None);
+            let mut cursor = tree.tree.cursor(&tree.pager, from, to);
+            let both = cursor.next().unwrap().map(|(key, _)| key.to_vec());
+            assert_eq!(both.as_ref(), expected.first().map(|(key, _)| *key));
+            for (key, value) in expected.iter().skip(1).rev() {
+                assert_eq!(cursor.next_back().unwrap(), Some((key.as_slice(), value.as_slice())));
+            }
+            assert_eq!(cursor.next_back().unwrap(), None);
+        }
     }
 }
 
@@ -65,6 +172,7 @@ fn check_against_model(page_bytes: usize, changes: Vec<Change>) {
     let report = tree.check();
     assert_eq!(report.records, model.len() as u64);
     assert_eq!(report.record_bytes, model.iter().map(|(k, v)| (k.len() + v.len()) as u64).sum::<u64>());
+    check_ranges(&tree, &model);
     for (key, value) in &model {
         assert_eq!(tree.get(key).as_ref(), Some(value));
         let mut other = key.clone();
@@ -79,6 +187,14 @@ proptest! {
     #[test]
     fn a_tree_of_4_kib_pages_is_a_map(changes in changes(4096)) {
         check_against_model(4096, changes);
+    }
+
+    #[test]
+    fn a_tree_of_numbers_is_a_map(
+        page_bytes in prop_oneof![4 => Just(4096usize), 1 => Just(16384)],
+        changes in changes_of_numbers(),
+    ) {
+        check_against_model(page_bytes, changes);
     }
 
     #[test]

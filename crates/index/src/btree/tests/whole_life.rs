@@ -30,6 +30,24 @@ fn descending_keys_fill_leaves_to_95_percent() {
 }
 
 #[test]
+fn numbers_in_a_row_take_dense_leaves_full_to_95_percent() {
+    let number = |n: u64| n.to_be_bytes().to_vec();
+    let stemmed = |n: u64| [&b"a/stem/of/some/length"[..], &n.to_be_bytes()].concat();
+    let signed = |n: u64| ((n as u32).wrapping_sub(10_000) ^ 1 << 31).to_be_bytes().to_vec();
+    for key in [&number as &dyn Fn(u64) -> Vec<u8>, &stemmed, &signed] {
+        for backwards in [false, true] {
+            let tree = TestTree::in_memory(4096);
+            for n in 0..20_000 {
+                tree.put(&key(if backwards { 19_999 - n } else { n }), &n.to_le_bytes());
+            }
+            let report = tree.check();
+            let fill = report.leaf_bytes_used as f64 / (report.leaves * 4096) as f64;
+            assert!(fill >= 0.95 && report.leaves <= 46, "{fill} of {} leaves", report.leaves);
+        }
+    }
+}
+
+#[test]
 fn keys_in_no_order_fill_leaves_by_two_thirds() {
     let mut scramble = Scramble(11);
     let fill = fill_of((0..20_000).map(|_| padded(scramble.below(u64::MAX))));
