@@ -83,6 +83,7 @@ pub(crate) fn build_leaf_of(
     records: [Range<usize>; 2],
 ) -> Result<Vec<u8>, Nonsense> {
     let leaf = Leaf::of(node);
+    leaf.check_count()?;
     let (mut first, mut last) = (Vec::new(), Vec::new());
     let mut parts = records.iter().filter(|range| !range.is_empty());
     let outline = parts.next().and_then(|range| {
@@ -105,6 +106,7 @@ pub(crate) fn build_leaf_of(
 /// Builds a leaf with the records of one that it is to replace: dense of this shape, or with slots.
 pub(crate) fn rebuild_leaf(node: Node<&[u8]>, shape: Option<Shape>) -> Result<Vec<u8>, Nonsense> {
     let leaf = Leaf::of(node);
+    leaf.check_count()?;
     let flags = node.summary().flags() & (ROOT_FLAGS | FLAG_DISMANTLED);
     let (run, run_position) = (node.summary().run(), leaf.run_position());
     let plan = Plan { flags, run, run_position, ..Plan::of(node)? };

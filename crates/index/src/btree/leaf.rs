@@ -6,6 +6,7 @@
 //! - **LF2** A [`Spot`] means something as long as its leaf does not change.
 
 use super::dense::{Dense, Form, TAIL_BYTES};
+use super::fault::Nonsense;
 use super::layout::*;
 use super::node::Node;
 use super::search::Found;
@@ -123,6 +124,16 @@ impl<W: Words> Leaf<W> {
                 dense.shape().append_tail(place, out);
             }
             _ => out.clear(),
+        }
+    }
+
+    /// Before records go elsewhere by their number: a count that is too small would lose some (DN2).
+    pub(crate) fn check_count(self) -> Result<(), Nonsense> {
+        match self {
+            Leaf::Dense(_, dense) if dense.rank(dense.shape().places) != dense.count() => {
+                Err(Nonsense("its count is not that of the places taken"))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -101,6 +101,7 @@ impl<'n> Items<'n> {
             }
             if level == 0 {
                 let leaf = Leaf::of(*node);
+                leaf.check_count()?;
                 let shared_len = leaf.shared_to(&mut key);
                 for spot in leaf.all_spots() {
                     leaf.rest_to(spot, shared_len, &mut key).ok_or(BEYOND)?;

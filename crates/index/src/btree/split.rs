@@ -178,6 +178,7 @@ struct Items<'n> {
 impl<'n> Items<'n> {
     fn of(node: Node<&'n [u8]>, incoming: Option<&'n Incoming<'n>>) -> Result<Self, Nonsense> {
         let leaf = Leaf::of(node);
+        leaf.check_count()?; // so that the incoming one's number is at most the count
         let spots: Vec<Spot> = leaf.all_spots().collect();
         let mut sums = Vec::with_capacity(spots.len() + 2);
         let mut sum = 0;

@@ -78,3 +78,18 @@ fn records_that_turn_out_to_differ_get_slots() {
     };
     assert_eq!([build(&same), build(&large), build(&longer)], [true, false, false]);
 }
+
+#[test]
+fn a_count_that_would_lose_records_is_refused() {
+    let keys: Vec<Vec<u8>> = (0..100u64).map(|n| n.to_be_bytes().to_vec()).collect();
+    let outline = Outline { count: 100, first: &keys[0], last: &keys[99], value_len: 8 };
+    let page = build_leaf(4096, &plan(&[], None, 0), Some(outline), |builder| {
+        keys.iter().try_for_each(|key| builder.push_record(key, LeafValue::inline(b"12345678")))
+    });
+    let mut page = page.unwrap();
+    assert!(rebuild_leaf(Node::new(page.as_slice()), None).is_ok());
+    page[4] -= 1;
+    let node = Node::new(page.as_slice());
+    assert!(rebuild_leaf(node, None).is_err());
+    assert!(build_leaf_of(node, &plan(&[], None, 0), [0..50, 0..0]).is_err());
+}

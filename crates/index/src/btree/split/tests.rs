@@ -205,3 +205,16 @@ fn an_inner_page_is_cut_between_separators() {
     assert_eq!(halves.separator, (left.count() as u32 + 1).to_be_bytes());
     assert_eq!((left.leftmost(), right.leftmost()), (PageId(100), PageId(100 + left.count() as u32 + 1)));
 }
+
+#[test]
+fn a_dense_leaf_whose_count_is_wrong_is_not_split() {
+    let mut row = Row::new(4096);
+    (0..400u64).for_each(|n| row.put(&n.to_be_bytes(), &[1; 8]));
+    let mut page = row.leaves.swap_remove(0);
+    assert!(Node::new(page.as_slice()).is_dense());
+    page[4] -= 1;
+    let key = 1_000_000u64.to_be_bytes();
+    let index = Node::new(page.as_slice()).position(&key, false);
+    let incoming = Incoming { key: &key, value_len: 900, kind: ValueKind::Inline, index, exists: false };
+    assert!(split(&page, &incoming).is_err() && halve(&page).is_err());
+}
