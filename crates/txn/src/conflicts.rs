@@ -15,17 +15,19 @@
 //!
 //! # Nobody is missed
 //!
-//! A commit looks whether anybody watches before it reserves its place, and, if nobody did, again after it. If somebody
-//! watches by then, it gives its place up as aborted and begins anew ([`Unannounced`]). Reservations are read-modify-writes of one word that
-//! acquire and release (the log's next position). A watcher raises the flag, then makes such a read-modify-write itself (of
-//! nothing), which gives it the end of the last reservation; then it takes a snapshot that is no older than that.
+//! One word counts the watches that are under way, and all that ever began. A commit looks at it before it reserves its place. If
+//! nobody watches, it looks again after it; if any watch has begun in between, be it over already, it gives its place up as aborted and
+//! begins anew ([`Unannounced`]). Reservations are read-modify-writes of one word that acquire and release (the log's next
+//! position). A watcher counts itself, then makes such a read-modify-write (of nothing), which gives it the end of the last
+//! reservation; then it takes a snapshot that is no older than that.
 //!
-//! - A commit that reserved before that is at or below the snapshot, and seen.
-//! - One that reserves after it reads from it or from one after it, so that it sees the flag: announced before, or begun anew.
+//! - A commit that reserved before that read-modify-write is at or below the snapshot, and seen.
+//! - One that reserves after it reads from it, or from a reservation after it, so that it sees the watch counted. If it had looked before
+//!   that, it begins anew; if not, it was announced, or it has seen the watch end and its place is after the watcher's.
 //!
 //! # Cost
 //!
-//! While nobody watches: two loads of a word that nobody writes. While somebody does: three short passages of one lock for each
+//! While nobody watches: two loads of a word that only watchers write. While somebody does: three short passages of one lock for each
 //! commit, and a copy of its keys. Validation: for each key read a search in an ordered map, for each range one and what lies
 //! in it, and all that is in flight.
 //!
@@ -36,7 +38,7 @@
 //!   the validator's, which was reserved before.
 //! - **CO3** What was announced stays in the list until it is withdrawn or in `recent`; this stays while a watcher's
 //!   snapshot is below its LSN, or `refused_below` is above that snapshot.
-//! - **CO4** `watchers` counts those that have begun; the flag is up while it is not 0.
+//! - **CO4** `watched` counts those in `watchers`.
 
 mod recent;
 
@@ -44,7 +46,7 @@ use crate::error::{Error, Result};
 use crate::key::{CommitLsn, KeyRange};
 use crate::reads::ReadSet;
 use crate::snapshots::{Snapshot, Snapshots};
-use aquifer_sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use aquifer_sync::atomic::{AtomicU64, Ordering};
 use aquifer_sync::thread::Backoff;
 use aquifer_sync::{Arc, Mutex, Rank};
 use recent::Recent;
@@ -66,16 +68,21 @@ pub struct WriteKeys {
 /// Write sets of the commits that a serializable transaction may conflict with.
 #[derive(Debug)]
 pub struct Conflicts {
-    /// CO4: a copy of the count, for those who only want to know whether it is 0.
     watched: Watched,
     state: Mutex<State>,
     bytes_max: usize,
 }
 
-/// On lines of its own: all commits read it, and only watchers write it.
+/// How many watch (low half), and how many ever began to (high half). On lines of its own: all commits read it, and only
+/// watchers write it.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Watched(AtomicU32);
+struct Watched(AtomicU64);
+
+/// What a watch adds at its beginning, and what is left of it at its end.
+const BEGUN: u64 = 1 << 32;
+/// Those under way.
+const UNDER_WAY: u64 = BEGUN - 1;
 
 #[derive(Debug, Default)]
 struct State {
@@ -99,6 +106,8 @@ struct Announcement {
 #[must_use = "show it the LSN, and tell it when the commit is visible"]
 pub struct Notice<'c> {
     conflicts: &'c Conflicts,
+    /// `watched` before the place was reserved.
+    watched: u64,
     announced: Option<Arc<Announcement>>,
 }
 
@@ -111,7 +120,7 @@ pub struct Watch<'c> {
     from: CommitLsn,
 }
 
-/// Somebody began to watch while the place was reserved: fill the place as aborted, complete it, and begin the commit anew with a
+/// Somebody has begun to watch since the notice: fill the place as aborted, complete it, and begin the commit anew with a
 /// new notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unannounced;
@@ -120,7 +129,7 @@ impl Conflicts {
     /// Nobody watches. What is remembered for watchers may take so many bytes, beyond which the oldest is refused.
     pub fn new(bytes_max: usize) -> Conflicts {
         Conflicts {
-            watched: Watched(AtomicU32::new(0)),
+            watched: Watched(AtomicU64::new(0)),
             state: Mutex::new(Rank::Leaf, State::default()),
             bytes_max,
         }
@@ -145,7 +154,7 @@ impl Conflicts {
             let mut state = self.state.lock();
             *state.watchers.entry(from).or_default() += 1;
             // Relaxed: who reserves after `reserved` acquires that, and this with it.
-            self.watched.0.fetch_add(1, Ordering::Relaxed);
+            self.watched.0.fetch_add(BEGUN + 1, Ordering::Relaxed);
         }
         let mut watch = Watch { conflicts: self, from };
         snapshots.visible().wait(reserved())?;
@@ -157,15 +166,16 @@ impl Conflicts {
     /// Whether anybody watches, so that commits have to announce their keys. One load.
     #[inline]
     pub fn is_watched(&self) -> bool {
-        // Relaxed: before a reservation it is a hint; after it, the reservation has acquired what matters (CO1).
-        self.watched.0.load(Ordering::Relaxed) != 0
+        self.watched.0.load(Ordering::Relaxed) & UNDER_WAY != 0
     }
 
     /// Announces what a commit writes, if anybody watches; before it reserves its place. `keys` is called only then.
     #[inline]
     pub fn notice(&self, keys: impl FnOnce() -> WriteKeys) -> Notice<'_> {
-        let announced = self.is_watched().then(|| self.announce(keys()));
-        Notice { conflicts: self, announced }
+        // Acquire: pairs with the Release at the end of a watch, whose place is then before ours.
+        let watched = self.watched.0.load(Ordering::Acquire);
+        let announced = (watched & UNDER_WAY != 0).then(|| self.announce(keys()));
+        Notice { conflicts: self, watched, announced }
     }
 
     /// Bytes that are remembered.
@@ -182,7 +192,7 @@ impl Conflicts {
 }
 
 impl Notice<'_> {
-    /// The commit has its place: `lsn` is its end. A copy of the flag is looked at again where nothing was announced.
+    /// The commit has its place: `lsn` is its end. One store if it was announced, else one load.
     ///
     /// # Errors
     ///
@@ -195,9 +205,15 @@ impl Notice<'_> {
                 announcement.lsn.store(lsn.0, Ordering::Release);
                 Ok(())
             }
-            None if self.conflicts.is_watched() => Err(Unannounced), // CO1
+            // Relaxed: the reservation has acquired every watch that matters (CO1).
+            None if self.has_watch_begun() => Err(Unannounced),
             None => Ok(()),
         }
+    }
+
+    #[inline]
+    fn has_watch_begun(&self) -> bool {
+        (self.conflicts.watched.0.load(Ordering::Relaxed) ^ self.watched) & !UNDER_WAY != 0
     }
 
     /// The commit is applied, and `visible` has passed it.
@@ -293,7 +309,8 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let mut state = self.conflicts.state.lock();
         state.forget_watcher(self.from);
-        self.conflicts.watched.0.fetch_sub(1, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `notice`.
+        self.conflicts.watched.0.fetch_sub(1, Ordering::Release);
         if state.watchers.is_empty() {
             state.recent = Recent::default();
             state.refused_below = CommitLsn(0);

@@ -34,7 +34,7 @@ use aquifer_sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Slots in a chunk.
-const CHUNK: usize = if cfg!(loom) { 2 } else { 64 };
+const CHUNK: usize = if cfg!(loom) { 4 } else { 64 };
 /// Chunks at most.
 const CHUNKS_MAX: usize = if cfg!(loom) { 1 } else { 1024 };
 

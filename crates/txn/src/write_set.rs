@@ -141,14 +141,17 @@ impl WriteSet {
         if range.is_empty() {
             return Ok(());
         }
-        self.check(self.undo_bytes(2 * (ENTRY_BYTES + range.bytes())))?;
-        let writes = &self.tables.entry(table).or_default().writes;
-        let covered: Vec<_> = writes.range::<[u8], _>(range.bounds()).map(|(key, _)| key.clone()).collect();
+        let own = self.tables.entry(table).or_default();
+        let covered: Vec<_> = own.writes.range::<[u8], _>(range.bounds()).map(|(key, _)| key.clone()).collect();
+        let touching = own.deleted.touching(&range);
+        let notes = if self.savepoints > 0 { covered.len() + touching.len() + 1 } else { 0 };
+        let ranges = range.bytes() + touching.iter().map(KeyRange::bytes).sum::<usize>();
+        self.check((notes + 1) * ENTRY_BYTES + ranges)?;
         for key in covered {
             self.replace(table, key, None); // WS1
         }
         let mut whole = range;
-        for touched in self.tables[&table].deleted.touching(&whole) {
+        for touched in touching {
             self.replace_range(table, touched.from.clone(), None);
             whole = whole.hull(touched);
         }
@@ -235,11 +238,16 @@ impl WriteSet {
     }
 
     fn step(&mut self, table: u32, key: &[u8], step: Step) -> Result<()> {
-        let writes = self.tables.get(&table);
-        let own = writes.and_then(|writes| writes.writes.get(key)).cloned();
-        let mut write = own.unwrap_or_else(|| {
-            let deleted = writes.is_some_and(|writes| writes.deleted.around(key).is_some());
-            Write { base: if deleted { Base::Absent } else { Base::Store }, steps: Vec::new() }
+        let before_bytes = match self.get(table, key) {
+            Some(before) if self.savepoints > 0 => before.bytes(), // is kept beside what comes after it
+            _ => 0,
+        };
+        self.check(self.undo_bytes(ENTRY_BYTES + key.len() + before_bytes + step.bytes()))?;
+        let before = self.exchange(table, key, None);
+        let kept = if self.savepoints > 0 { before.clone() } else { None };
+        let mut write = before.unwrap_or_else(|| {
+            let base = if self.is_deleted(table, key) { Base::Absent } else { Base::Store };
+            Write { base, steps: Vec::new() }
         });
         match (&mut write, step) {
             (Write { base: Base::Value(value), steps }, Step::Patch { offset, bytes })
@@ -249,7 +257,9 @@ impl WriteSet {
             }
             (write, step) => write.steps.push(step),
         }
-        self.set(table, key, write)
+        self.exchange(table, key, Some(write));
+        self.note(Undo::Write { table, key: key.into(), before: kept });
+        Ok(())
     }
 
     /// Bytes that a change of so many takes, with its note.
@@ -299,10 +309,14 @@ impl Write {
 
     fn bytes(&self) -> usize {
         let base = if let Base::Value(value) = &self.base { value.len() } else { 0 };
-        let step = |step: &Step| match step {
-            Step::Patch { bytes, .. } | Step::Merge(bytes) => size_of::<Step>() + bytes.len(),
-        };
-        base + self.steps.iter().map(step).sum::<usize>()
+        base + self.steps.iter().map(Step::bytes).sum::<usize>()
+    }
+}
+
+impl Step {
+    fn bytes(&self) -> usize {
+        let (Step::Patch { bytes, .. } | Step::Merge(bytes)) = self;
+        size_of::<Step>() + bytes.len()
     }
 }
 

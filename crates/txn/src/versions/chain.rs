@@ -111,16 +111,22 @@ impl Chain {
         true
     }
 
-    /// Adds the bytes of each version to the newest snapshot that needs it.
+    /// Adds the bytes of each version to the newest snapshot that needs it; the rest of the chain goes with the last version.
     pub(super) fn add_needed(&self, census: &Census, needed: &mut [usize]) {
         let mut from = CommitLsn(0);
+        let mut last = None;
         for version in &self.versions {
-            if !census.is_open_below(version.lsn)
-                && let Some(newest) = census.newest_within(from, version.lsn)
-            {
+            if census.is_open_below(version.lsn) {
+                return; // snapshots to come may need this one, and so the chain
+            }
+            if let Some(newest) = census.newest_within(from, version.lsn) {
                 needed[newest] += version.bytes();
+                last = Some(newest);
             }
             from = version.lsn;
+        }
+        if let Some(last) = last {
+            needed[last] += CHAIN_BYTES + self.key.len();
         }
     }
 }

@@ -42,14 +42,16 @@ impl WriteSet {
         }
     }
 
-    fn note(&mut self, undo: Undo) {
+    /// Notes what was there, while there is a savepoint (WS3).
+    pub(super) fn note(&mut self, undo: Undo) {
         if self.savepoints > 0 {
             self.bytes += undo.bytes();
             self.undo.push(undo);
         }
     }
 
-    fn exchange(&mut self, table: u32, key: &[u8], write: Option<Write>) -> Option<Write> {
+    /// Sets or removes a write; returns what was there.
+    pub(super) fn exchange(&mut self, table: u32, key: &[u8], write: Option<Write>) -> Option<Write> {
         let writes = &mut self.tables.entry(table).or_default().writes;
         self.bytes += write.as_ref().map_or(0, |write| write_bytes(key, write));
         let before = match write {
