@@ -8,7 +8,8 @@ use aquifer_pools::Budget;
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_sync::{Arc, thread};
 use aquifer_txn::{
-    Before, Change, Claims, CommitLsn, Conflicts, ReadSet, Snapshots, Versions, VersionsOptions, Visible, WriteKeys,
+    Before, Change, Claims, CommitLsn, Conflicts, ReadSet, Snapshots, Versions, VersionsOptions, Visible,
+    WriteKeys,
 };
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -271,7 +271,8 @@ impl Watch<'_> {
                 return Err(Error::SnapshotTooOld);
             }
             state.recent.check(reads, self.from)?;
-            for other in state.announced.iter().filter(|other| own.is_none_or(|own| !Arc::ptr_eq(own, other))) {
+            for other in state.announced.iter().filter(|other| own.is_none_or(|own| !Arc::ptr_eq(own, other)))
+            {
                 if !self.check(other, reads, place)? {
                     waited_for.push(Arc::clone(other));
                 }

@@ -67,7 +67,9 @@ pub enum Error {
         max: usize,
     },
     /// The commit order has come to an end.
-    #[error("commits have stopped after a failure: whether this one is durable is unknown; reopen the database")]
+    #[error(
+        "commits have stopped after a failure: whether this one is durable is unknown; reopen the database"
+    )]
     Stopped,
 }
 

@@ -128,7 +128,8 @@ impl<'s, C: StoreCursor> Scan<'s, C> {
     fn candidate(&self) -> Option<Vec<u8>> {
         let stored = self.stored.as_ref().map(|item| &item.key[..]);
         let removed = self.removed.as_ref().and_then(|(_, removed)| removed.as_deref());
-        let own = self.view.writes.and_then(|writes| writes.next(self.view.table, &self.ahead, self.direction));
+        let own =
+            self.view.writes.and_then(|writes| writes.next(self.view.table, &self.ahead, self.direction));
         let all = [stored, removed, own.map(|(key, _)| key)].into_iter().flatten();
         let nearest = match self.direction {
             Direction::Forward => all.min(),

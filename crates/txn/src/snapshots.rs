@@ -201,10 +201,7 @@ impl Snapshots {
                 let slot = self.slot(index);
                 // Acquire: pairs with the Release in `Snapshot::drop`. SN2: it is ours from here on.
                 if slot.word.load(Ordering::Relaxed) == FREE
-                    && slot
-                        .word
-                        .compare_exchange(FREE, floor, Ordering::Acquire, Ordering::Relaxed)
-                        .is_ok()
+                    && slot.word.compare_exchange(FREE, floor, Ordering::Acquire, Ordering::Relaxed).is_ok()
                 {
                     if step > 0 {
                         preferred::set(index);
@@ -328,7 +325,8 @@ mod preferred {
 
     /// At first, threads are spread by where their thread-locals lie.
     pub(super) fn get() -> usize {
-        let first = || INDEX.with(|index| (std::ptr::from_ref(index) as usize).wrapping_mul(0x9E37_79B9) >> 12);
+        let first =
+            || INDEX.with(|index| (std::ptr::from_ref(index) as usize).wrapping_mul(0x9E37_79B9) >> 12);
         INDEX.get().unwrap_or_else(first)
     }
 

@@ -151,12 +151,12 @@ impl Versions {
             snapshots,
             shards: (0..shards).map(|_| Shard::new()).collect(),
             removed: Removed::new(),
-            // Memory only: neither secret nor the same in another version.
+            // Memory only: neither secret nor the same in another version. (Not digits of pi: ahash takes these away again.)
             hasher: ahash::RandomState::with_seeds(
-                0x4528_21E6_38D0_1377,
-                0xBE54_66CF_34E9_0C6C,
-                0xC0AC_29B7_C97C_50DD,
-                0x3F84_D5B5_B547_0917,
+                0x9E37_79B9_7F4A_7C15,
+                0xB7E1_5162_8AED_2A6A,
+                0x6A09_E667_F3BC_C908,
+                0xBB67_AE85_84CA_A73B,
             ),
             account,
             bytes_max,

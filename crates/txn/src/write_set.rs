@@ -142,7 +142,8 @@ impl WriteSet {
             return Ok(());
         }
         let own = self.tables.entry(table).or_default();
-        let covered: Vec<_> = own.writes.range::<[u8], _>(range.bounds()).map(|(key, _)| key.clone()).collect();
+        let covered: Vec<_> =
+            own.writes.range::<[u8], _>(range.bounds()).map(|(key, _)| key.clone()).collect();
         let touching = own.deleted.touching(&range);
         let notes = if self.savepoints > 0 { covered.len() + touching.len() + 1 } else { 0 };
         let ranges = range.bytes() + touching.iter().map(KeyRange::bytes).sum::<usize>();

@@ -63,7 +63,8 @@ fn commits_honour_claims_and_hold_nothing() {
     claims.honour(1, b"j", SHORT).unwrap(); // another key
     assert!(matches!(claims.honour(1, b"k", SHORT), Err(Error::LockTimeout { .. })));
     thread::scope(|scope| {
-        let waiting = [scope.spawn(|| claims.honour(1, b"k", LONG)), scope.spawn(|| claims.honour(1, b"k", LONG))];
+        let waiting =
+            [scope.spawn(|| claims.honour(1, b"k", LONG)), scope.spawn(|| claims.honour(1, b"k", LONG))];
         when_waiting(&claims, 2, || drop(holder));
         waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
     });

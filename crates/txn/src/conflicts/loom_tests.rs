@@ -81,7 +81,10 @@ fn loom_no_autocommit_is_missed() {
         drop(watch);
         let committed = writer.join().unwrap();
         if let (Some(place), Some(committed)) = (place, committed) {
-            assert!(committed <= from || committed > place, "CO1: {committed:?} between {from:?} and {place:?}");
+            assert!(
+                committed <= from || committed > place,
+                "CO1: {committed:?} between {from:?} and {place:?}"
+            );
         }
     });
 }

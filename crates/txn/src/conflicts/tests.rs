@@ -117,7 +117,10 @@ fn only_places_before_its_own_count() {
     let later_place = world.reserve();
     later.shown(CommitLsn(later_place.0 + 10)).unwrap();
     assert_eq!(watch.validate(&reads(&[b"own", b"later"], &[]), place, &own), Ok(()));
-    assert_eq!(watch.validate(&reads(&[b"own", b"later"], &[]), CommitLsn(later_place.0 + 10), &own), conflict(b"later"));
+    assert_eq!(
+        watch.validate(&reads(&[b"own", b"later"], &[]), CommitLsn(later_place.0 + 10), &own),
+        conflict(b"later")
+    );
 }
 
 #[test]
@@ -161,7 +164,10 @@ fn beyond_the_budget_the_oldest_is_refused() {
     assert!(world.conflicts.bytes() <= 10 << 10);
     assert_eq!(world.validate(&oldest, &reads(&[b"k"], &[])), Err(Error::SnapshotTooOld));
     assert_eq!(world.validate(&younger, &reads(&[b"k"], &[])), Ok(()));
-    assert_eq!(world.validate(&younger, &reads(&[&99_u32.to_be_bytes()], &[])), conflict(&99_u32.to_be_bytes()));
+    assert_eq!(
+        world.validate(&younger, &reads(&[&99_u32.to_be_bytes()], &[])),
+        conflict(&99_u32.to_be_bytes())
+    );
     for number in 120..1000_u32 {
         world.commit(&number.to_be_bytes());
     }

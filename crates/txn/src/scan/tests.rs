@@ -99,9 +99,8 @@ fn plan() -> impl Strategy<Value = Plan> {
     ];
     let before = proptest::collection::vec((0_u8..16, proptest::option::weighted(0.9, any::<u8>())), 0..20);
     let during = proptest::collection::vec(proptest::collection::vec(commit(), 0..4), 0..12);
-    (before, during, proptest::collection::vec((0_u8..16, own), 0..4), (0_u8..16, 0_u8..17), any::<bool>()).prop_map(
-        |(before, during, own, range, forward)| Plan { before, during, own, range, forward },
-    )
+    (before, during, proptest::collection::vec((0_u8..16, own), 0..4), (0_u8..16, 0_u8..17), any::<bool>())
+        .prop_map(|(before, during, own, range, forward)| Plan { before, during, own, range, forward })
 }
 
 proptest! {

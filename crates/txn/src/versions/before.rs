@@ -65,7 +65,9 @@ impl InversePatch {
         for (at, byte) in bytes {
             match ranges.last_mut() {
                 Some((start, run)) if *start + run.len() == at => run.push(byte),
-                Some((start, run)) if *start + run.len() == at + 1 => *run.last_mut().expect("not empty") = byte,
+                Some((start, run)) if *start + run.len() == at + 1 => {
+                    *run.last_mut().expect("not empty") = byte
+                }
                 _ => ranges.push((at, vec![byte])),
             }
         }

@@ -197,7 +197,8 @@ impl Chains {
         });
         self.chains[number as usize] = Some(chain);
         let chains = &self.chains;
-        self.numbers.insert_unique(hash, number, |&number| chains[number as usize].as_ref().expect("SH1").hash);
+        self.numbers
+            .insert_unique(hash, number, |&number| chains[number as usize].as_ref().expect("SH1").hash);
         number
     }
 

@@ -53,6 +53,22 @@ fn a_snapshot_keeps_its_view() {
 }
 
 #[test]
+fn keys_are_spread() {
+    let world = World::new(1 << 20);
+    let mut hashes: Vec<u64> =
+        (0..10_000_u64).map(|key| world.versions.hash(7, &key.to_be_bytes())).collect();
+    for shard in 0..4 {
+        let inside = hashes
+            .iter()
+            .filter(|&&hash| std::ptr::eq(world.versions.shard(hash), &world.versions.shards[shard]));
+        assert!((2_000..3_000).contains(&inside.count()), "shard {shard}");
+    }
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 10_000);
+}
+
+#[test]
 fn the_first_committer_wins() {
     let world = World::new(1 << 20);
     let before = world.snapshots.take().unwrap();
@@ -73,7 +89,11 @@ fn a_long_reader_costs_one_version_for_each_key() {
             world.change(&key.to_be_bytes(), Some(&round.to_be_bytes()), false);
         }
     }
-    assert!(world.versions.count() < 2000, "{} versions of 50 keys after 10,000 commits", world.versions.count());
+    assert!(
+        world.versions.count() < 2000,
+        "{} versions of 50 keys after 10,000 commits",
+        world.versions.count()
+    );
     world.versions.tidy();
     assert_eq!(world.versions.count(), 50);
 }

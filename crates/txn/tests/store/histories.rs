@@ -127,8 +127,10 @@ fn run_one(store: &Store, level: Level, random: &mut Random, stamp: u64) -> Opti
                 writes.insert(key, value.to_vec());
             }
         }
-        committed.writes =
-            writes.into_iter().map(|(key, value)| (key, Some(value).filter(|value| !value.is_empty()))).collect();
+        committed.writes = writes
+            .into_iter()
+            .map(|(key, value)| (key, Some(value).filter(|value| !value.is_empty())))
+            .collect();
         // A serializable one that writes nothing has its place at its snapshot.
         transaction.commit()
     })();

@@ -82,7 +82,8 @@ impl Model {
         let written = |key: &u8| since.iter().any(|change| change.written.contains(key));
         let touched = |key: &u8| since.iter().any(|change| change.touched.contains(key));
         // A range delete conflicts on the keys that are there.
-        let present = self.now.keys().filter(|key| open.deleted.iter().any(|(from, to)| (from..to).contains(key)));
+        let present =
+            self.now.keys().filter(|key| open.deleted.iter().any(|(from, to)| (from..to).contains(key)));
         let writes_conflict = open.written.iter().chain(present).any(written);
         writes_conflict || open.serializable && open.read.iter().any(touched)
     }

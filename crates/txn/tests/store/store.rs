@@ -13,8 +13,9 @@ use aquifer_sync::atomic::{AtomicU64, Ordering};
 use aquifer_sync::{Arc, Mutex, MutexGuard, Rank};
 use aquifer_txn::scan::View;
 use aquifer_txn::{
-    Before, Change, Claimant, Claims, CommitLsn, Conflicts, Direction, Error, Item, KeyRange, Notice, ReadSet,
-    Result, Scan, Snapshot, Snapshots, StoreCursor, Versions, VersionsOptions, Visible, Watch, WriteKeys, WriteSet,
+    Before, Change, Claimant, Claims, CommitLsn, Conflicts, Direction, Error, Item, KeyRange, Notice,
+    ReadSet, Result, Scan, Snapshot, Snapshots, StoreCursor, Versions, VersionsOptions, Visible, Watch,
+    WriteKeys, WriteSet,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
