@@ -1,4 +1,4 @@
-//! What the parts cost, in nanoseconds: medians of nine rounds, with one thread and with two.
+//! What the parts cost, in nanoseconds: medians of five rounds, with one thread and with two.
 //!
 //! ```text
 //! cargo run --release -p aquifer-txn --example costs
@@ -14,7 +14,7 @@ use aquifer_txn::{
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 const TABLE: u32 = 1;
 
 fn main() {
@@ -61,12 +61,12 @@ fn measure(what: &str, count: u64, f: impl Fn(u64, u64) + Sync) {
 
 fn visible() {
     let next = AtomicU64::new(0);
-    measure("reserve alone (one addition to a shared word)", 1_000_000, |_, _| {
+    measure("reserve alone (one addition to a shared word)", 400_000, |_, _| {
         black_box(next.fetch_add(100, Ordering::AcqRel));
     });
     for (what, waits) in [("reserve, complete", false), ("reserve, complete, wait until visible", true)] {
         let (visible, next) = (Visible::new(CommitLsn(0)), AtomicU64::new(0));
-        measure(what, 1_000_000, |_, _| {
+        measure(what, 400_000, |_, _| {
             let start = next.fetch_add(100, Ordering::AcqRel);
             let end = CommitLsn(start + 100);
             visible.complete(CommitLsn(start), end);
@@ -101,7 +101,7 @@ fn work() {
 
 fn snapshots() {
     let snapshots = Snapshots::new(Arc::new(Visible::new(CommitLsn(0))));
-    measure("take and drop a snapshot", 1_000_000, |_, _| {
+    measure("take and drop a snapshot", 400_000, |_, _| {
         drop(black_box(snapshots.take().expect("slots")));
     });
     measure("horizon, no snapshot open", 200_000, |_, _| {
@@ -137,6 +137,7 @@ impl World {
         let before = Before::Value([7; 100].into());
         self.versions.push(TABLE, &key.to_be_bytes(), Change { lsn, before, deletes });
         self.visible.complete(CommitLsn(start), lsn);
+        self.visible.wait(lsn).expect("not stopped");
     }
 }
 
@@ -148,23 +149,23 @@ fn key(thread: u64, call: u64, keys: u64) -> u64 {
 fn versions() {
     let quiet = world();
     let snapshot = quiet.snapshots.take().expect("slots");
-    measure("lookup, nothing newer in the shard", 1_000_000, |_, call| {
+    measure("lookup, nothing newer in the shard", 400_000, |_, call| {
         let key = key(0, call, 1 << 20).to_be_bytes();
         black_box(quiet.versions.value_as_of(&snapshot, TABLE, &key, None).expect("not too old"));
     });
     let busy = world();
     let old = busy.snapshots.take().expect("slots");
     (0..100_000).for_each(|call| busy.commit(key(0, call, 1 << 20), false));
-    measure("lookup, no version of the key", 1_000_000, |_, call| {
+    measure("lookup, no version of the key", 400_000, |_, call| {
         let key = key(1, call, 1 << 20).to_be_bytes();
         black_box(busy.versions.value_as_of(&old, TABLE, &key, None).expect("not too old"));
     });
-    measure("lookup, a version of 100 bytes", 1_000_000, |_, call| {
+    measure("lookup, a version of 100 bytes", 400_000, |_, call| {
         let key = key(0, call % 100_000, 1 << 20).to_be_bytes();
         black_box(busy.versions.value_as_of(&old, TABLE, &key, None).expect("not too old"));
     });
     let pushing = world();
-    measure("reserve, push 100 bytes, complete; no reader", 300_000, |thread, call| {
+    measure("reserve, push 100 bytes, complete, wait; no reader", 300_000, |thread, call| {
         pushing.commit(key(thread, call, 1 << 20), false);
     });
     let read = world();
@@ -184,7 +185,7 @@ fn conflicts() {
     let conflicts = Conflicts::new(64 << 20);
     let next = AtomicU64::new(0);
     let keys = |key: u64| WriteKeys { keys: vec![(TABLE, key.to_be_bytes().into())], ranges: Vec::new() };
-    measure("does anyone need my keys: before and after", 1_000_000, |thread, call| {
+    measure("does anyone need my keys: before and after", 400_000, |thread, call| {
         let notice = conflicts.notice(|| keys(key(thread, call, 1 << 20)));
         black_box(notice.shown(CommitLsn(100)).is_ok());
         notice.committed();
@@ -209,7 +210,7 @@ fn conflicts() {
 
 fn claims() {
     let claims = Claims::new();
-    measure("honour claims, none there", 1_000_000, |_, _| {
+    measure("honour claims, none there", 400_000, |_, _| {
         claims.honour(TABLE, b"k", Duration::ZERO).expect("not claimed");
     });
     measure("claim a key and let it go", 200_000, |thread, _| {
