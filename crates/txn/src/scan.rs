@@ -51,6 +51,9 @@ pub trait StoreCursor {
     fn next(&mut self) -> Result<Option<Item>, Self::Error>;
 }
 
+/// A key and its value, as a transaction sees them.
+pub type Record = (Vec<u8>, Vec<u8>);
+
 /// Merge operators, for own writes that need one: table, value before, operand.
 pub type Operators<'s> = &'s dyn Fn(u32, Option<Vec<u8>>, &[u8]) -> Option<Vec<u8>>;
 
@@ -95,7 +98,7 @@ impl<'s, C: StoreCursor> Scan<'s, C> {
     ///
     /// The store's; [`Error::SnapshotTooOld`].
     #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
-    pub fn next(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, C::Error> {
+    pub fn next(&mut self) -> Result<Option<Record>, C::Error> {
         loop {
             if self.stored.is_none() && !self.at_end {
                 self.stored = self.cursor.next()?; // SC1: before the removed keys

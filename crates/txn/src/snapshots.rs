@@ -62,11 +62,14 @@ const STATE: u64 = 3;
 #[derive(Debug)]
 pub struct Snapshots {
     visible: Arc<Visible>,
-    chunks: Box<[OnceLock<Box<[Arc<Slot>]>>]>,
+    chunks: Box<[OnceLock<Chunk>]>,
     /// Chunks that exist: all before it.
     chunk_count: AtomicUsize,
     started: Instant,
 }
+
+/// Slots that are made at once.
+type Chunk = Box<[Arc<Slot>]>;
 
 /// A slot is shared by its snapshot and the registry alone, so counting references to it touches only its own lines.
 #[derive(Debug, Default)]

@@ -81,7 +81,7 @@ impl Shard {
             // Release: pairs with the Acquire in `may_be_newer` (VE5).
             self.newest.store(change.lsn.0, Ordering::Release);
         }
-        if chains.pushes % PUSHES_PER_CENSUS == 0 {
+        if chains.pushes.is_multiple_of(PUSHES_PER_CENSUS) {
             chains.census = room.census();
         }
         chains.pushes = chains.pushes.wrapping_add(1);
