@@ -6,6 +6,7 @@
 
 use super::store::{Level, Store};
 use aquifer_sync::thread;
+use aquifer_txn::scan::Record;
 use aquifer_txn::{CommitLsn, Direction, Error, KeyRange};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -21,7 +22,7 @@ struct Committed {
     snapshot: CommitLsn,
     lsn: CommitLsn,
     gets: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    scans: Vec<(KeyRange, Vec<(Vec<u8>, Vec<u8>)>)>,
+    scans: Vec<(KeyRange, Vec<Record>)>,
     writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 

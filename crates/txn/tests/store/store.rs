@@ -11,7 +11,7 @@
 use aquifer_pools::Budget;
 use aquifer_sync::atomic::{AtomicU64, Ordering};
 use aquifer_sync::{Arc, Mutex, MutexGuard, Rank};
-use aquifer_txn::scan::View;
+use aquifer_txn::scan::{Record, View};
 use aquifer_txn::{
     Before, Change, Claimant, Claims, CommitLsn, Conflicts, Direction, Error, Item, KeyRange, Notice,
     ReadSet, Result, Scan, Snapshot, Snapshots, StoreCursor, Versions, VersionsOptions, Visible, Watch,
@@ -25,9 +25,11 @@ pub const TABLE: u32 = 1;
 const STRIPES: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+type Pages = BTreeMap<Vec<u8>, (Vec<u8>, CommitLsn)>;
+
 pub struct Store {
     /// Values, and the last change of each.
-    pages: Mutex<BTreeMap<Vec<u8>, (Vec<u8>, CommitLsn)>>,
+    pages: Mutex<Pages>,
     /// The log: only a position.
     next: AtomicU64,
     stripes: Vec<Mutex<()>>,
@@ -178,7 +180,7 @@ impl<'s> Transaction<'s> {
         self.claimant.claim(TABLE, key, PATIENCE)
     }
 
-    pub fn scan(&mut self, range: KeyRange, direction: Direction) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub fn scan(&mut self, range: KeyRange, direction: Direction) -> Result<Vec<Record>> {
         if self.watch.is_some() {
             self.reads.add_range(TABLE, range.clone())?;
         }

@@ -121,7 +121,7 @@ fn a_room_is_not_booked_beyond_its_seats() {
             });
         }
     };
-    beside(3, bookings, || thread::yield_now());
+    beside(3, bookings, thread::yield_now);
     assert_eq!(most.load(Ordering::Relaxed), SEATS, "the room was full at times");
 }
 
@@ -187,7 +187,7 @@ fn claimed_counters_never_conflict() {
             }
         }
     };
-    beside(3, increments, || thread::yield_now());
+    beside(3, increments, thread::yield_now);
     assert_eq!(number(store.read(b"hot").unwrap()), 1_500);
     assert_eq!(refused.load(Ordering::Relaxed), 0);
     assert_eq!(store.claims.count(), 0);
@@ -197,7 +197,7 @@ fn claimed_counters_never_conflict() {
 fn those_who_claim_in_opposite_orders_get_through() {
     let store = Store::new(1 << 20);
     let rounds = |thread_number: u64| {
-        let keys = if thread_number % 2 == 0 { [b"a", b"b"] } else { [b"b", b"a"] };
+        let keys = if thread_number.is_multiple_of(2) { [b"a", b"b"] } else { [b"b", b"a"] };
         for _ in 0..300 {
             transact(|| {
                 let mut transaction = store.begin(Level::Snapshot)?;
@@ -210,6 +210,6 @@ fn those_who_claim_in_opposite_orders_get_through() {
             });
         }
     };
-    beside(4, rounds, || thread::yield_now());
+    beside(4, rounds, thread::yield_now);
     assert_eq!(store.claims.count(), 0);
 }
