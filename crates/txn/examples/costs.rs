@@ -143,7 +143,7 @@ impl World {
 
 /// A key that looks random, of so many for each thread.
 fn key(thread: u64, call: u64, keys: u64) -> u64 {
-    (call.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % keys << 1 | thread
+    ((call.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % keys) << 1 | thread
 }
 
 fn versions() {

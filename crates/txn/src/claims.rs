@@ -21,7 +21,7 @@
 //!
 //! - **CL1** A key has at most one holder. It goes over to the first in line when it is let go; who only passes is let through, and the
 //!   next in line is looked at. So a key with a line has a holder, and nobody is woken in vain.
-//! - **CL2** A claimant waits for at most one key, and each key has one holder: the graph of who waits for whom has at most one way on
+//! - **CL2** A claimant waits for at most one key (its methods take it exclusively), and each key has one holder: the graph of who waits for whom has at most one way on
 //!   from each. A circle can only come to be when a claimant begins to wait, and is looked for then, by following that way.
 //! - **CL3** Of a circle the youngest gives way: it leaves the line with an error, and lets its keys go when it ends.
 //! - **CL4** `count` is the number of keys that are held.
@@ -42,7 +42,7 @@ type Name = (u32, Box<[u8]>);
 /// use std::time::Duration;
 ///
 /// let claims = Claims::new();
-/// let (first, second) = (claims.claimant(), claims.claimant());
+/// let (mut first, mut second) = (claims.claimant(), claims.claimant());
 /// first.claim(1, b"k", Duration::ZERO)?;
 /// assert!(matches!(second.claim(1, b"k", Duration::ZERO), Err(Error::LockTimeout { .. })));
 /// drop(first);
@@ -91,8 +91,8 @@ enum Outcome {
 pub struct Claimant<'c> {
     claims: &'c Claims,
     id: u64,
-    /// What it holds; only a claimant that holds something takes the lock at its end.
-    names: Mutex<Vec<Name>>,
+    /// What it holds.
+    names: Vec<Name>,
 }
 
 impl Default for Claims {
@@ -113,11 +113,7 @@ impl Claims {
 
     /// A transaction begins.
     pub fn claimant(&self) -> Claimant<'_> {
-        Claimant {
-            claims: self,
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            names: Mutex::new(Rank::Leaf, Vec::new()),
-        }
+        Claimant { claims: self, id: self.next_id.fetch_add(1, Ordering::Relaxed), names: Vec::new() }
     }
 
     /// Whether any key is claimed. One load.
@@ -152,10 +148,10 @@ impl Claimant<'_> {
     /// # Errors
     ///
     /// [`Error::LockTimeout`], [`Error::Deadlock`]; the key is not claimed then.
-    pub fn claim(&self, table: u32, key: &[u8], timeout: Duration) -> Result<()> {
+    pub fn claim(&mut self, table: u32, key: &[u8], timeout: Duration) -> Result<()> {
         let name = (table, Box::from(key));
         if self.admitted(&name, false, timeout)? {
-            self.names.lock().push(name);
+            self.names.push(name);
         }
         Ok(())
     }
@@ -167,7 +163,7 @@ impl Claimant<'_> {
     ///
     /// As [`claim`](Self::claim).
     #[inline]
-    pub fn honour(&self, table: u32, key: &[u8], timeout: Duration) -> Result<()> {
+    pub fn honour(&mut self, table: u32, key: &[u8], timeout: Duration) -> Result<()> {
         match self.claims.any() {
             true => self.admitted(&(table, Box::from(key)), true, timeout).map(drop),
             false => Ok(()),
@@ -175,7 +171,7 @@ impl Claimant<'_> {
     }
 
     /// Whether it has become the holder by this call.
-    fn admitted(&self, name: &Name, passes: bool, timeout: Duration) -> Result<bool> {
+    fn admitted(&mut self, name: &Name, passes: bool, timeout: Duration) -> Result<bool> {
         let mut state = self.claims.state.lock();
         match state.held.get_mut(name) {
             None if passes => return Ok(false),
@@ -229,7 +225,7 @@ impl Claimant<'_> {
 
 impl Drop for Claimant<'_> {
     fn drop(&mut self) {
-        let names = std::mem::take(self.names.get_mut());
+        let names = std::mem::take(&mut self.names);
         if names.is_empty() {
             return;
         }

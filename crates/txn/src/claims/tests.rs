@@ -19,7 +19,7 @@ fn when_waiting(claims: &Claims, count: usize, f: impl FnOnce()) {
 fn a_key_goes_to_the_first_in_line() {
     let claims = Claims::new();
     let order = Mutex::new(Rank::Leaf, Vec::new());
-    let first = claims.claimant();
+    let mut first = claims.claimant();
     first.claim(1, b"k", LONG).unwrap();
     first.claim(1, b"k", LONG).unwrap(); // again
     thread::scope(|scope| {
@@ -27,7 +27,7 @@ fn a_key_goes_to_the_first_in_line() {
             when_waiting(&claims, number, || ());
             let (claims, order) = (&claims, &order);
             scope.spawn(move || {
-                let claimant = claims.claimant();
+                let mut claimant = claims.claimant();
                 claimant.claim(1, b"k", LONG).unwrap();
                 order.lock().push(number);
             });
@@ -41,7 +41,7 @@ fn a_key_goes_to_the_first_in_line() {
 #[test]
 fn waiting_ends_after_the_timeout_and_leaves_no_trace() {
     let claims = Claims::new();
-    let (first, second) = (claims.claimant(), claims.claimant());
+    let (mut first, mut second) = (claims.claimant(), claims.claimant());
     first.claim(1, b"k", LONG).unwrap();
     let begun = Instant::now();
     let refused = second.claim(1, b"k", SHORT);
@@ -57,7 +57,7 @@ fn waiting_ends_after_the_timeout_and_leaves_no_trace() {
 fn commits_honour_claims_and_hold_nothing() {
     let claims = Claims::new();
     claims.honour(1, b"k", SHORT).unwrap();
-    let holder = claims.claimant();
+    let mut holder = claims.claimant();
     holder.claim(1, b"k", SHORT).unwrap();
     holder.honour(1, b"k", SHORT).unwrap(); // its own
     claims.honour(1, b"j", SHORT).unwrap(); // another key
@@ -74,14 +74,14 @@ fn commits_honour_claims_and_hold_nothing() {
 #[test]
 fn of_a_circle_the_youngest_gives_way() {
     let claims = Claims::new();
-    let claimants: Vec<_> = (0..3).map(|_| claims.claimant()).collect();
-    for (number, claimant) in claimants.iter().enumerate() {
+    let mut claimants: Vec<_> = (0..3).map(|_| claims.claimant()).collect();
+    for (number, claimant) in claimants.iter_mut().enumerate() {
         claimant.claim(1, &[number as u8], LONG).unwrap();
     }
     // 1 and 2 wait; 0 closes the circle, but 2 is the youngest.
     thread::scope(|scope| {
         let mut claimants = claimants.into_iter();
-        let (zero, one, two) =
+        let (mut zero, mut one, mut two) =
             (claimants.next().unwrap(), claimants.next().unwrap(), claimants.next().unwrap());
         let one = scope.spawn(move || one.claim(1, &[2], LONG));
         let two = scope.spawn(move || two.claim(1, &[0], LONG));
@@ -103,7 +103,7 @@ fn holders_exclude_each_other_under_load() {
             let (claims, inside, deadlocks) = (&claims, &inside, &deadlocks);
             scope.spawn(move || {
                 for round in 0..500_u64 {
-                    let claimant = claims.claimant();
+                    let mut claimant = claims.claimant();
                     let mut held = Vec::new();
                     for step in 0..3 {
                         let key = ((round * 31 + thread_number * 17 + step * (1 + round % 3)) % 4) as usize;

@@ -78,7 +78,7 @@ impl Store {
 
     /// Claims keys first, and takes the snapshot then: what it reads of them nobody changes before it ends.
     pub fn begin_claiming(&self, level: Level, keys: &[&[u8]]) -> Result<Transaction<'_>> {
-        let claimant = self.claims.claimant();
+        let mut claimant = self.claims.claimant();
         for key in keys {
             claimant.claim(TABLE, key, PATIENCE)?;
         }
@@ -202,7 +202,7 @@ impl<'s> Transaction<'s> {
     }
 
     /// Commits. Its LSN; its snapshot's if it wrote nothing.
-    pub fn commit(self) -> Result<CommitLsn> {
+    pub fn commit(mut self) -> Result<CommitLsn> {
         let store = self.store;
         if self.writes.is_empty() {
             return Ok(self.snapshot.lsn());
