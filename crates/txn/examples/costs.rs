@@ -199,7 +199,7 @@ fn conflicts() {
     });
     let mut reads = ReadSet::new(1 << 20);
     for number in 0..10_u64 {
-        reads.add_key(TABLE, &(number << 32).to_be_bytes()).expect("small");
+        reads.add_key(TABLE, &((number + 1) << 32).to_be_bytes()).expect("small");
     }
     let own = conflicts.notice(WriteKeys::default);
     let place = CommitLsn(next.load(Ordering::Relaxed));
