@@ -14,6 +14,8 @@ pub enum Rank {
     Maintenance,
     /// The catalog of tables.
     Catalog,
+    /// Keys that transactions have claimed.
+    Claims,
     /// A table is used (shared) or dropped (exclusive).
     TableIntent,
     /// Keys that a commit writes, by stripe number; many at once.
@@ -25,6 +27,8 @@ pub enum Rank {
     PageWrites,
     /// Pages, top-down and left to right; many at once.
     PageLatch,
+    /// Older values of the keys of one shard.
+    VersionShard,
     /// The free list and clock of a pool.
     Pool,
     /// Written versions of an epoch, page ids, copies for the checkpoint.

@@ -23,6 +23,7 @@ pub const LAYERS: &[(&str, u32)] = &[
     ("aquifer-buffer", 3),
     ("aquifer-sim", 3),
     ("aquifer-index", 4),
+    ("aquifer-txn", 4),
     ("aquifer", 5),
     ("aquifer-workload", 6),
     ("aquifer-simulation", 6),
