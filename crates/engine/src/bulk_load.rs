@@ -13,7 +13,7 @@
 //! - **BU3** The loader holds a stripe while it changes its tree, so whoever holds all of them finds it whole.
 //! - **BU4** A large value is written when it comes, without a place in the log, and attached in the passage that puts its leaf into the tree
 //!   (LV1 of `large`, BL4 of the index): the checkpoint before the ADOPT record has both. What waits for its leaf is reserved in
-//!   memory alone: about a leaf of descriptors.
+//!   memory alone: as many values as a leaf or two have descriptors.
 
 use crate::Durability;
 use crate::catalog::Journal;
@@ -46,6 +46,8 @@ pub(crate) struct BulkLoad {
     count: u64,
     tree: BTree,
     adopted: bool,
+    /// CD3 demands one before the tree is adopted.
+    takes_checkpoint: bool,
 }
 
 impl BulkLoad {
@@ -66,8 +68,25 @@ impl BulkLoad {
         let lsn = engine.log.reserved().0;
         let loader = BulkLoader::new(tree, engine.pager.page_bytes(), FILL_PERCENT, lsn);
         let (loader, waiting) = (Some(loader), Waiting::default());
+        let takes_checkpoint = table.writes_log;
         let (handle, table) = (Arc::clone(handle), Arc::clone(table));
-        Ok(BulkLoad { handle, table, loader, waiting, group: None, count: 0, tree, adopted: false })
+        Ok(BulkLoad {
+            handle,
+            table,
+            loader,
+            waiting,
+            group: None,
+            count: 0,
+            tree,
+            adopted: false,
+            takes_checkpoint,
+        })
+    }
+
+    /// Lets [`finish`](Self::finish) take no checkpoint: for a database that is none before one that comes after all loads.
+    pub(crate) fn without_checkpoint(mut self) -> Self {
+        self.takes_checkpoint = false;
+        self
     }
 
     /// Loads a record, whose key lies above all before.
@@ -76,13 +95,12 @@ impl BulkLoad {
     ///
     /// `Usage` for one that is out of order, with its place; too long a key or value; those of disk and budget.
     pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.table.check_key(key)?;
+        self.table.check_lengths_large(key, value.len() as u64)?;
         if self.table.is_long(key) {
             self.push_long(key, value)?;
             self.count += 1;
             return Ok(());
         }
-        self.table.check_lengths_large(key, value.len() as u64)?;
         self.end_group(Some(key))?;
         self.push_record(key, value)?;
         self.count += 1;
@@ -189,7 +207,7 @@ impl BulkLoad {
             loader.finish(&self.handle.engine.pager, &mut |m, count| self.waiting.attach(m, count))
         };
         loaded.map_err(|error| self.failed(error))?;
-        if self.table.writes_log {
+        if self.takes_checkpoint {
             self.handle.engine.checkpoint()?; // CD3
         }
         Ok((self.count, self.adopt()?))

@@ -392,7 +392,7 @@ impl Catalog {
         Ok(true)
     }
 
-    /// May any tree hold large values?
+    /// May any tree hold large values? A root that cannot be read may.
     ///
     /// # Errors
     ///
@@ -400,11 +400,26 @@ impl Catalog {
     pub(crate) fn may_hold_large(&self) -> Result<bool> {
         let tables = self.by_name.values().chain(&self.dropping).map(|table| table.index);
         for tree in tables.chain(self.detached().map(Index::Sorted)) {
-            if tree.may_hold_large(&self.pager)? {
-                return Ok(true);
+            match tree.may_hold_large(&self.pager) {
+                Ok(false) => {}
+                Ok(true) | Err(aquifer_buffer::Error::Corrupt { .. }) => return Ok(true),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(false)
+    }
+
+    /// Are there large values in what [`free_some`](Self::free_some) would free next? Then all its leaves have to be read.
+    ///
+    /// # Errors
+    ///
+    /// What loading a root gives.
+    pub(crate) fn reads_to_free(&mut self) -> Result<bool> {
+        let dropped = self.dropping.iter_mut().find_map(|table| Arc::get_mut(table).map(|table| table.index));
+        let Some(index) = dropped.or(self.detached.last().copied().map(Index::Sorted)) else {
+            return Ok(false);
+        };
+        Ok(self.cleared.get(&index.root()) != Some(&None) && index.may_hold_large(&self.pager)?)
     }
 
     /// Removes some large values of an index that is to be freed; `false` if none is left.

@@ -198,7 +198,7 @@ impl Opening {
         let mut catalog = Catalog::load(&pager, true)?;
         let mut report = RecoveryReport { generation: superblock.generation, ..RecoveryReport::default() };
         let tail = recovery::replay(&disk, &pager, &superblock, &mut catalog, &mut report)?;
-        report.tables_dropped = finish_drops(&mut catalog, tail.end);
+        report.tables_dropped = finish_drops(&mut catalog, tail.end, false);
         report.clean = report.records == 0 && report.tail_cut_bytes == 0;
         report.incarnation = superblock.incarnation.max(tail.incarnation_max) + 1;
         let archive = archive::choose(&disk, &self.options, superblock.database_id)?;
@@ -229,7 +229,7 @@ impl Opening {
         pager.hold_back_name(self.options.held_back);
         let end = history.position();
         report.log_bytes = end.0 - image.superblock().flip_lsn;
-        report.tables_dropped += finish_drops(&mut catalog, end);
+        report.tables_dropped += finish_drops(&mut catalog, end, false);
         let archive = archive::choose(&disk, &self.options, id)?;
         let log = self.start_log(&disk, id, 1, end, archive)?;
         let backend = disk.backend();
@@ -277,11 +277,17 @@ impl Opening {
     }
 }
 
-/// Frees what dropped tables have left. Returns how many.
-pub(crate) fn finish_drops(catalog: &mut Catalog, end: Lsn) -> u64 {
+/// Frees what dropped tables have left, and detached trees. Where large values are among it, all leaves have to be read; unless it `may_read`
+/// them, that is left to the background. Returns how many tables are done with.
+pub(crate) fn finish_drops(catalog: &mut Catalog, end: Lsn, may_read: bool) -> u64 {
     let dropping = catalog.dropping().len();
     loop {
-        match catalog.free_some(Journal::Replay(end)) {
+        let freed = match catalog.reads_to_free() {
+            Ok(true) if !may_read => Ok(false),
+            Ok(_) => catalog.free_some(Journal::Replay(end)),
+            Err(error) => Err(error),
+        };
+        match freed {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {

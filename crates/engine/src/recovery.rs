@@ -185,7 +185,7 @@ impl Replayer<'_> {
 
     /// RC4, where everything up to `lsn` is applied.
     fn tidy(&mut self, lsn: Lsn) -> Result<()> {
-        self.report.tables_dropped += finish_drops(self.catalog, lsn);
+        self.report.tables_dropped += finish_drops(self.catalog, lsn, true);
         if self.listed_max.is_none_or(|max| self.pager.stats().epoch_records < max) {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use aquifer_wal::Lsn;
 use std::ops::Bound;
 
 /// Records that one step looks at, and large values that it removes. Of a hashed table a few more, up to the end of a bucket.
-const RECORDS_MAX: usize = 20_000;
+const RECORDS_MAX: usize = 2_000;
 const VALUES_MAX: usize = 64;
 
 /// From where on the records of a table that is being dropped are to be looked at.

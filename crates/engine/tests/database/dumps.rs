@@ -61,6 +61,17 @@ proptest! {
 }
 
 #[test]
+fn many_tables_come_over_with_one_checkpoint() {
+    let records = |n: u8| (0..n % 5).map(|key| (vec![key], vec![n; 30])).collect();
+    let given: Tables = (0..200u8).map(|n| (format!("table {n}"), (n % 3 > 0, records(n)))).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let dump = dumped(&made(&given)).0;
+    let (db, _) = Database::restore(small(), dir.path(), &dump[..], |_| ()).unwrap();
+    assert!(db.stats().pager.checkpoints <= 3, "{} checkpoints", db.stats().pager.checkpoints);
+    assert_eq!(tables(&db), given);
+}
+
+#[test]
 fn types_page_size_and_many_chunks_come_over() {
     const AGES: TableDef<(u32, String), i64> = TableDef::new("ages");
     let db = Database::options().memory_budget(64 << 20).page_size(16384).in_memory().unwrap();

@@ -408,6 +408,32 @@ fn a_load_that_stops_or_crashes_leaves_no_large_value_behind() {
     }
 }
 
+/// Leaves that only the search for large values would read are left to the background.
+#[test]
+fn an_opening_does_not_read_what_a_load_has_left() {
+    let disk = SimDisk::new();
+    let options = |disk: &SimDisk| small().memory_budget(4 << 20).disk(disk.disk());
+    let db = options(&disk).open_or_create("").unwrap();
+    let mut left = None;
+    let records = (0..6000u32).map(|n| {
+        if n == 5999 {
+            db.checkpoint().unwrap();
+            left = Some(disk.after_power_loss(1));
+        }
+        (n.to_be_bytes().to_vec(), vec![1; if n == 5 { 9000 } else { 900 }])
+    });
+    table(&db).bulk_load(records).unwrap();
+    let disk = left.unwrap();
+    let db = options(&disk).open("").unwrap();
+    let loads = db.stats().pager.loads;
+    assert!(loads < 50, "{loads} pages were read");
+    assert!(table(&db).is_empty().unwrap());
+    while db.step().unwrap() {}
+    db.checkpoint().unwrap();
+    assert_clean(&db);
+    assert!(db.stats().pager.pages <= 3, "{} pages", db.stats().pager.pages);
+}
+
 /// Everything at random, in little memory, against a map.
 #[test]
 fn random_work_is_that_of_a_map_and_leaks_nothing() {

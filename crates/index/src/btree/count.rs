@@ -21,6 +21,8 @@ use std::ops::Bound;
 const SAMPLES: usize = 8;
 /// An estimate that finds the tree changed underneath so often counts instead.
 const RESTARTS_MAX: usize = 100;
+/// So does one whose pages leave memory so often while it loads others.
+const LOADS_MAX: usize = 1000;
 /// Leaves that a count loads together.
 const AHEAD: usize = 32;
 
@@ -140,10 +142,17 @@ impl BTree {
     ///
     /// What loading a page gives; a damaged page.
     pub fn estimate(&self, pager: &Pager, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64> {
-        for _ in 0..RESTARTS_MAX {
+        let (mut restarts, mut loads) = (0, 0);
+        while restarts < RESTARTS_MAX && loads < LOADS_MAX {
             match self.try_estimate(pager, (from, to)) {
                 Ok(records) => return Ok(records.round() as u64),
-                Err(retry) => pager.resolve(retry)?,
+                Err(retry) => {
+                    match retry {
+                        Retry::Changed => restarts += 1,
+                        _ => loads += 1,
+                    }
+                    pager.resolve(retry)?;
+                }
             }
         }
         self.count(pager, from, to)

@@ -1,6 +1,6 @@
 //! Freeing a tree, some pages at a time.
 //!
-//! The first passage marks the root, unless it is that of a detached tree, which is marked as such. Each one then goes down the right edge to the last inner page
+//! The first passage marks the root, unless it is that of a detached tree without large values, which is marked as such. Each one then goes down the right edge to the last inner page
 //! that has only leaves, or nothing, below it, frees its leaves from the right, and at last the page
 //! itself. The root is the last to go.
 //!
@@ -15,7 +15,7 @@
 use super::BTree;
 use super::edit::NodeMut;
 use super::fault::Attempt;
-use super::layout::{FLAG_DETACHED, FLAG_DISMANTLED, LEVEL_MAX};
+use super::layout::{FLAG_DETACHED, FLAG_DISMANTLED, FLAG_LARGE, LEVEL_MAX};
 use super::node::Node;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
@@ -32,7 +32,8 @@ impl BTree {
     pub fn dismantle(&self, m: &Mutation<'_>, pager: &Pager) -> Result<bool, Retry> {
         let _ = pager; // the token knows it as well; the signature is that of all changes
         let mut page = self.latch(m, self.root(), None)?;
-        if Node::new(page.bytes()).summary().flags() & (FLAG_DISMANTLED | FLAG_DETACHED) == 0 {
+        let flags = Node::new(page.bytes()).summary().flags();
+        if flags & FLAG_DISMANTLED == 0 && (flags & FLAG_DETACHED == 0 || flags & FLAG_LARGE != 0) {
             page.make_dirty()?;
             NodeMut::new(page.bytes_mut()).add_flags(FLAG_DISMANTLED);
         }

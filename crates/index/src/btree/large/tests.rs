@@ -128,6 +128,24 @@ fn roots_that_change_places_say_what_they_hold() {
     assert_eq!(tree.check().large.len(), 1);
 }
 
+/// Whoever goes on dismantling after a restart must not look for large values in what is left.
+#[test]
+fn a_loaded_tree_that_is_being_dismantled_has_none() {
+    let tree = TestTree::in_memory(4096);
+    let beside = change(&tree.pager, |m| BTree::create_detached(m, TABLE));
+    let mut loader = BulkLoader::new(beside, 4096, 100, 5);
+    for n in 0..3000u32 {
+        let value = if n == 7 { LeafValue::large(b"descriptor") } else { LeafValue::inline(&[1; 900]) };
+        loader.push(&tree.pager, &n.to_be_bytes(), value, &mut |_, _| ()).unwrap();
+    }
+    loader.finish(&tree.pager, &mut |_, _| ()).unwrap();
+    assert!(beside.may_hold_large(&tree.pager).unwrap());
+    assert!(!change(&tree.pager, |m| beside.dismantle(m, &tree.pager)), "there is more to free");
+    assert!(!beside.may_hold_large(&tree.pager).unwrap());
+    while !change(&tree.pager, |m| beside.dismantle(m, &tree.pager)) {}
+    assert_eq!(tree.check().pages.len() as u64, tree.pager.stats().pages);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
