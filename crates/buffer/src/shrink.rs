@@ -13,7 +13,8 @@
 //! - **SH1** Moving is a change like any other: what the durable checkpoint refers to is free only after the next one (E3).
 //! - **SH2** Of every node of the map at least one page is written, so the node is as well, and none keeps the tail.
 //! - **SH3** It begins only when there are clearly fewer pages than there were: free slots that the next checkpoint will want, as
-//!   where pages are changed all the time, are no reason, nor is a file that cannot be cut.
+//!   where pages are changed all the time, are no reason, nor is a file that cannot be cut. But where all is quiet nobody wants them:
+//!   then it begins also when they are a quarter of those in use, once for about as many in use.
 //! - **SH4** Direct pages stay where they are: they never enter a frame (DP1), and the pool cannot tell one that is at rest from a page of
 //!   a tree. So where there may be any at rest, only what is in memory is moved: no direct page of a file ever is. Where there is none, those
 //!   that were reserved, attached or detached since are known by their state. The caller takes no checkpoint meanwhile, so none
@@ -54,11 +55,13 @@ pub(crate) struct Shrinking {
     node: Option<u32>,
     /// The most pages that there were since an attempt ended (SH3); 0 before the first look.
     pages_then: u64,
+    /// Slots in use when an attempt began where all was quiet.
+    quiet_used: u32,
 }
 
 impl Pager {
     /// Marks some pages to be moved, if there are fewer pages than there were and part of the file lies idle. Outside the gate, and
-    /// while no checkpoint is taken. `may_load` is asked only where something is to be moved: it says that no value that is attached has
+    /// while no checkpoint is taken. `is_quiet` says that the newest checkpoint has all changes (SH3). `may_load` is asked only where something is to be moved: it says that no value that is attached has
     /// direct pages; else pages that are not in memory stay where they are (SH4).
     ///
     /// # Errors
@@ -66,9 +69,12 @@ impl Pager {
     /// What loading a page gave, or making room for it; what `may_load` gave.
     pub fn shrink_some<E: From<Error>>(
         &self,
+        is_quiet: bool,
         may_load: impl FnOnce() -> std::result::Result<bool, E>,
     ) -> std::result::Result<Shrink, E> {
-        let Some((ceiling, first, mut node)) = self.begin_or_go_on() else { return Ok(Shrink::Nothing) };
+        let Some((ceiling, first, mut node)) = self.begin_or_go_on(is_quiet) else {
+            return Ok(Shrink::Nothing);
+        };
         let may_load = may_load()?;
         let end = self.ids.lock().next();
         let per_node = (self.page_bytes() / 8) as u32;
@@ -91,11 +97,12 @@ impl Pager {
     pub fn end_shrinking(&self) {
         self.lock_space().set_ceiling(None);
         let pages_then = self.ids.lock().in_use() as u64;
-        *self.shrinking.lock() = Shrinking { pages_then, ..Shrinking::default() };
+        let mut shrinking = self.shrinking.lock();
+        *shrinking = Shrinking { pages_then, quiet_used: shrinking.quiet_used, ..Shrinking::default() };
     }
 
     /// The ceiling, the page to go on with, and the node of the map that was seen to last.
-    fn begin_or_go_on(&self) -> Option<(u32, u32, Option<u32>)> {
+    fn begin_or_go_on(&self, is_quiet: bool) -> Option<(u32, u32, Option<u32>)> {
         self.file.as_ref()?;
         let (slots, used) = {
             let space = self.lock_space();
@@ -112,8 +119,14 @@ impl Pager {
         shrinking.pages_then = shrinking.pages_then.max(pages);
         let idle_bytes = u64::from(slots - used) * self.page_bytes() as u64;
         let fewer = pages * 16 <= shrinking.pages_then * 15; // SH3
-        if !fewer || idle_bytes < IDLE_BYTES || slots - used < used / 16 {
+        let is_idle = is_quiet
+            && slots - used >= used / 4
+            && used.abs_diff(shrinking.quiet_used) > shrinking.quiet_used / 16;
+        if !(fewer || is_idle) || idle_bytes < IDLE_BYTES || slots - used < used / 16 {
             return None;
+        }
+        if is_quiet {
+            shrinking.quiet_used = used;
         }
         shrinking.ceiling = used + used / 64 + SLACK;
         shrinking.next = 1;

@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Is there anything that the newest checkpoint does not have, or log that it does not need?
-    fn has_changed(&self) -> bool {
+    pub(crate) fn has_changed(&self) -> bool {
         // Relaxed: written under the maintenance lock; a reader without it takes a guess.
         self.pager.pages_dirtied() > 0
             || self.log.reserved().0 > self.checkpoints.noted_lsn.load(Ordering::Relaxed)

@@ -237,7 +237,7 @@ impl Engine {
             return Ok(false);
         }
         let may_load = || Ok(!self.catalog.lock().may_hold_large()?);
-        let step = self.pager.shrink_some::<Error>(may_load)?;
+        let step = self.pager.shrink_some::<Error>(!self.has_changed(), may_load)?;
         drop(maintenance);
         match step {
             Shrink::Nothing => return Ok(false),

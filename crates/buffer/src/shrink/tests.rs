@@ -67,7 +67,7 @@ fn shrink_as(pager: &Pager, may_load: bool) -> u32 {
     loop {
         steps += 1;
         assert!(steps < 1000, "it ends");
-        match pager.shrink_some(|| Ok::<_, Error>(may_load)).unwrap() {
+        match pager.shrink_some(false, || Ok::<_, Error>(may_load)).unwrap() {
             Shrink::Nothing => return steps - 1,
             Shrink::Moving => {}
             Shrink::Moved => {

@@ -186,6 +186,40 @@ fn a_crash_in_the_middle_of_a_load_leaves_an_empty_table_and_no_lost_page() {
     assert!(reopened.stats().pager.pages <= 3, "{} pages", reopened.stats().pager.pages);
 }
 
+/// Slots that lie idle after a load, and those of merges whose old versions a checkpoint still had, come back when nobody writes.
+#[test]
+fn the_file_of_a_database_at_rest_is_little_longer_than_what_is_in_use() {
+    let disk = SimDisk::new();
+    let db = options(&disk).memory_budget(64 << 20).create("").unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    let eventual = table.with_durability(Durability::Eventual);
+    let at_rest = |what: &str| {
+        db.checkpoint().unwrap();
+        settle(&db);
+        let stats = db.stats().pager;
+        println!("{what}: {} bytes, {} in use", stats.file_bytes, stats.used_bytes);
+        assert!(stats.file_bytes <= stats.used_bytes * 5 / 4 + (4 << 20), "{what}: {stats:?}");
+        let writes = stats.written_bytes;
+        settle(&db);
+        assert_eq!(db.stats().pager.written_bytes, writes, "it goes on");
+    };
+    for n in 0..150_000u32 {
+        eventual.put(&long_key(n.wrapping_mul(0x9E37_79B1)), &[n as u8; 100]).unwrap();
+        if n % 20_000 == 0 {
+            db.checkpoint().unwrap();
+        }
+    }
+    at_rest("loaded");
+    for n in (0..150_000u32).step_by(2) {
+        eventual.delete(&long_key(n.wrapping_mul(0x9E37_79B1))).unwrap();
+        if n % 20_000 == 0 {
+            db.checkpoint().unwrap();
+        }
+    }
+    at_rest("half deleted");
+    assert_clean(&db);
+}
+
 /// Sixteen bytes, as in the benchmarks.
 fn long_key(n: u32) -> Vec<u8> {
     [&n.to_be_bytes()[..], b"twelve bytes"].concat()
