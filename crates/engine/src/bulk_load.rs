@@ -187,7 +187,7 @@ impl BulkLoad {
         let stripe = self.handle.engine.stripes.lock(self.table.id, &[]); // BU3
         self.table.check_usable()?;
         let loader = self.loader.as_mut().expect("until it is finished");
-        self.waiting.push(written);
+        self.waiting.values.extend(written.map(|written| (loader.count(), written)));
         let pushed =
             loader.push(&self.handle.engine.pager, key, value, &mut |m, count| self.waiting.attach(m, count));
         drop(stripe);
@@ -274,19 +274,11 @@ impl BulkLoad {
 struct Waiting {
     /// Records that are on leaves.
     placed: u64,
-    /// All records.
-    count: u64,
     /// Each with the number of its record.
     values: VecDeque<(u64, Written)>,
 }
 
 impl Waiting {
-    /// A record comes.
-    fn push(&mut self, written: Option<Written>) {
-        self.values.extend(written.map(|written| (self.count, written)));
-        self.count += 1;
-    }
-
     /// The first records have come onto a leaf.
     fn attach(&mut self, m: &Mutation<'_>, count: usize) {
         self.placed += count as u64;

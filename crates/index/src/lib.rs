@@ -7,7 +7,7 @@
 //! | [`blob`] | large values: descriptors, and the arithmetic of their pages |
 //! | `leaf_value` | the value of a record in either index: inline bytes, or the descriptor of a large value |
 //! | `words` | reading bytes that may change underneath |
-//! | `load` | pages brought before they are needed, and copied whole |
+//! | `load` | pages brought before they are needed, looked at, and copied whole |
 //! | `fault`, `findings` | what attempts come to; what checking a page does |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]

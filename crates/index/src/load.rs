@@ -1,4 +1,4 @@
-//! Bringing pages into memory before they are needed, and copies of whole pages, for either index.
+//! Bringing pages into memory before they are needed, looks at one and copies of whole ones, for either index.
 //!
 //! # Invariants
 //!
@@ -6,7 +6,7 @@
 //!   loads it by itself.
 
 use crate::fault::{Attempt, damaged};
-use aquifer_buffer::{PageId, Pager, Result, Retry};
+use aquifer_buffer::{PageId, PageWords, Pager, Result, Retry};
 
 /// No index is so high, nor a chain usually so long, that its pages need more rounds; some may be evicted again in between.
 const ROUNDS_MAX: usize = 12;
@@ -55,6 +55,25 @@ pub(crate) fn load_named(pager: &Pager, named: Attempt<Vec<PageId>>) -> Result<(
         }
         Err(Retry::Damaged(..)) => Ok(()), // as above
         Err(retry) => pager.resolve(retry),
+    }
+}
+
+/// What `look` finds on a page, loaded if need be, read without a latch: it may see the page half changed, and is then asked again.
+///
+/// # Errors
+///
+/// What loading it gives.
+pub(crate) fn look_at<T>(pager: &Pager, id: PageId, look: impl Fn(PageWords<'_>) -> T) -> Result<T> {
+    loop {
+        let attempt: Attempt<T> = pager.read(id).and_then(|page| {
+            let found = look(page.words());
+            page.validate()?;
+            Ok(found)
+        });
+        match attempt {
+            Ok(found) => return Ok(found),
+            Err(retry) => pager.resolve(retry)?,
+        }
     }
 }
 

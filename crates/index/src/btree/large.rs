@@ -8,9 +8,9 @@
 
 use super::BTree;
 use super::edit::NodeMut;
-use super::fault::Attempt;
 use super::layout::{FLAG_DISMANTLED, FLAG_LARGE};
 use super::node::Node;
+use crate::load::look_at;
 use aquifer_buffer::{Mutation, Pager, Result, Retry};
 
 impl BTree {
@@ -20,17 +20,8 @@ impl BTree {
     ///
     /// What loading the root gives.
     pub fn may_hold_large(&self, pager: &Pager) -> Result<bool> {
-        loop {
-            let attempt: Attempt<bool> = pager.read(self.root()).and_then(|root| {
-                let flags = Node::new(root.words()).summary().flags();
-                root.validate()?;
-                Ok(flags & (FLAG_LARGE | FLAG_DISMANTLED) == FLAG_LARGE)
-            });
-            match attempt {
-                Ok(flagged) => return Ok(flagged),
-                Err(retry) => pager.resolve(retry)?,
-            }
-        }
+        let flags = look_at(pager, self.root(), |root| Node::new(root).summary().flags())?;
+        Ok(flags & (FLAG_LARGE | FLAG_DISMANTLED) == FLAG_LARGE)
     }
 
     /// Notes at the root that there may be large values (LV2). To be called in the passage that puts one, before its place is

@@ -9,7 +9,7 @@
 use super::HashIndex;
 use super::directory::{Directory, DirectoryMut};
 use super::layout::{FLAG_DISMANTLED, FLAG_LARGE};
-use crate::fault::Attempt;
+use crate::load::look_at;
 use aquifer_buffer::{Mutation, Pager, Result, Retry};
 
 impl HashIndex {
@@ -19,17 +19,8 @@ impl HashIndex {
     ///
     /// What loading the root gives.
     pub fn may_hold_large(&self, pager: &Pager) -> Result<bool> {
-        loop {
-            let attempt: Attempt<bool> = pager.read(self.root()).and_then(|root| {
-                let flags = Directory::new(root.words()).summary().flags();
-                root.validate()?;
-                Ok(flags & (FLAG_LARGE | FLAG_DISMANTLED) == FLAG_LARGE)
-            });
-            match attempt {
-                Ok(flagged) => return Ok(flagged),
-                Err(retry) => pager.resolve(retry)?,
-            }
-        }
+        let flags = look_at(pager, self.root(), |root| Directory::new(root).summary().flags())?;
+        Ok(flags & (FLAG_LARGE | FLAG_DISMANTLED) == FLAG_LARGE)
     }
 
     /// Notes at the root that there may be large values (HL1). To be called in the passage that puts one, before its place is
