@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::key::{CommitLsn, Direction, KeyRange};
 use crate::snapshots::Snapshot;
 use crate::versions::{AsOf, Versions};
-use crate::write_set::WriteSet;
+use crate::write_set::{Write, WriteSet};
 
 /// A record as a store's cursor meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,13 +54,14 @@ pub trait StoreCursor {
 /// A key and its value, as a transaction sees them.
 pub type Record = (Vec<u8>, Vec<u8>);
 
-/// Merge operators, for own writes that need one: table, value before, operand.
-pub type Operators<'s> = &'s dyn Fn(u32, Option<Vec<u8>>, &[u8]) -> Option<Vec<u8>>;
+/// What an own write makes of the store's value, which is not given to it if it does not [need](Write::needs_store) it: mostly
+/// [`Write::resolve`].
+pub type Resolve<'s, E> = &'s dyn Fn(&Write, Option<&[u8]>) -> Result<Option<Vec<u8>>, E>;
 
 /// What a transaction sees of a range.
-pub struct Scan<'s, C> {
+pub struct Scan<'s, C: StoreCursor> {
     cursor: C,
-    view: View<'s>,
+    view: View<'s, C::Error>,
     direction: Direction,
     /// What is still to come.
     ahead: KeyRange,
@@ -72,8 +73,7 @@ pub struct Scan<'s, C> {
 }
 
 /// Whose eyes a scan sees with.
-#[derive(Clone, Copy)]
-pub struct View<'s> {
+pub struct View<'s, E = Error> {
     /// The table.
     pub table: u32,
     /// Older values.
@@ -82,13 +82,21 @@ pub struct View<'s> {
     pub snapshot: &'s Snapshot,
     /// Own writes, if it is a transaction that may have some.
     pub writes: Option<&'s WriteSet>,
-    /// For own writes that merge.
-    pub operators: Operators<'s>,
+    /// For own writes.
+    pub resolve: Resolve<'s, E>,
 }
+
+impl<E> Clone for View<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for View<'_, E> {}
 
 impl<'s, C: StoreCursor> Scan<'s, C> {
     /// A scan of `range`, of which `cursor` gives the store's records in the same direction.
-    pub fn new(cursor: C, view: View<'s>, range: KeyRange, direction: Direction) -> Scan<'s, C> {
+    pub fn new(cursor: C, view: View<'s, C::Error>, range: KeyRange, direction: Direction) -> Scan<'s, C> {
         Scan { cursor, view, direction, ahead: range, stored: None, at_end: false, removed: None }
     }
 
@@ -142,26 +150,23 @@ impl<'s, C: StoreCursor> Scan<'s, C> {
     }
 }
 
-impl View<'_> {
+impl<E: From<Error>> View<'_, E> {
     /// The value of a key, where the store has this record of it, read before this call: point reads go the same way.
     ///
     /// # Errors
     ///
     /// [`Error::SnapshotTooOld`].
-    pub fn value(&self, key: &[u8], stored: Option<Item>) -> Result<Option<Vec<u8>>, Error> {
+    pub fn value(&self, key: &[u8], stored: Option<Item>) -> Result<Option<Vec<u8>>, E> {
         let own = self.writes.and_then(|writes| writes.get(self.table, key));
         if let Some(write) = own.filter(|write| !write.needs_store()) {
-            return Ok(write.resolve(None, |value, operand| (self.operators)(self.table, value, operand)));
+            return (self.resolve)(write, None);
         }
         if own.is_none() && self.writes.is_some_and(|writes| writes.is_deleted(self.table, key)) {
             return Ok(None);
         }
         let seen = self.value_as_of(key, stored)?;
         match own {
-            Some(write) => {
-                let merge = |value, operand: &[u8]| (self.operators)(self.table, value, operand);
-                Ok(write.resolve(seen.as_deref(), merge))
-            }
+            Some(write) => (self.resolve)(write, seen.as_deref()),
             None => Ok(seen),
         }
     }

@@ -26,11 +26,14 @@
 //! first, the taker reads a `visible` no older than the floor. Either way there is nothing to check again, so that taking
 //! a snapshot never waits and never repeats.
 
+mod retention;
+
 use crate::error::{Error, Result};
 use crate::key::CommitLsn;
 use crate::visible::Visible;
 use aquifer_sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use aquifer_sync::{Arc, OnceLock};
+use retention::Retention;
 use std::time::{Duration, Instant};
 
 /// Slots in a chunk.
@@ -66,6 +69,7 @@ pub struct Snapshots {
     /// Chunks that exist: all before it.
     chunk_count: AtomicUsize,
     started: Instant,
+    retention: Retention,
 }
 
 /// Slots that are made at once.
@@ -99,16 +103,45 @@ pub struct Census {
 }
 
 impl Snapshots {
-    /// No snapshot is open.
+    /// No snapshot is open. Every commit keeps what it replaces.
     pub fn new(visible: Arc<Visible>) -> Snapshots {
+        Snapshots::with(visible, Retention::new(None))
+    }
+
+    /// No snapshot is open. Commits keep what they replace only while [`are_versions_kept`](Self::are_versions_kept); the first snapshot after a
+    /// time without waits for the commits that are under way.
+    ///
+    /// `reserved` returns the end of the last reservation by a read-modify-write of the word that places in the order are reserved with; that and
+    /// all reservations acquire and release.
+    pub fn resting(
+        visible: Arc<Visible>,
+        reserved: impl Fn() -> CommitLsn + Send + Sync + 'static,
+    ) -> Snapshots {
+        Snapshots::with(visible, Retention::new(Some(Box::new(reserved))))
+    }
+
+    fn with(visible: Arc<Visible>, retention: Retention) -> Snapshots {
         let snapshots = Snapshots {
             visible,
             chunks: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
             chunk_count: AtomicUsize::new(0),
             started: Instant::now(),
+            retention,
         };
         snapshots.grow(0);
         snapshots
+    }
+
+    /// Whether a commit has to keep what it replaces. It asks after it has reserved its place in the order. One load.
+    #[inline]
+    pub fn are_versions_kept(&self) -> bool {
+        self.retention.is_on()
+    }
+
+    /// If no snapshot is open, lets commits keep nothing from now on. Whether that is new: then all versions may be
+    /// [tidied](crate::Versions::tidy) away. Linear in the slots.
+    pub fn rest(&self) -> bool {
+        self.retention.rest(|| self.slots().all(|slot| slot.word.load(Ordering::Acquire) & STATE == FREE))
     }
 
     /// The prefix of the commit order that snapshots are taken of.
@@ -119,15 +152,20 @@ impl Snapshots {
     /// Opens a snapshot of everything that is visible.
     ///
     /// Two read-modify-writes and a fence, on the slot's own cache line, while the thread finds its last slot free; else a
-    /// search through the slots, linear in the snapshots that are open.
+    /// search through the slots, linear in the snapshots that are open. The first one after a [rest](Self::rest) waits for the commits that are
+    /// under way.
     ///
     /// # Errors
     ///
-    /// [`Error::TooManySnapshots`].
+    /// [`Error::TooManySnapshots`], [`Error::Stopped`].
     pub fn take(&self) -> Result<Snapshot> {
         let (slot, index) = self.claim()?;
-        // SeqCst: pairs with the fence in `census` (SN1).
+        // SeqCst: pairs with the fences in `census` (SN1) and in `Retention::rest` (RT2).
         fence(Ordering::SeqCst);
+        if let Err(stopped) = self.retention.ensure(&self.visible) {
+            slot.word.store(FREE, Ordering::Release);
+            return Err(stopped);
+        }
         let lsn = self.visible.get();
         slot.met_ms.store(0, Ordering::Relaxed);
         // Release: pairs with the Acquire in `census`; also hands on `met_ms`.

@@ -9,7 +9,9 @@
 //! # Invariants
 //!
 //! - **LO1** Every reservation is filled, or the log is poisoned: a hole would stop everything behind it.
-//! - **LO2** LSNs count record bytes (length field and payload) and nothing else; a record's LSN is its end.
+//! - **LO2** LSNs count record bytes (length field and payload) and nothing else; a record's LSN is its end. So one record begins where
+//!   the one before it ends.
+//! - **LO3** What happened before a reservation, or before [`Log::reserved_in_order`], is seen after every later one.
 
 use crate::archive::Archive;
 use crate::chain::Chain;
@@ -167,8 +169,8 @@ impl Log {
             }
             Backing::Volatile(counter) => {
                 counter.health.check().map_err(|_| Full)?;
-                // Relaxed: what a reservation orders is ordered by those who hand its LSN on.
-                counter.next.fetch_add(total, Ordering::Relaxed)
+                // AcqRel: as in the ring (LO3).
+                counter.next.fetch_add(total, Ordering::AcqRel)
             }
         };
         Ok(Reserved { log: self, start, len, filled: false })
@@ -198,6 +200,15 @@ impl Log {
         match &self.backing {
             Backing::Disk(flusher) => Lsn(flusher.ring.next()),
             Backing::Volatile(counter) => Lsn(counter.next.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// As [`reserved`](Self::reserved), in one order with all reservations: one that is made later sees what happened before this call,
+    /// and this call sees what happened before those that it counts (LO3). It writes a word that all appenders write.
+    pub fn reserved_in_order(&self) -> Lsn {
+        match &self.backing {
+            Backing::Disk(flusher) => Lsn(flusher.ring.next_in_order()),
+            Backing::Volatile(counter) => Lsn(counter.next.fetch_add(0, Ordering::AcqRel)),
         }
     }
 
@@ -380,7 +391,14 @@ impl Log {
 }
 
 impl Reserved<'_> {
+    /// Where the record begins: the end of the one before it.
+    #[inline]
+    pub fn start(&self) -> Lsn {
+        Lsn(self.start)
+    }
+
     /// The record's end: the commit's LSN.
+    #[inline]
     pub fn lsn(&self) -> Lsn {
         Lsn(self.start + framed_bytes(self.len))
     }

@@ -30,6 +30,8 @@
 //! - **RI5** One thread at a time is the collector; `freed` and `frontier` are moved by it alone. (A large record's
 //!   appender is the collector while it moves the frontier over its own pieces.)
 //! - **RI6** After [`Ring::seal`] nothing is reserved: the seal is a bit of `next`, so no reservation overtakes it.
+//! - **RI7** Reservations are read-modify-writes of `next` that acquire and release, and so is [`Ring::next_in_order`]: what happened
+//!   before one of them is seen after every later one.
 
 use aquifer_codec::varint;
 use aquifer_sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +84,11 @@ impl Ring {
         self.next.0.load(Ordering::Acquire) & !SEALED
     }
 
+    /// The same, by a read-modify-write: in one order with all reservations (RI7).
+    pub(crate) fn next_in_order(&self) -> u64 {
+        self.next.0.fetch_add(0, Ordering::AcqRel) & !SEALED
+    }
+
     /// Refuses all further reservations (RI6).
     pub(crate) fn seal(&self) {
         // Release: pairs with the Acquire in `next`, as the reservation before it would.
@@ -123,9 +130,10 @@ impl Ring {
             if !self.admits(start, len) {
                 return None;
             }
-            // Release: pairs with the Acquire in `next`. The words need no order from here: `admits` saw them freed.
+            // AcqRel: pairs with the Acquire in `next`, and with every reservation before and after it: what its maker saw, those
+            // after it see (RI7). The words need no order from here: `admits` saw them freed.
             let exchange =
-                self.next.0.compare_exchange_weak(start, start + len, Ordering::Release, Ordering::Relaxed);
+                self.next.0.compare_exchange_weak(start, start + len, Ordering::AcqRel, Ordering::Relaxed);
             match exchange {
                 Ok(_) => return Some(start),
                 Err(current) => start = current,

@@ -67,7 +67,7 @@ impl StoreCursor for Cursor<'_> {
     }
 }
 
-fn concatenate(_table: u32, value: Option<Vec<u8>>, operand: &[u8]) -> Option<Vec<u8>> {
+fn concatenate(value: Option<Vec<u8>>, operand: &[u8]) -> Option<Vec<u8>> {
     Some([value.unwrap_or_default(), operand.to_vec()].concat())
 }
 
@@ -143,7 +143,7 @@ proptest! {
             versions: &world.versions,
             snapshot: &snapshot,
             writes: Some(&writes),
-            operators: &concatenate,
+            resolve: &|write, stored| Ok(write.resolve(stored, concatenate)),
         };
         let mut scan = Scan::new(cursor, view, range.clone(), direction);
         let mut seen = Vec::new();

@@ -43,3 +43,79 @@ fn loom_no_census_misses_the_next_holder_of_a_slot() {
         assert!(census.any_within(lsn, CommitLsn(lsn.0 + 1)), "SN1: {census:?} misses {lsn:?}");
     });
 }
+
+/// A commit, a snapshot, and somebody who would have commits keep nothing; `before` says whether a snapshot was taken already.
+fn a_commit_keeps_what_a_snapshot_needs(before: bool, rests: bool) {
+    loom::model(move || {
+        let next = Arc::new(AtomicU64::new(0));
+        let visible = Arc::new(Visible::new(CommitLsn(0)));
+        let reserved = {
+            let next = next.clone();
+            move || CommitLsn(next.fetch_add(0, Ordering::AcqRel))
+        };
+        let snapshots = Arc::new(Snapshots::resting(visible.clone(), reserved));
+        if before {
+            drop(snapshots.take().unwrap());
+        }
+        let writer = {
+            let snapshots = snapshots.clone();
+            thread::spawn(move || {
+                let start = next.fetch_add(10, Ordering::AcqRel);
+                let kept = snapshots.are_versions_kept();
+                visible.complete(CommitLsn(start), CommitLsn(start + 10));
+                kept
+            })
+        };
+        let rester = rests.then(|| {
+            let snapshots = snapshots.clone();
+            thread::spawn(move || drop(snapshots.rest()))
+        });
+        let snapshot = snapshots.take().unwrap();
+        let kept = writer.join().unwrap();
+        assert!(kept || snapshot.lsn() == CommitLsn(10), "RT1: nothing was kept for {:?}", snapshot.lsn());
+        if let Some(rester) = rester {
+            rester.join().unwrap();
+        }
+        assert!(snapshots.are_versions_kept(), "RT2");
+    });
+}
+
+#[test]
+fn loom_the_first_snapshot_finds_what_it_needs() {
+    a_commit_keeps_what_a_snapshot_needs(false, false);
+}
+
+#[test]
+fn loom_nobody_rests_under_a_snapshot() {
+    a_commit_keeps_what_a_snapshot_needs(true, true);
+}
+
+/// Two first snapshots at once.
+#[test]
+fn loom_who_finds_another_starting_waits_too() {
+    loom::model(|| {
+        let next = Arc::new(AtomicU64::new(0));
+        let visible = Arc::new(Visible::new(CommitLsn(0)));
+        let reserved = {
+            let next = next.clone();
+            move || CommitLsn(next.fetch_add(0, Ordering::AcqRel))
+        };
+        let snapshots = Arc::new(Snapshots::resting(visible.clone(), reserved));
+        let other = {
+            let snapshots = snapshots.clone();
+            thread::spawn(move || snapshots.take().unwrap().lsn())
+        };
+        let writer = {
+            let snapshots = snapshots.clone();
+            thread::spawn(move || {
+                let start = next.fetch_add(10, Ordering::AcqRel);
+                let kept = snapshots.are_versions_kept();
+                visible.complete(CommitLsn(start), CommitLsn(start + 10));
+                kept
+            })
+        };
+        let lsn = snapshots.take().unwrap().lsn();
+        let (other, kept) = (other.join().unwrap(), writer.join().unwrap());
+        assert!(kept || (lsn, other) == (CommitLsn(10), CommitLsn(10)), "RT1: {lsn:?} {other:?}");
+    });
+}

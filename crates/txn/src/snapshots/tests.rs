@@ -121,3 +121,34 @@ fn no_horizon_passes_a_snapshot() {
     }));
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
+
+#[test]
+fn commits_keep_nothing_while_no_snapshot_is_open() {
+    let visible = Arc::new(Visible::new(CommitLsn(0)));
+    let snapshots = Snapshots::resting(visible.clone(), || CommitLsn(0));
+    assert!(!snapshots.are_versions_kept());
+    let open = snapshots.take().unwrap();
+    assert!(snapshots.are_versions_kept() && !snapshots.rest());
+    drop(open);
+    assert!(snapshots.are_versions_kept(), "until somebody rests");
+    assert!(snapshots.rest() && !snapshots.are_versions_kept() && !snapshots.rest());
+    visible.stop();
+}
+
+#[test]
+fn the_first_snapshot_waits_for_the_commits_under_way() {
+    let visible = Arc::new(Visible::new(CommitLsn(0)));
+    let snapshots = Arc::new(Snapshots::resting(visible.clone(), || CommitLsn(10)));
+    let taken = {
+        let snapshots = snapshots.clone();
+        thread::spawn(move || snapshots.take().map(|snapshot| snapshot.lsn()))
+    };
+    visible.complete(CommitLsn(0), CommitLsn(10));
+    assert_eq!(taken.join().unwrap(), Ok(CommitLsn(10)));
+    // And gets an error, and leaves no slot claimed, if they never end.
+    let visible = Arc::new(Visible::new(CommitLsn(0)));
+    let stopped = Snapshots::resting(visible.clone(), || CommitLsn(10));
+    visible.stop();
+    assert_eq!(stopped.take().map(drop), Err(Error::Stopped));
+    assert_eq!(stopped.horizon(), CommitLsn(0));
+}

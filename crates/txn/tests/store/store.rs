@@ -272,7 +272,7 @@ impl<'s> Transaction<'s> {
             versions: &self.store.versions,
             snapshot: &self.snapshot,
             writes: Some(&self.writes),
-            operators: &|_, value, _| value,
+            resolve: &|write, stored| Ok(write.resolve(stored, |value, _| value)),
         }
     }
 }
