@@ -14,6 +14,15 @@
 /// The bit of a stored value length that marks a descriptor (LV1).
 const LARGE_BIT: usize = 1 << 15;
 
+/// What a lookup found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lookup {
+    /// What the record has in its leaf, if there is one.
+    pub kind: Option<ValueKind>,
+    /// No change after this LSN was on the page that has the key, or would have it.
+    pub changed_at: u64,
+}
+
 /// What the bytes of a record are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum ValueKind {

@@ -21,4 +21,4 @@ mod leaf_value;
 mod load;
 mod words;
 
-pub use leaf_value::{LeafValue, ValueKind};
+pub use leaf_value::{LeafValue, Lookup, ValueKind};

@@ -117,6 +117,16 @@ impl<'p> Cursor<'p> {
         Ok(self.back.as_ref().filter(|_| found).map(|back| back.leaf.value_record()))
     }
 
+    /// No change after this LSN was on the page of the record that [`next`](Self::next) has returned last.
+    pub fn changed_at(&self) -> u64 {
+        self.front.as_ref().map_or(u64::MAX, |front| front.leaf.node().changed_at())
+    }
+
+    /// As [`changed_at`](Self::changed_at), of what [`next_back`](Self::next_back) has returned last.
+    pub fn changed_at_back(&self) -> u64 {
+        self.back.as_ref().map_or(u64::MAX, |back| back.leaf.node().changed_at())
+    }
+
     /// The record that [`next`](Self::next) has returned last.
     #[inline]
     pub fn last(&self) -> Option<Record<'_>> {

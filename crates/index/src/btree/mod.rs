@@ -62,7 +62,7 @@ pub use loose::LoosePage;
 pub use place::Place;
 pub use range_delete::Cut;
 
-use crate::{ValueKind, fault, words};
+use crate::{Lookup, ValueKind, fault, words};
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use build::{Builder, Plan};
 use fault::Attempt;
@@ -136,15 +136,25 @@ impl BTree {
     /// As [`get_into`](BTree::get_into).
     #[inline]
     pub fn get_value_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Option<ValueKind>> {
-        let mut kind = ValueKind::Inline;
-        let found = self.read(pager, key, |value| match value {
-            Some(value) => {
-                kind = value.kind;
-                value.copy_to(out);
+        Ok(self.look_up(pager, key, out)?.kind)
+    }
+
+    /// As [`get_value_into`](BTree::get_value_into), and says when the page was changed last.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](BTree::get_into).
+    #[inline]
+    pub fn look_up(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Lookup> {
+        let mut kind = None;
+        let changed_at = self.read(pager, key, |value| {
+            kind = value.as_ref().map(|value| value.kind);
+            match value {
+                Some(value) => value.copy_to(out),
+                None => out.clear(),
             }
-            None => out.clear(),
         })?;
-        Ok(found.then_some(kind))
+        Ok(Lookup { kind, changed_at })
     }
 
     /// Is there a record?
@@ -153,7 +163,18 @@ impl BTree {
     ///
     /// As [`get_into`](BTree::get_into).
     pub fn contains(&self, pager: &Pager, key: &[u8]) -> Result<bool> {
-        self.read(pager, key, |_| ())
+        Ok(self.look_for(pager, key)?.kind.is_some())
+    }
+
+    /// As [`contains`](BTree::contains), and says when the page was changed last.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](BTree::get_into).
+    pub fn look_for(&self, pager: &Pager, key: &[u8]) -> Result<Lookup> {
+        let mut kind = None;
+        let changed_at = self.read(pager, key, |value| kind = value.map(|value| value.kind))?;
+        Ok(Lookup { kind, changed_at })
     }
 
     /// A cursor over a range.
@@ -161,18 +182,18 @@ impl BTree {
         Cursor::new(*self, pager, from, to)
     }
 
-    /// Looks `key` up, gives what was found to `take`, and says whether there was a record. `take` is
+    /// Looks `key` up, gives what was found to `take`, and says when the page was changed last. `take` is
     /// called again if what it was given turns out to be torn.
     #[inline(always)]
-    fn read(&self, pager: &Pager, key: &[u8], mut take: impl FnMut(Option<Value<'_>>)) -> Result<bool> {
+    fn read(&self, pager: &Pager, key: &[u8], mut take: impl FnMut(Option<Value<'_>>)) -> Result<u64> {
         match self.try_read(pager, key, &mut take) {
-            Ok(found) => Ok(found),
+            Ok(changed_at) => Ok(changed_at),
             Err(stop) => self.read_patiently(pager, key, stop, &mut take),
         }
     }
 
     #[inline(always)]
-    fn try_read(&self, pager: &Pager, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<bool> {
+    fn try_read(&self, pager: &Pager, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<u64> {
         let leaf = self.leaf(pager, key)?;
         read_leaf(leaf, key, take)
     }
@@ -184,7 +205,7 @@ impl BTree {
         key: &[u8],
         mut retry: Retry,
         take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Result<bool> {
+    ) -> Result<u64> {
         let mut restarts = 0;
         loop {
             restarts += usize::from(retry == Retry::Changed);
@@ -197,7 +218,7 @@ impl BTree {
                 read_leaf(leaf, key, take)
             });
             match attempt {
-                Ok(found) => return Ok(found),
+                Ok(changed_at) => return Ok(changed_at),
                 Err(again) => retry = again,
             }
         }
@@ -220,11 +241,13 @@ impl Value<'_> {
 }
 
 #[inline(always)]
-fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<bool> {
-    let Some(value) = Leaf::of(Node::new(leaf.words())).value_of(key) else {
+fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<u64> {
+    let node = Node::new(leaf.words());
+    let changed_at = node.changed_at();
+    let Some(value) = Leaf::of(node).value_of(key) else {
         take(None);
         leaf.validate()?;
-        return Ok(false);
+        return Ok(changed_at);
     };
     let Some(ValueAt { offset, len, kind }) = value else {
         leaf.validate()?;
@@ -232,7 +255,7 @@ fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Valu
     };
     take(Some(Value { page: leaf, offset, len, kind }));
     leaf.validate()?;
-    Ok(true)
+    Ok(changed_at)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -5,8 +5,8 @@
 //! # Invariants
 //!
 //! - **CN1** Only a bucket whose range is a single hash has a chain (HB3), so a chain never has to be divided.
-//! - **CN2** A chain changes only under its bucket's exclusive latch, and every change raises the bucket's version: a reader
-//!   validates the bucket and the page that it is on.
+//! - **CN2** A chain changes only under its bucket's exclusive latch, and every change raises the bucket's version, and its
+//!   `changed_at`: a reader validates the bucket and the page that it is on.
 //! - **CN3** A record that has no room where it lies is moved, as it is, to a page of the chain that has; then it is changed.
 //! - **CN4** An overflow page that is found empty on the way is freed, unless it is the first with room for the record.
 //! - **CN5** A chain that is longer than [`CHAIN_PAGES_MAX`] is damage: it may be a circle.
@@ -39,13 +39,12 @@ impl HashIndex {
         hash: u64,
         key: &[u8],
         take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Attempt<bool> {
+    ) -> Attempt<()> {
         let mut next = Bucket::new(head.words()).next();
         for _ in 0..CHAIN_PAGES_MAX {
             if next == PageId::NONE {
                 take(None);
-                head.validate()?;
-                return Ok(false);
+                return head.validate();
             }
             let page = match pager.read(next) {
                 Ok(page) => page,
@@ -64,7 +63,7 @@ impl HashIndex {
             next = bucket.next();
             page.validate()?;
             match find {
-                Find::Found(_) => return head.validate().map(|()| true),
+                Find::Found(_) => return head.validate(),
                 Find::Absent => {}
                 Find::Nonsense => return Err(Retry::Damaged(page.id(), INSANE)),
             }

@@ -77,6 +77,12 @@ impl<'p> Cursor<'p> {
         Some((bucket.key(found), bucket.value(found)))
     }
 
+    /// No change after this LSN was on the bucket of the record that was returned last.
+    pub fn changed_at(&self) -> u64 {
+        let head = self.pages.get(..self.pager.page_bytes());
+        head.map_or(u64::MAX, |head| Bucket::new(head).changed_at()) // CN2 of `chain`
+    }
+
     /// Where a cursor goes on, when all records of a bucket have been returned: the first hash that has not been read. Nothing
     /// within a bucket, whose records are in no order, and at the end.
     pub fn resume_at(&self) -> Option<u64> {

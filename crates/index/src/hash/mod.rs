@@ -55,7 +55,7 @@ pub use cursor::Cursor;
 pub use loose::LoosePage;
 pub use place::Place;
 
-use crate::ValueKind;
+use crate::{Lookup, ValueKind};
 use crate::fault::Attempt;
 use crate::words::Words as _;
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
@@ -161,15 +161,25 @@ impl HashIndex {
     /// As [`get_into`](HashIndex::get_into).
     #[inline]
     pub fn get_value_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Option<ValueKind>> {
-        let mut kind = ValueKind::Inline;
-        let found = self.read(pager, key, |value| match value {
-            Some(value) => {
-                kind = value.kind;
-                value.copy_to(out);
+        Ok(self.look_up(pager, key, out)?.kind)
+    }
+
+    /// As [`get_value_into`](HashIndex::get_value_into), and says when the page was changed last.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](HashIndex::get_into).
+    #[inline]
+    pub fn look_up(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Lookup> {
+        let mut kind = None;
+        let changed_at = self.read(pager, key, |value| {
+            kind = value.as_ref().map(|value| value.kind);
+            match value {
+                Some(value) => value.copy_to(out),
+                None => out.clear(),
             }
-            None => out.clear(),
         })?;
-        Ok(found.then_some(kind))
+        Ok(Lookup { kind, changed_at })
     }
 
     /// Is there a record?
@@ -178,7 +188,18 @@ impl HashIndex {
     ///
     /// As [`get_into`](HashIndex::get_into).
     pub fn contains(&self, pager: &Pager, key: &[u8]) -> Result<bool> {
-        self.read(pager, key, |_| ())
+        Ok(self.look_for(pager, key)?.kind.is_some())
+    }
+
+    /// As [`contains`](HashIndex::contains), and says when the page was changed last.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_into`](HashIndex::get_into).
+    pub fn look_for(&self, pager: &Pager, key: &[u8]) -> Result<Lookup> {
+        let mut kind = None;
+        let changed_at = self.read(pager, key, |value| kind = value.map(|value| value.kind))?;
+        Ok(Lookup { kind, changed_at })
     }
 
     /// A cursor over all records.
@@ -191,13 +212,13 @@ impl HashIndex {
         Cursor::new(*self, pager, from)
     }
 
-    /// Looks `key` up, gives what was found to `take`, and says whether there was a record. `take` is called again if what
+    /// Looks `key` up, gives what was found to `take`, and says when the page was changed last. `take` is called again if what
     /// it was given turns out to be torn.
     #[inline(always)]
-    fn read(&self, pager: &Pager, key: &[u8], mut take: impl FnMut(Option<Value<'_>>)) -> Result<bool> {
+    fn read(&self, pager: &Pager, key: &[u8], mut take: impl FnMut(Option<Value<'_>>)) -> Result<u64> {
         let hash = self.hasher.of(key);
         match self.try_read(pager, hash, key, &mut take) {
-            Ok(found) => Ok(found),
+            Ok(changed_at) => Ok(changed_at),
             Err(stop) => self.read_patiently(pager, hash, key, stop, &mut take),
         }
     }
@@ -209,7 +230,7 @@ impl HashIndex {
         hash: u64,
         key: &[u8],
         take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Attempt<bool> {
+    ) -> Attempt<u64> {
         let bucket = self.bucket(pager, hash)?;
         self.read_bucket(pager, bucket, hash, key, take)
     }
@@ -222,7 +243,7 @@ impl HashIndex {
         key: &[u8],
         mut retry: Retry,
         take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Result<bool> {
+    ) -> Result<u64> {
         let mut restarts = 0;
         loop {
             restarts += usize::from(retry == Retry::Changed);
@@ -233,7 +254,7 @@ impl HashIndex {
                 self.read_bucket(pager, bucket, hash, key, take)
             });
             match attempt {
-                Ok(found) => return Ok(found),
+                Ok(changed_at) => return Ok(changed_at),
                 Err(again) => retry = again,
             }
         }
@@ -247,20 +268,21 @@ impl HashIndex {
         hash: u64,
         key: &[u8],
         take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Attempt<bool> {
+    ) -> Attempt<u64> {
         let bucket = Bucket::new(page.words());
+        let changed_at = bucket.changed_at();
         match bucket.find(hash, key) {
             Find::Found(found) => {
                 take(Some(Value::of(page, found)));
                 page.validate()?;
-                Ok(true)
+                Ok(changed_at)
             }
             Find::Absent if bucket.next() == PageId::NONE => {
                 take(None);
                 page.validate()?;
-                Ok(false)
+                Ok(changed_at)
             }
-            Find::Absent => self.read_chain(pager, page, hash, key, take),
+            Find::Absent => self.read_chain(pager, page, hash, key, take).map(|()| changed_at), // CN2
             Find::Nonsense => {
                 page.validate()?;
                 Err(bucket_edit::BEYOND.on(page.id()))
