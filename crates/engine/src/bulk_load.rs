@@ -22,12 +22,13 @@ use crate::durability::Commit;
 use crate::error::{Error, Result};
 use crate::large::{Finished, LargeWriter, Logging, Written, write_whole};
 use crate::long_key;
-use crate::record::CommitWriter;
+use crate::record::{self, CommitWriter};
 use crate::table_core::TableCore;
 use aquifer_buffer::Mutation;
 use aquifer_index::LeafValue;
 use aquifer_index::btree::{BTree, BulkError, BulkLoader};
 use aquifer_sync::Arc;
+use aquifer_txn::{CommitLsn, KeyRange, WriteKeys};
 use std::collections::VecDeque;
 use std::ops::Bound;
 
@@ -63,7 +64,7 @@ impl BulkLoad {
         table.check_usable()?;
         let tree = {
             let _stripe = engine.stripes.lock(table.id, &[]); // BU3
-            catalog.begin_loading(table.id, Journal::Log(&engine.log))?
+            catalog.begin_loading(table.id, Journal::Log(&engine.order))?
         };
         let lsn = engine.log.reserved().0;
         let loader = BulkLoader::new(tree, engine.pager.page_bytes(), FILL_PERCENT, lsn);
@@ -216,18 +217,22 @@ impl BulkLoad {
     fn adopt(&mut self) -> Result<Commit> {
         let (engine, table) = (&self.handle.engine, &self.table);
         let mut record = Vec::new();
-        if table.writes_log {
-            CommitWriter::new(&mut record, 1).adopt(table.id, self.tree.root().0);
+        match table.writes_log {
+            true => CommitWriter::new(&mut record, 1).adopt(table.id, self.tree.root().0),
+            false => record.extend_from_slice(record::NOTHING),
         }
+        let keys = WriteKeys { keys: Vec::new(), ranges: vec![(table.id, KeyRange::all())] };
         let mut catalog = engine.lock_catalog_to_change()?;
-        let outcome = loop {
+        let (outcome, notice) = loop {
             let mut held = engine.stripes.lock_all(); // BU2, CD2
             check_empty(table)?;
-            let journal = Journal::Log(&engine.log);
+            let notice = engine.txns.conflicts.announce(keys.clone());
+            let journal = Journal::Log(&engine.order);
             match catalog.attempt_adopt(table, self.tree, &record, journal, &mut held) {
                 Ok(outcome) => {
+                    notice.shown(CommitLsn(outcome.lsn.0)).expect("it was announced");
                     held[0].committed();
-                    break outcome;
+                    break (outcome, notice);
                 }
                 Err(stop) => {
                     drop(held);
@@ -239,9 +244,10 @@ impl BulkLoad {
         engine.reclaim_in_memory(&mut catalog)?;
         drop(catalog);
         engine.checkpointer.nudge();
-        Ok(match outcome.lsn {
-            Some(lsn) => Commit::Logged(lsn),
-            None => Commit::Unlogged { epoch: outcome.epoch },
+        engine.finish(outcome.lsn, notice)?;
+        Ok(match table.writes_log {
+            true => Commit::Logged(outcome.lsn),
+            false => Commit::Unlogged { epoch: outcome.epoch },
         })
     }
 

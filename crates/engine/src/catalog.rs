@@ -21,7 +21,8 @@ use crate::commit::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::large::{self, ClearedTo};
-use crate::record::{self, CommitWriter};
+use crate::order::{Order, Turn};
+use crate::record::CommitWriter;
 use crate::stripes::Stripes;
 use crate::table_core::{TableCore, TableState};
 use aquifer_buffer::{Mutation, PageId, Pager};
@@ -60,23 +61,27 @@ pub(crate) struct Catalog {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Journal<'l> {
     /// In the log.
-    Log(&'l Log),
+    Log(&'l Order),
     /// Nowhere: it comes from the log, from the record that ends here.
     Replay(Lsn),
 }
 
-impl Journal<'_> {
-    fn log(&self) -> Option<&Log> {
+impl<'l> Journal<'l> {
+    fn order(self) -> Option<&'l Order> {
         match self {
-            Journal::Log(log) => Some(log),
+            Journal::Log(order) => Some(order),
             Journal::Replay(_) => None,
         }
     }
 
-    fn now(&self) -> Lsn {
+    fn log(self) -> Option<&'l Log> {
+        self.order().map(|order| &*order.log)
+    }
+
+    fn now(self) -> Lsn {
         match self {
-            Journal::Log(log) => log.reserved(),
-            Journal::Replay(lsn) => *lsn,
+            Journal::Log(order) => order.now(),
+            Journal::Replay(lsn) => lsn,
         }
     }
 }
@@ -201,7 +206,7 @@ impl Catalog {
     pub(crate) fn create_table(
         &mut self,
         description: Description,
-        log: &Log,
+        order: &Order,
     ) -> Result<(Arc<TableCore>, Option<Lsn>)> {
         self.check_open()?;
         description.check()?;
@@ -212,7 +217,7 @@ impl Catalog {
         if id == u32::MAX {
             return Err(Error::Exhausted { what: "every table id has been used".into() });
         }
-        self.add_table(id, description, Journal::Log(log))
+        self.add_table(id, description, Journal::Log(order))
     }
 
     /// Makes a table that the log tells of.
@@ -271,26 +276,26 @@ impl Catalog {
         self.tree.place(m, &self.pager, NEXT_ID_KEY, next_id.len())?.put(&next_id, journal.now().0);
         let mut row = encode_row(LIVE, PageId::NONE, description);
         let place = self.tree.place(m, &self.pager, &row_key(id), row.len())?;
-        let reserved = match journal.log() {
-            Some(log) if !log_record.is_empty() => {
-                Some(log.reserve(log_record.len()).map_err(|_| Stop::LogFull(log_record.len()))?)
+        let turn = match journal.order() {
+            Some(order) if !log_record.is_empty() => {
+                Some(order.reserve(log_record.len()).map_err(|_| Stop::LogFull(log_record.len()))?)
             }
             _ => None,
         };
         let tree = match Index::create(m, id, description.kind) {
             Ok(tree) => tree,
             Err(retry) => {
-                if let Some(reserved) = reserved {
-                    reserved.fill(&record::aborted(log_record.len()));
+                if let Some(turn) = turn {
+                    turn.abort();
                 }
                 return Err(retry.into());
             }
         };
         set_row_root(&mut row, tree.root());
-        let lsn = reserved.as_ref().map(|reserved| reserved.lsn());
+        let lsn = turn.as_ref().map(Turn::lsn);
         place.put(&row, lsn.unwrap_or(journal.now()).0);
-        if let Some(reserved) = reserved {
-            reserved.fill(log_record);
+        if let Some(turn) = turn {
+            turn.fill(log_record);
         }
         Ok((tree, lsn))
     }
@@ -300,7 +305,12 @@ impl Catalog {
     /// # Errors
     ///
     /// `TableNotFound`, and those of disk and budget.
-    pub(crate) fn drop_table(&mut self, name: &str, stripes: &Stripes, log: &Log) -> Result<Option<Lsn>> {
+    pub(crate) fn drop_table(
+        &mut self,
+        name: &str,
+        stripes: &Stripes,
+        order: &Order,
+    ) -> Result<Option<Lsn>> {
         self.check_open()?;
         let Some(table) = self.by_name.get(name).cloned() else {
             return Err(Error::TableNotFound { name: name.into() });
@@ -311,11 +321,11 @@ impl Catalog {
         }
         let lsn = loop {
             let all_stripes = stripes.lock_all(); // ST2: no commit is under way
-            let dropped = self.attempt_drop(&self.pager.enter(), &table, &log_record, Journal::Log(log));
+            let dropped = self.attempt_drop(&self.pager.enter(), &table, &log_record, Journal::Log(order));
             drop(all_stripes);
             match dropped {
                 Ok(lsn) => break lsn,
-                Err(stop) => stop.resolve(&self.pager, Some(log))?,
+                Err(stop) => stop.resolve(&self.pager, Some(&order.log))?,
             }
         };
         self.forget(&table);
@@ -349,17 +359,17 @@ impl Catalog {
     ) -> std::result::Result<Option<Lsn>, Stop> {
         let row = encode_row(DROPPING, table.index.root(), &table.description());
         let place = self.tree.place(m, &self.pager, &row_key(table.id), row.len())?;
-        let reserved = match journal.log() {
-            Some(log) if !log_record.is_empty() => {
-                Some(log.reserve(log_record.len()).map_err(|_| Stop::LogFull(log_record.len()))?)
+        let turn = match journal.order() {
+            Some(order) if !log_record.is_empty() => {
+                Some(order.reserve(log_record.len()).map_err(|_| Stop::LogFull(log_record.len()))?)
             }
             _ => None,
         };
-        let lsn = reserved.as_ref().map(|reserved| reserved.lsn());
+        let lsn = turn.as_ref().map(Turn::lsn);
         place.put(&row, lsn.unwrap_or(journal.now()).0);
         table.set_state(TableState::Dropped);
-        if let Some(reserved) = reserved {
-            reserved.fill(log_record);
+        if let Some(turn) = turn {
+            turn.fill(log_record);
         }
         Ok(lsn)
     }

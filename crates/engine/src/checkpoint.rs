@@ -269,10 +269,10 @@ impl Engine {
     fn note_in_log(&self, generation: u64) -> Result<Lsn> {
         let record = record::checkpoint(generation);
         let lsn = loop {
-            match self.log.reserve(record.len()) {
-                Ok(reserved) => {
-                    let lsn = reserved.lsn();
-                    reserved.fill(&record);
+            match self.order.reserve(record.len()) {
+                Ok(turn) => {
+                    let lsn = turn.lsn();
+                    turn.fill(&record);
                     break lsn;
                 }
                 Err(_full) => self.log.wait_for_room(record.len())?,

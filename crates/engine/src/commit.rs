@@ -1,9 +1,9 @@
 //! The commit of one change to one key.
 //!
 //! ```text
-//!  stripe --> gate --> leaf latch: reserve log, change leaf --> fill log --> leave --> wait for durability
-//!               ^          |
-//!               '-- leave, resolve <-- a page, a frame, or room in the log is missing (G1)
+//!  claims --> stripe --> gate --> leaf latch: notice, reserve log, keep the old value, change leaf --> fill log --> leave --> wait until visible
+//!                         ^          |
+//!                         '-- leave, resolve <-- a page, a frame, or room in the log is missing (G1)
 //! ```
 //!
 //! # Invariants
@@ -32,7 +32,8 @@ use aquifer_buffer::{Mutation, PageRun, Pager, Pin, Retry};
 use aquifer_index::LeafValue;
 use aquifer_io::sabotage::{self, Sabotage};
 use aquifer_sync::Arc;
-use aquifer_wal::Log;
+use aquifer_txn::{CommitLsn, Notice};
+use aquifer_wal::{Log, Lsn};
 
 /// What happens to the key.
 #[derive(Clone, Copy)]
@@ -88,6 +89,8 @@ enum Halt {
     Large(Vec<u8>),
     /// What was there is not what was expected.
     Changed,
+    /// Somebody has begun to watch between the notice and the reservation: the place was given up (TX2).
+    Unannounced,
 }
 
 impl From<Retry> for Halt {
@@ -147,7 +150,7 @@ pub(crate) fn commit_record(
     let value = change.leaf_value().map_or(&[][..], |value| value.bytes);
     table.check_lengths(key, value)?;
     engine.pace.slow_down(key.len() + value.len());
-    let attempt = Attempt { engine, table, key, change, expected, record: &[] };
+    let attempt = Attempt { engine, table, key, change, expected, record: record::NOTHING };
     if !table.writes_log {
         return attempt.run(old);
     }
@@ -163,12 +166,14 @@ pub(crate) fn commit_record(
 }
 
 /// What a passage did.
-struct Done {
+struct Done<'e> {
     commit: Commit,
     /// There was an old value.
     present: bool,
     /// The leaf has become loose (CM4).
     loose: bool,
+    /// Its place in the order, if it has one.
+    place: Option<(Lsn, Notice<'e>)>,
 }
 
 struct Attempt<'a> {
@@ -177,12 +182,21 @@ struct Attempt<'a> {
     key: &'a [u8],
     change: Change<'a>,
     expected: Option<&'a Option<Found>>,
-    /// Empty if the table is not logged.
+    /// If the table is not logged, of nothing.
     record: &'a [u8],
 }
 
-impl Attempt<'_> {
-    fn run(&self, mut old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+impl<'a> Attempt<'a> {
+    fn run(&self, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
+        self.engine.txns.honour_claims(self.engine, self.table, self.key)?;
+        let Done { commit, present, place, .. } = self.run_under_stripe(old)?;
+        if let Some((lsn, notice)) = place {
+            self.engine.finish(lsn, notice)?;
+        }
+        Ok((commit, present))
+    }
+
+    fn run_under_stripe(&self, mut old: Option<&mut Vec<u8>>) -> Result<Done<'a>> {
         let Engine { pager, log, stripes, .. } = self.engine;
         let mut stripe = stripes.lock(self.table.id, self.key);
         self.table.check_usable()?; // under the stripe: ST2
@@ -191,12 +205,13 @@ impl Attempt<'_> {
         loop {
             let attempt = self.inside(&pager.enter(), &mut stripe, old.as_deref_mut(), known.as_ref());
             match attempt {
-                Ok(Done { commit, present, loose }) => {
-                    if loose {
+                Ok(done) => {
+                    if done.loose {
                         self.table.index.rebalance(pager, self.key);
                     }
-                    return Ok((commit, present));
+                    return Ok(done);
                 }
+                Err(Halt::Unannounced) => {}
                 Err(Halt::Stop(stop)) => stop.resolve(pager, Some(log))?,
                 Err(Halt::Large(descriptor)) => {
                     known = Some(Known::load_to_remove(pager, &descriptor)?); // LV3
@@ -216,7 +231,7 @@ impl Attempt<'_> {
         stripe: &mut StripeState,
         old: Option<&mut Vec<u8>>,
         known: Option<&Known>,
-    ) -> std::result::Result<Done, Halt> {
+    ) -> std::result::Result<Done<'a>, Halt> {
         let pager = &self.engine.pager;
         let tree = &self.table.index;
         if let Change::PutLarge(_) = self.change {
@@ -228,7 +243,8 @@ impl Attempt<'_> {
             None => match tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
                 None => {
-                    return Ok(Done { commit: self.nothing_to_delete(m), present: false, loose: false });
+                    let commit = self.nothing_to_delete(m);
+                    return Ok(Done { commit, present: false, loose: false, place: None });
                 }
             },
         };
@@ -239,15 +255,11 @@ impl Attempt<'_> {
             copy.clear();
             copy.extend_from_slice(old.bytes);
         }
-        if self.record.is_empty() {
-            let now = self.engine.log.reserved().0;
-            let loose = self.apply(m, place, known, now);
-            stripe.committed();
-            return Ok(Done { commit: Commit::Unlogged { epoch: m.epoch() }, present, loose });
-        }
         // An update in place is logged as what it changes, if that is less.
         let patch = match (self.change, place.old()) {
-            (Change::Put(value), Some(old)) if !old.is_large() => record::changed_ranges(old.bytes, value),
+            (Change::Put(value), Some(old)) if !old.is_large() && self.table.writes_log => {
+                record::changed_ranges(old.bytes, value)
+            }
             _ => None,
         };
         scratch::with(&scratch::PATCH, |patch_record| {
@@ -258,18 +270,30 @@ impl Attempt<'_> {
                     record = patch_record;
                 }
             }
+            let Engine { txns, order, .. } = self.engine;
+            let notice = txns.notice_one(self.table, self.key);
             let full = |_| Halt::Stop(Stop::LogFull(record.len()));
-            let reserved = self.engine.log.reserve(record.len()).map_err(full)?;
-            let lsn = reserved.lsn();
+            let turn = order.reserve(record.len()).map_err(full)?;
+            let lsn = turn.lsn();
             stripe.reserved(lsn); // T4
+            if notice.shown(CommitLsn(lsn.0)).is_err() {
+                turn.abort();
+                return Err(Halt::Unannounced);
+            }
+            let deletes = matches!(self.change, Change::Delete);
+            txns.keep(self.table, self.key, place.old(), deletes, lsn);
             let loose = self.apply(m, place, known, lsn.0); // lets the latch go
             if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
-                reserved.fill(&record::aborted(record.len()));
+                turn.fill(&record::aborted(record.len()));
             } else {
-                reserved.fill(record);
+                turn.fill(record);
             }
             stripe.committed();
-            Ok(Done { commit: Commit::Logged(lsn), present, loose })
+            let commit = match self.table.writes_log {
+                true => Commit::Logged(lsn),
+                false => Commit::Unlogged { epoch: m.epoch() },
+            };
+            Ok(Done { commit, present, loose, place: Some((lsn, notice)) })
         })
     }
 

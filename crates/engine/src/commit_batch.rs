@@ -1,12 +1,15 @@
 //! The commit of a batch: one log record, one passage of the gate.
 //!
 //! 0. Where there are long keys, put their groups in their place (LK4 of `long_key`).
-//! 1. Sort; of several entries on a key the last counts. Write large values, and sync them (LV2).
-//! 2. Lock all stripes, in their order (ST1). From here nobody else changes these keys.
+//! 1. Sort; of several entries on a key the last counts. Write large values, and sync them (LV2). Honour claims.
+//! 2. Lock all stripes, in their order (ST1). From here nobody else changes these keys. For a transaction, look whether somebody has
+//!    since its snapshot.
 //! 3. Bring the leaves into memory, outside the gate (G1). Find out which old values are large (LV3).
 //! 4. Encode the log record. Old values cannot change any more, so it may say what changes in them.
-//! 5. Enter the gate, reserve the record, apply all entries, exchange the pages of large values, fill the record, leave.
+//! 5. Enter the gate, announce the keys, reserve the record, for a serializable transaction validate what it read, apply all entries (keeping
+//!    what they replace), exchange the pages of large values, fill the record, leave.
 //! 6. Merge leaves that deletes have left loose, still under the stripes (CM4).
+//! 7. With nothing locked, wait until it is visible.
 //!
 //! # Invariants
 //!
@@ -31,12 +34,14 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::large::{Known, Logging, Written, write_whole};
 use crate::long_key::{Expected, Folded};
-use crate::record::{self, CommitWriter};
+use crate::record::{self, CommitWriter, NOTHING};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
 use aquifer_buffer::Mutation;
 use aquifer_index::{LeafValue, ValueKind};
 use aquifer_sync::{Arc, Condvar, Mutex, Rank};
+use aquifer_txn::{CommitLsn, Conflicts, Notice, ReadSet, Snapshot, Watch, WriteKeys};
+use aquifer_wal::Lsn;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -66,8 +71,10 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
     if let Some(table) = batch.tables.iter().find(|table| !engine.owns(table)) {
         return Err(Error::usage(format!("table {} belongs to another database", table.name)));
     }
-    let commit =
-        if batch.has_long { commit_folded(engine, batch)? } else { commit_records(engine, batch, &[])? };
+    let commit = match batch.has_long {
+        true => commit_folded(engine, batch)?,
+        false => commit_records(engine, batch, &Terms::default())?,
+    };
     batch.clear();
     Ok(commit)
 }
@@ -80,15 +87,31 @@ fn commit_folded(engine: &Arc<Engine>, batch: &WriteBatch) -> Result<Commit> {
         if folded.batch.is_empty() {
             return folded.stands(engine, None);
         }
-        match commit_records(engine, &folded.batch, &folded.expected) {
+        let terms = Terms { expected: &folded.expected, ..Terms::default() };
+        match commit_records(engine, &folded.batch, &terms) {
             Err(Error::ValueChanged { .. }) => {}
             committed => return folded.stands(engine, Some(committed?)),
         }
     }
 }
 
-/// Commits a batch of records of the index, if those that are expected are there.
-fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, expected: &[Expected]) -> Result<Commit> {
+/// What must hold when a batch is committed, or nothing of it happens.
+#[derive(Default)]
+pub(crate) struct Terms<'t> {
+    /// Keys have what was read of them.
+    pub(crate) expected: &'t [Expected],
+    /// Nobody has changed since what is written.
+    pub(crate) snapshot: Option<&'t Snapshot>,
+    /// Nobody has changed since what was read.
+    pub(crate) reads: Option<(&'t Watch<Arc<Conflicts>>, &'t ReadSet)>,
+}
+
+/// Commits a batch of records of the index on these terms.
+///
+/// # Errors
+///
+/// As [`commit_batch`]; `ValueChanged`, `Conflict`, `SnapshotTooOld`, if a term does not hold.
+pub(crate) fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, terms: &Terms<'_>) -> Result<Commit> {
     let small_bytes = small_bytes(batch);
     engine.pace.slow_down(small_bytes);
     let _memory = engine.commit_memory.take(small_bytes * 2 + batch.len() * 16)?;
@@ -96,7 +119,7 @@ fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, expected: &[Expected
     let written = write_large(engine, batch, &order)?;
     let known = BTreeMap::new();
     let loose = Cell::default();
-    Batch { engine, batch, order: &order, expected, small_bytes, written, known, loose }.run()
+    Batch { engine, batch, order: &order, terms, small_bytes, written, known, loose }.run()
 }
 
 /// What a batch puts into log and leaves. The record and the old values are about as long; order and locks come in addition.
@@ -131,7 +154,7 @@ struct Batch<'a> {
     engine: &'a Engine,
     batch: &'a WriteBatch,
     order: &'a [u32],
-    expected: &'a [Expected],
+    terms: &'a Terms<'a>,
     small_bytes: usize,
     /// Large values that are put, by entry.
     written: BTreeMap<u32, Written>,
@@ -141,7 +164,7 @@ struct Batch<'a> {
     loose: Cell<bool>,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     fn entries(&self) -> impl DoubleEndedIterator<Item = &BatchEntry> {
         self.order.iter().map(|&index| &self.batch.entries[index as usize])
     }
@@ -155,18 +178,31 @@ impl Batch<'_> {
     }
 
     fn run(&mut self) -> Result<Commit> {
+        if self.terms.snapshot.is_none() && self.engine.txns.claims.any() {
+            self.entries().try_for_each(|entry| {
+                let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
+                self.engine.txns.honour_claims(self.engine, table, key)
+            })?;
+        }
+        let Done { commit, lsn, notice } = self.run_under_stripes()?;
+        self.engine.finish(lsn, notice)?;
+        Ok(commit)
+    }
+
+    fn run_under_stripes(&mut self) -> Result<Done<'a>> {
         let Engine { pager, log, stripes, .. } = self.engine;
         let batch = self.batch;
         let mut numbers: Vec<u32> =
             self.entries().map(|entry| stripes.of(batch.table_of(entry).id, batch.key(entry))).collect();
         let of_expected =
             |expected: &Expected| stripes.of(batch.tables[expected.table as usize].id, &expected.key);
-        numbers.extend(self.expected.iter().map(of_expected));
+        numbers.extend(self.terms.expected.iter().map(of_expected));
         numbers.sort_unstable();
         numbers.dedup();
         let mut held = stripes.lock_many(&numbers);
         batch.tables.iter().try_for_each(|table| table.check_usable())?; // under stripes: ST2
         self.engine.check_healthy()?;
+        self.check_unchanged()?;
         self.load_leaves()?;
         self.check_expected()?;
         self.find_large()?;
@@ -174,10 +210,11 @@ impl Batch<'_> {
         loop {
             let m = pager.enter();
             match self.inside(m, &record, &mut held) {
-                Ok(commit) => {
+                Ok(done) => {
                     self.rebalance();
-                    return Ok(commit);
+                    return Ok(done);
                 }
+                Err(Failure::Unannounced) => {}
                 Err(Failure::Stop(stop)) => stop.resolve(pager, Some(log))?,
                 Err(Failure::Undone(error)) => return Err(error),
             }
@@ -185,13 +222,40 @@ impl Batch<'_> {
     }
 
     fn check_expected(&self) -> Result<()> {
-        for expected in self.expected {
+        for expected in self.terms.expected {
             let table = &self.batch.tables[expected.table as usize];
             if table.find(&expected.key)? != expected.found {
                 return Err(Error::ValueChanged { table: table.name.clone() });
             }
         }
         Ok(())
+    }
+
+    /// The first committer wins. Under the stripes nobody changes these keys, and who did before has kept what he replaced.
+    fn check_unchanged(&self) -> Result<()> {
+        let Some(snapshot) = self.terms.snapshot else { return Ok(()) };
+        for entry in self.entries() {
+            let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
+            let name = table.index.name(key);
+            let unchanged = self.engine.txns.versions.check_unchanged(snapshot, table.id, &name);
+            unchanged.map_err(|error| self.transaction_error(error))?;
+        }
+        self.batch.tables.iter().try_for_each(|table| table.check_clear(snapshot)) // TX3
+    }
+
+    fn transaction_error(&self, error: aquifer_txn::Error) -> Error {
+        self.engine.transaction_error(error, |id| {
+            self.batch.tables.iter().find(|table| table.id == id).map(|table| &**table)
+        })
+    }
+
+    /// What is announced.
+    fn keys(&self) -> WriteKeys {
+        let name = |entry: &BatchEntry| {
+            let table = self.batch.table_of(entry);
+            (table.id, table.index.name(self.batch.key(entry)).as_ref().into())
+        };
+        WriteKeys { keys: self.entries().map(name).collect(), ranges: Vec::new() }
     }
 
     /// Merges what deletes have left loose.
@@ -250,13 +314,13 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The log record; empty if no table is logged.
+    /// The log record; of nothing if no table is logged.
     fn encode(&self) -> Result<Vec<u8>> {
         let batch = self.batch;
         let logged = self.entries().filter(|entry| batch.table_of(entry).writes_log).count();
         let mut record = Vec::new();
         if logged == 0 {
-            return Ok(record);
+            return Ok(NOTHING.to_vec());
         }
         record.reserve(self.small_bytes + 8 * logged + 16);
         let mut old = Vec::new();
@@ -295,30 +359,39 @@ impl Batch<'_> {
         m: Mutation<'_>,
         record: &[u8],
         held: &mut [Held<'_>],
-    ) -> std::result::Result<Commit, Failure> {
-        let log = &self.engine.log;
+    ) -> std::result::Result<Done<'a>, Failure> {
         let epoch = m.epoch();
-        if record.is_empty() {
-            self.apply_all(&m, log.reserved().0, self.undo_list())?;
-            held[0].committed();
-            return Ok(Commit::Unlogged { epoch });
-        }
-        let reserved = log.reserve(record.len()).map_err(|_| Failure::Stop(Stop::LogFull(record.len())))?;
-        let lsn = reserved.lsn();
+        let notice = self.engine.txns.conflicts.notice(|| self.keys());
+        let full = |_| Failure::Stop(Stop::LogFull(record.len()));
+        let mut turn = self.engine.order.reserve(record.len()).map_err(full)?;
+        let lsn = turn.lsn();
         held.iter_mut().for_each(|stripe| stripe.reserved(lsn)); // T4
-        let applied = self.apply_all(&m, lsn.0, self.undo_list());
+        let prepared = match notice.shown(CommitLsn(lsn.0)) {
+            Ok(()) => self.validate(turn.start(), &notice),
+            Err(_unannounced) => Err(Failure::Unannounced),
+        };
+        let applied = prepared.and_then(|()| self.apply_all(&m, lsn.0, self.undo_list()));
+        turn.complete();
         let aborted = applied.is_err().then(|| record::aborted(record.len()));
         let filling = aborted.as_deref().unwrap_or(record);
         if record.len() <= self.engine.record_bytes_inside_gate {
-            reserved.fill(filling);
+            turn.fill(filling);
             drop(m);
         } else {
             drop(m); // CB3
-            reserved.fill(filling);
+            turn.fill(filling);
         }
         applied?;
         held[0].committed();
-        Ok(Commit::Logged(lsn))
+        let commit = if record == NOTHING { Commit::Unlogged { epoch } } else { Commit::Logged(lsn) };
+        Ok(Done { commit, lsn, notice })
+    }
+
+    /// What the transaction has read is as it was, as far as its place. Waits for those that are just reserving theirs.
+    fn validate(&self, place: CommitLsn, notice: &Notice<'_>) -> std::result::Result<(), Failure> {
+        let Some((watch, reads)) = self.terms.reads else { return Ok(()) };
+        let valid = watch.validate(reads, place, notice);
+        valid.map_err(|error| Failure::Undone(self.transaction_error(error)))
     }
 
     fn undo_list(&self) -> UndoList {
@@ -396,6 +469,7 @@ impl Batch<'_> {
                 ))); // LV3
             }
             undo.push(old);
+            self.engine.txns.keep(table, key, old, value.is_none(), Lsn(lsn));
         }
         match (place, value) {
             (Some(place), Some(value)) => place.put_value(value, lsn),
@@ -417,10 +491,19 @@ impl Batch<'_> {
     }
 }
 
+/// A commit that is applied.
+struct Done<'e> {
+    commit: Commit,
+    lsn: Lsn,
+    notice: Notice<'e>,
+}
+
 /// Why a passage did not commit.
 enum Failure {
     /// Nothing was begun.
     Stop(Stop),
+    /// Somebody has begun to watch between the notice and the reservation: nothing was begun, and the place was given up (TX2).
+    Unannounced,
     /// Everything was taken back.
     Undone(Error),
 }

@@ -225,7 +225,7 @@ impl Database {
         let engine = self.engine();
         let mut catalog = engine.lock_catalog_to_change()?;
         engine.reclaim_in_memory(&mut catalog)?;
-        catalog.create_table(description, &engine.log)
+        catalog.create_table(description, &engine.order)
     }
 
     fn wait_for_catalog(&self, lsn: Option<aquifer_wal::Lsn>) -> Result<()> {
@@ -278,7 +278,7 @@ impl Database {
     pub fn drop_table(&self, name: &str) -> Result<()> {
         let engine = self.engine();
         let mut catalog = engine.lock_catalog_to_change()?;
-        let lsn = catalog.drop_table(name, &engine.stripes, &engine.log)?;
+        let lsn = catalog.drop_table(name, &engine.stripes, &engine.order)?;
         engine.reclaim_in_memory(&mut catalog)?;
         drop(catalog);
         engine.checkpointer.nudge();
@@ -424,7 +424,7 @@ impl Engine {
 
     /// In memory no thread frees the pages of dropped tables, and there is nowhere else to put new ones.
     pub(crate) fn reclaim_in_memory(&self, catalog: &mut Catalog) -> Result<()> {
-        while !self.on_disk && catalog.free_some(Journal::Log(&self.log))? {}
+        while !self.on_disk && catalog.free_some(Journal::Log(&self.order))? {}
         Ok(())
     }
 

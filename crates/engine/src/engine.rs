@@ -14,10 +14,12 @@ use crate::error::{Error, Result};
 use crate::housekeeping::Signal;
 use crate::large::LargeMemory;
 use crate::options::Limits;
+use crate::order::Order;
 use crate::pace::Pace;
 use crate::stats::RecoveryReport;
 use crate::stripes::Stripes;
 use crate::table_core::TableCore;
+use crate::transactions::Transactions;
 use aquifer_buffer::Pager;
 use aquifer_io::DiskLock;
 use aquifer_pools::{Budget, Reservation};
@@ -32,6 +34,8 @@ pub(crate) struct Engine {
     // Never changed, or safe in itself.
     pub(crate) pager: Arc<Pager>,
     pub(crate) log: Arc<Log>,
+    pub(crate) order: Order,
+    pub(crate) txns: Transactions,
     pub(crate) stripes: Stripes,
     /// There is a data file and a log; else everything is in memory alone.
     pub(crate) on_disk: bool,
@@ -104,6 +108,7 @@ impl Engine {
             self.flusher.nudge();
             return Ok(());
         };
+        self.order.wait(lsn)?; // OR2
         let waited = match durability {
             Durability::Power => self.log.wait_durable(lsn),
             Durability::Process => self.log.wait_written(lsn),

@@ -8,7 +8,9 @@
 use aquifer_codec::{DecodeError, EncodeError};
 use aquifer_io::IoError;
 use aquifer_pools::BudgetExhausted;
+use aquifer_txn::error::shown_key;
 use std::io;
+use std::time::Duration;
 
 /// Result of database operations.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -65,9 +67,10 @@ pub enum Error {
         /// What ran out, and what can be done.
         what: String,
     },
-    /// A batch is larger than the memory budget allows.
+    /// A batch or a transaction is larger than the memory budget allows.
     #[error(
-        "a batch of {bytes} bytes is beyond the limit of {bytes_max} bytes; write several smaller ones, or raise memory_budget"
+        "a batch or transaction of {bytes} bytes is beyond the limit of {bytes_max} bytes; write several smaller ones, load in bulk, or \
+         raise memory_budget"
     )]
     TransactionTooLarge {
         /// Memory that it needs, in bytes.
@@ -138,6 +141,50 @@ pub enum Error {
         /// Table.
         table: String,
     },
+    /// Another transaction committed what this one writes or, if it is serializable, has read. Nothing has happened.
+    #[error(
+        "conflict in table {table} on key {}: another transaction has committed a change since this one began; nothing was done: \
+         begin again, or use transact, which does so by itself",
+        shown_key(key)
+    )]
+    Conflict {
+        /// Table.
+        table: String,
+        /// Key, encoded; of a long one, that of its group.
+        key: Vec<u8>,
+    },
+    /// Transactions wait for each other's keys in a circle, and this one, the youngest, gives way. Nothing has happened.
+    #[error(
+        "deadlock in table {table} on key {}: transactions wait for each other's keys, and this one is the youngest; roll it back and begin \
+         again, and lock keys in one order",
+        shown_key(key)
+    )]
+    Deadlock {
+        /// Table.
+        table: String,
+        /// Key that was waited for, encoded.
+        key: Vec<u8>,
+    },
+    /// Another transaction holds a key for longer than one would wait. Nothing has happened.
+    #[error(
+        "table {table}: key {} is still locked by another transaction after {} ms; begin again, or allow more time",
+        shown_key(key),
+        waited.as_millis()
+    )]
+    LockTimeout {
+        /// Table.
+        table: String,
+        /// Key, encoded.
+        key: Vec<u8>,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// What a snapshot needs is gone: it was given up to bound memory, or the table was loaded in bulk or had a range deleted since.
+    #[error(
+        "the snapshot is too old: what it needs was given up to bound memory, or its table was loaded in bulk or had a range deleted since; begin \
+         again, keep snapshots open for a shorter time, or raise memory_budget"
+    )]
+    SnapshotTooOld,
     /// A table holds other types than it was opened with.
     #[error("table {table} holds {stored}, not {asked}; open it with the types it was created with")]
     TypeMismatch {
@@ -186,7 +233,7 @@ pub enum ErrorKind {
     Pending,
     /// The memory budget, or the system's memory, does not allow it.
     BudgetExhausted,
-    /// A batch is too large.
+    /// A batch or a transaction is too large.
     TransactionTooLarge,
     /// The database was closed.
     Closed,
@@ -198,6 +245,10 @@ pub enum ErrorKind {
     Locked,
     /// Somebody else was faster: try again.
     Conflict,
+    /// Somebody else holds a key for longer than one would wait.
+    LockTimeout,
+    /// What a snapshot needs is gone: begin again.
+    SnapshotTooOld,
     /// The caller's mistake: too long a key, a wrong type, a wrong option.
     Usage,
     /// No such database or table.
@@ -223,7 +274,9 @@ impl Error {
             Error::NotFound { .. } | Error::TableNotFound { .. } | Error::TableDropped { .. } => {
                 ErrorKind::NotFound
             }
-            Error::ValueChanged { .. } => ErrorKind::Conflict,
+            Error::ValueChanged { .. } | Error::Conflict { .. } | Error::Deadlock { .. } => ErrorKind::Conflict,
+            Error::LockTimeout { .. } => ErrorKind::LockTimeout,
+            Error::SnapshotTooOld => ErrorKind::SnapshotTooOld,
             Error::AlreadyExists { .. } | Error::TableExists { .. } => ErrorKind::AlreadyExists,
             Error::KeyTooLarge { .. }
             | Error::ValueTooLarge { .. }

@@ -258,7 +258,7 @@ impl Engine {
         if maintenance.closed || self.log.poisoned().is_some() {
             return Ok(false);
         }
-        catalog.free_some(Journal::Log(&self.log))
+        catalog.free_some(Journal::Log(&self.order))
     }
 
     /// One unit of all background work. Whether there was any.

@@ -6,7 +6,8 @@
 //! | `options`, `opening` | how a database is opened, and what follows from it |
 //! | `table`, `range`, `definition` | tables of bytes and of types |
 //! | `batch` | several changes in one commit |
-//! | `commit`, `commit_batch`, `stripes` | how a commit is ordered and applied |
+//! | `commit`, `commit_batch`, `stripes`, `order` | how a commit is ordered and applied |
+//! | `transactions` | what transactions share |
 //! | `large` | values beyond what a leaf takes |
 //! | `long_key` | keys beyond what a page takes |
 //! | `durability` | how sure a commit is when the caller goes on |
@@ -47,6 +48,7 @@ mod log_reader;
 mod long_key;
 mod opening;
 mod options;
+mod order;
 mod pace;
 mod range;
 mod range_delete;
@@ -59,6 +61,7 @@ mod stats;
 mod stripes;
 mod table;
 mod table_core;
+mod transactions;
 mod verify;
 
 pub use aquifer_buffer::{BackupReport, CopyProgress, PageId, PagerStats};

@@ -13,10 +13,12 @@ use crate::error::{Error, Result};
 use crate::housekeeping::{self, Signal};
 use crate::large::LargeMemory;
 use crate::options::{Limits, Options, Presence};
+use crate::order::Order;
 use crate::pace::Pace;
 use crate::recovery::{self, LOG_DIRECTORY};
 use crate::stats::RecoveryReport;
 use crate::stripes::Stripes;
+use crate::transactions::Transactions;
 use aquifer_buffer::{BackupImage, CopyProgress, Pager, PagerOptions};
 use aquifer_io::{Disk, DiskLock, open_disk};
 use aquifer_pools::{Budget, Reservation};
@@ -120,6 +122,8 @@ impl Opening {
             budget.account("commits").reserve(limits.commit_bytes)?,
             budget.account("large values").reserve(limits.large_bytes)?,
             budget.account("key stripes").reserve(Stripes::bytes(limits.stripes))?,
+            budget.account("versions").reserve(limits.version_bytes)?,
+            budget.account("transactions").reserve(limits.transaction_bytes + limits.announced_bytes)?,
         ];
         Ok(Opening { options, limits, budget, reserved, begun: Instant::now() })
     }
@@ -240,9 +244,12 @@ impl Opening {
         let Opening { options, limits, budget, reserved, begun } = self;
         let on_disk = parts.disk_lock.is_some();
         let large_memory = LargeMemory::new(limits.large_bytes, parts.pager.page_bytes());
+        let order = Order::new(Arc::clone(&parts.log));
         let mut engine = Engine {
             pager: parts.pager,
             log: parts.log,
+            txns: Transactions::new(&order, &limits),
+            order,
             stripes: Stripes::new(limits.stripes),
             on_disk,
             record_bytes_inside_gate: limits.ring_bytes / 4 - RECORD_FRAME_BYTES_MAX,

@@ -19,9 +19,10 @@ use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::long_key::{self, Border, Plan};
-use crate::record::CommitWriter;
+use crate::record::{CommitWriter, NOTHING};
 use crate::table_core::TableCore;
 use aquifer_sync::Arc;
+use aquifer_txn::{CommitLsn, KeyRange, Notice, WriteKeys};
 use std::ops::Bound;
 
 /// Deletes all records of a table whose keys lie in the range.
@@ -47,11 +48,11 @@ pub(crate) fn commit_range_delete(
         return long_key::commit_removal(engine, table, &part.group_key, part.suffixes());
     };
     let bounds = (Bound::Included(&low[..]), high.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
-    let (outcome, loose) = loop {
+    let (outcome, notice, loose) = loop {
         let borders: Vec<Border> =
             borders.iter().map(|border| Border::prepare(engine, table, border)).collect::<Result<_>>()?;
-        if let Some(outcome) = attempt(engine, table, bounds, &borders)? {
-            break (outcome, borders.iter().map(|border| border.key().to_vec()).collect::<Vec<_>>());
+        if let Some((outcome, notice)) = attempt(engine, table, bounds, &borders)? {
+            break (outcome, notice, borders.iter().map(|border| border.key().to_vec()).collect::<Vec<_>>());
         }
     };
     for key in [Some(&low), high.as_ref()].into_iter().flatten().chain(&loose) {
@@ -59,22 +60,25 @@ pub(crate) fn commit_range_delete(
         table.index.sorted().rebalance_path(&engine.pager, key);
     }
     engine.checkpointer.nudge();
-    Ok(match outcome.lsn {
-        Some(lsn) => Commit::Logged(lsn),
-        None => Commit::Unlogged { epoch: outcome.epoch },
+    engine.finish(outcome.lsn, notice)?;
+    Ok(match table.writes_log {
+        true => Commit::Logged(outcome.lsn),
+        false => Commit::Unlogged { epoch: outcome.epoch },
     })
 }
 
 /// Deletes the range, and changes its borders; nothing if one of them is not what was read any more.
-fn attempt(
-    engine: &Engine,
+fn attempt<'e>(
+    engine: &'e Engine,
     table: &TableCore,
     bounds: KeyBounds<'_>,
     borders: &[Border],
-) -> Result<Option<Outcome>> {
-    let record = if table.writes_log { record(table, bounds, borders) } else { Vec::new() };
+) -> Result<Option<(Outcome, Notice<'e>)>> {
+    let record = if table.writes_log { record(table, bounds, borders) } else { NOTHING.to_vec() };
+    let mut keys = WriteKeys { keys: Vec::new(), ranges: vec![(table.id, KeyRange::new(bounds.0, bounds.1))] };
+    keys.keys.extend(borders.iter().map(|border| (table.id, border.key().into())));
     let mut catalog = engine.lock_catalog_to_change()?;
-    let outcome = loop {
+    let (outcome, notice) = loop {
         let mut held = engine.stripes.lock_all(); // RL2
         table.check_usable()?;
         for border in borders {
@@ -82,7 +86,9 @@ fn attempt(
                 return Ok(None);
             }
         }
-        let journal = Journal::Log(&engine.log);
+        // While all stripes are held nobody validates, who would have to wait for this.
+        let notice = engine.txns.conflicts.announce(keys.clone());
+        let journal = Journal::Log(&engine.order);
         let range = table.reading_large(DoomedRange::find(&engine.pager, *table.index.sorted(), bounds))?; // RL3
         let mut attempt =
             || catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held);
@@ -94,8 +100,9 @@ fn attempt(
         };
         match attempted {
             Ok(outcome) => {
+                notice.shown(CommitLsn(outcome.lsn.0)).expect("it was announced");
                 held[0].committed();
-                break outcome;
+                break (outcome, notice);
             }
             Err(stop) => {
                 drop(held);
@@ -107,7 +114,7 @@ fn attempt(
         engine.check_healthy()?; // BD2 of `long_key`
     }
     engine.reclaim_in_memory(&mut catalog)?;
-    Ok(Some(outcome))
+    Ok(Some((outcome, notice)))
 }
 
 /// RL1. The borders lie on both sides of the range.

@@ -19,7 +19,7 @@
 //!             6 RANGE DELETE  the key is the first to go | varint 0: no end, else 1 + length of the end | end: the first to stay
 //!             7 ADOPT   the key is empty | varint root page of the tree of records that were loaded
 //! CHECKPOINT: varint generation    the checkpoint of this generation is durable
-//! ABORTED:    zeros                a place that was reserved and not used
+//! ABORTED:    zeros                a place that was reserved and not used, or used by a commit to tables without a log
 //! ```
 //!
 //! Tables begin at 0 and rise; entries are in order of table and key. Varints are those of `aquifer_codec`: the shortest
@@ -40,6 +40,9 @@ const COMMIT: u8 = 1;
 const CHECKPOINT: u8 = 2;
 const ABORTED: u8 = 3;
 const ATTACHING_COMMIT: u8 = 4;
+
+/// The record of a commit that logs nothing: it has a place in the order all the same.
+pub(crate) const NOTHING: &[u8] = &[ABORTED];
 
 const PUT: u64 = 0;
 const PATCH: u64 = 1;

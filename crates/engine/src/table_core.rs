@@ -14,7 +14,9 @@ use aquifer_buffer::Pager;
 use aquifer_index::blob::LARGE_BYTES_MAX;
 use aquifer_index::{LeafValue, ValueKind};
 use aquifer_sync::Arc;
-use aquifer_sync::atomic::{AtomicU8, Ordering};
+use aquifer_sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use aquifer_txn::Snapshot;
+use aquifer_wal::Lsn;
 
 /// A table of an open database.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct TableCore {
     pub(crate) pager: Arc<Pager>,
     pub(crate) index: Index,
     state: AtomicU8,
+    /// See TX3 of `transactions`.
+    blurred_at: AtomicU64,
     /// Commits write log records.
     pub(crate) writes_log: bool,
     pub(crate) id: u32,
@@ -77,6 +81,7 @@ impl TableCore {
             pager,
             index,
             state: AtomicU8::new(TableState::Live as u8),
+            blurred_at: AtomicU64::new(0),
             writes_log: logged && on_disk,
             id,
             key_len_max,
@@ -153,6 +158,24 @@ impl TableCore {
     pub(crate) fn set_state(&self, state: TableState) {
         // Relaxed: see `check_usable`.
         self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Snapshots below this cannot read the table any more (TX3 of `transactions`). Before a page shows it.
+    pub(crate) fn blur(&self, lsn: Lsn) {
+        // Release: with the page that is changed next.
+        self.blurred_at.fetch_max(lsn.0, Ordering::Release);
+    }
+
+    /// Can a snapshot read the table? To be asked after a page was read.
+    ///
+    /// # Errors
+    ///
+    /// `SnapshotTooOld`.
+    pub(crate) fn check_clear(&self, snapshot: &Snapshot) -> Result<()> {
+        match self.blurred_at.load(Ordering::Acquire) > snapshot.lsn().0 {
+            true => Err(Error::SnapshotTooOld),
+            false => Ok(()),
+        }
     }
 
     /// May there be such a key?

@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use aquifer_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use aquifer_sync::{Arc, Condvar, Mutex, MutexGuard, Rank};
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 /// A table and a key.
@@ -88,8 +89,8 @@ enum Outcome {
 /// A transaction that may claim keys; dropping it lets them all go. The older of two was made first.
 #[derive(Debug)]
 #[must_use = "dropping a claimant lets its keys go"]
-pub struct Claimant<'c> {
-    claims: &'c Claims,
+pub struct Claimant<C: Deref<Target = Claims>> {
+    claims: C,
     id: u64,
     /// What it holds.
     names: Vec<Name>,
@@ -111,9 +112,9 @@ impl Claims {
         }
     }
 
-    /// A transaction begins.
-    pub fn claimant(&self) -> Claimant<'_> {
-        Claimant { claims: self, id: self.next_id.fetch_add(1, Ordering::Relaxed), names: Vec::new() }
+    /// A transaction begins: see [`Claimant::new`].
+    pub fn claimant(&self) -> Claimant<&Claims> {
+        Claimant::new(self)
     }
 
     /// Whether any key is claimed. One load.
@@ -142,7 +143,13 @@ impl Claims {
     }
 }
 
-impl Claimant<'_> {
+impl<C: Deref<Target = Claims>> Claimant<C> {
+    /// A transaction begins, younger than all before it.
+    pub fn new(claims: C) -> Claimant<C> {
+        let id = claims.next_id.fetch_add(1, Ordering::Relaxed);
+        Claimant { claims, id, names: Vec::new() }
+    }
+
     /// Claims a key, waiting for its holder if it has one. What it holds already, it may claim again.
     ///
     /// # Errors
@@ -223,7 +230,7 @@ impl Claimant<'_> {
     }
 }
 
-impl Drop for Claimant<'_> {
+impl<C: Deref<Target = Claims>> Drop for Claimant<C> {
     fn drop(&mut self) {
         let names = std::mem::take(&mut self.names);
         if names.is_empty() {

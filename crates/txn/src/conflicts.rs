@@ -51,6 +51,7 @@ use aquifer_sync::thread::Backoff;
 use aquifer_sync::{Arc, Mutex, Rank};
 use recent::Recent;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 /// LSN of an announcement that has none yet, and of one that was withdrawn.
 const PREPARING: u64 = 0;
@@ -114,8 +115,8 @@ pub struct Notice<'c> {
 /// A serializable transaction, from its beginning to its end.
 #[derive(Debug)]
 #[must_use = "dropping it ends the watch"]
-pub struct Watch<'c> {
-    conflicts: &'c Conflicts,
+pub struct Watch<C: Deref<Target = Conflicts>> {
+    conflicts: C,
     /// The same as its snapshot's, or before it is taken, below it.
     from: CommitLsn,
 }
@@ -135,32 +136,17 @@ impl Conflicts {
         }
     }
 
-    /// Begins a serializable transaction: a watch, and its snapshot.
-    ///
-    /// `reserved` returns the end of the last reservation by a read-modify-write of the word that reservations are made with,
-    /// acquiring and releasing (see the module's head). Waits until that is visible, which takes as long as the
-    /// commits that are under way.
+    /// Begins a serializable transaction: see [`Watch::begin`].
     ///
     /// # Errors
     ///
-    /// [`Error::TooManySnapshots`], [`Error::Stopped`].
+    /// As [`Watch::begin`].
     pub fn watch(
         &self,
         snapshots: &Snapshots,
         reserved: impl FnOnce() -> CommitLsn,
-    ) -> Result<(Watch<'_>, Snapshot)> {
-        let from = snapshots.visible().get();
-        {
-            let mut state = self.state.lock();
-            *state.watchers.entry(from).or_default() += 1;
-            // Relaxed: who reserves after `reserved` acquires that, and this with it.
-            self.watched.0.fetch_add(BEGUN + 1, Ordering::Relaxed);
-        }
-        let mut watch = Watch { conflicts: self, from };
-        snapshots.visible().wait(reserved())?;
-        let snapshot = snapshots.take()?;
-        watch.move_to(snapshot.lsn());
-        Ok((watch, snapshot))
+    ) -> Result<(Watch<&Conflicts>, Snapshot)> {
+        Watch::begin(self, snapshots, reserved)
     }
 
     /// Whether anybody watches, so that commits have to announce their keys. One load.
@@ -174,8 +160,15 @@ impl Conflicts {
     pub fn notice(&self, keys: impl FnOnce() -> WriteKeys) -> Notice<'_> {
         // Acquire: pairs with the Release at the end of a watch, whose place is then before ours.
         let watched = self.watched.0.load(Ordering::Acquire);
-        let announced = (watched & UNDER_WAY != 0).then(|| self.announce(keys()));
+        let announced = (watched & UNDER_WAY != 0).then(|| self.announced(keys()));
         Notice { conflicts: self, watched, announced }
+    }
+
+    /// Announces what a commit writes, whether anybody watches or not: it never has to begin anew. For what is rare, and takes long to
+    /// prepare.
+    pub fn announce(&self, keys: WriteKeys) -> Notice<'_> {
+        let watched = self.watched.0.load(Ordering::Relaxed);
+        Notice { conflicts: self, watched, announced: Some(self.announced(keys)) }
     }
 
     /// Bytes that are remembered.
@@ -184,7 +177,7 @@ impl Conflicts {
     }
 
     #[cold]
-    fn announce(&self, keys: WriteKeys) -> Arc<Announcement> {
+    fn announced(&self, keys: WriteKeys) -> Arc<Announcement> {
         let announcement = Arc::new(Announcement { lsn: AtomicU64::new(PREPARING), keys });
         self.state.lock().announced.push(Arc::clone(&announcement)); // CO2
         announcement
@@ -252,7 +245,35 @@ impl Conflicts {
     }
 }
 
-impl Watch<'_> {
+impl<C: Deref<Target = Conflicts>> Watch<C> {
+    /// Begins a serializable transaction: a watch, and its snapshot.
+    ///
+    /// `reserved` returns the end of the last reservation by a read-modify-write of the word that reservations are made with,
+    /// acquiring and releasing (see the module's head). Waits until that is visible, which takes as long as the
+    /// commits that are under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManySnapshots`], [`Error::Stopped`].
+    pub fn begin(
+        conflicts: C,
+        snapshots: &Snapshots,
+        reserved: impl FnOnce() -> CommitLsn,
+    ) -> Result<(Watch<C>, Snapshot)> {
+        let from = snapshots.visible().get();
+        {
+            let mut state = conflicts.state.lock();
+            *state.watchers.entry(from).or_default() += 1;
+            // Relaxed: who reserves after `reserved` acquires that, and this with it.
+            conflicts.watched.0.fetch_add(BEGUN + 1, Ordering::Relaxed);
+        }
+        let mut watch = Watch { conflicts, from };
+        snapshots.visible().wait(reserved())?;
+        let snapshot = snapshots.take()?;
+        watch.move_to(snapshot.lsn());
+        Ok((watch, snapshot))
+    }
+
     /// Refuses if a commit after the snapshot and before `place`, the beginning of the transaction's own place in the order, wrote
     /// what it read. After its own notice was [shown](Notice::shown) its LSN; `own` is this notice. Waits for
     /// commits that have announced themselves and are just reserving their place.
@@ -306,7 +327,7 @@ impl Watch<'_> {
     }
 }
 
-impl Drop for Watch<'_> {
+impl<C: Deref<Target = Conflicts>> Drop for Watch<C> {
     fn drop(&mut self) {
         let mut state = self.conflicts.state.lock();
         state.forget_watcher(self.from);

@@ -76,8 +76,8 @@ pub enum Error {
 /// What may be refused.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A key as a person may read it.
-fn shown_key(key: &[u8]) -> String {
+/// A key as a person may read it: as text if it is some, else in hexadecimal.
+pub fn shown_key(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
         Ok(text) if !text.chars().any(char::is_control) => format!("{text:?}"),
         _ => key.iter().fold("0x".to_owned(), |shown, byte| format!("{shown}{byte:02x}")),

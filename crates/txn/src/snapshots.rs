@@ -141,7 +141,8 @@ impl Snapshots {
     /// If no snapshot is open, lets commits keep nothing from now on. Whether that is new: then all versions may be
     /// [tidied](crate::Versions::tidy) away. Linear in the slots.
     pub fn rest(&self) -> bool {
-        self.retention.rest(|| self.slots().all(|slot| slot.word.load(Ordering::Acquire) & STATE == FREE))
+        let is_idle = || self.slots().all(|slot| slot.word.load(Ordering::Acquire) & STATE == FREE);
+        self.are_versions_kept() && is_idle() && self.retention.rest(is_idle)
     }
 
     /// The prefix of the commit order that snapshots are taken of.

@@ -26,13 +26,13 @@ use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::large;
 use crate::long_key::Border;
-use crate::record;
+use crate::order::Turn;
 use crate::stripes::Held;
 use crate::table_core::TableCore;
 use aquifer_buffer::{Mutation, PageId, PageRun, Pager};
 use aquifer_index::btree::BTree;
 use aquifer_sync::Arc;
-use aquifer_wal::{Lsn, Reserved};
+use aquifer_wal::Lsn;
 use std::ops::Bound;
 
 pub(super) const DETACHED_KIND: u8 = 2;
@@ -63,10 +63,10 @@ impl<'k> DoomedRange<'k> {
     }
 }
 
-/// What a passage did: where it stands in the log, if it is logged, and whether it did anything.
+/// What a passage did, and where it stands; or, if there was nothing to be done, where all is that it has read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
-    pub(crate) lsn: Option<Lsn>,
+    pub(crate) lsn: Lsn,
     pub(crate) epoch: u64,
     pub(crate) detached: Option<BTree>,
 }
@@ -93,14 +93,10 @@ pub(super) fn read(root: &[u8], value: &[u8]) -> std::result::Result<(PageId, u3
     Ok((PageId(u32::from_be_bytes(root)), u32::from_le_bytes(table)))
 }
 
-/// A place in the log, or none where nothing is logged.
-fn reserve<'l>(journal: Journal<'l>, record: &[u8]) -> std::result::Result<Option<Reserved<'l>>, Stop> {
-    match journal {
-        Journal::Log(log) if !record.is_empty() => {
-            log.reserve(record.len()).map(Some).map_err(|_| Stop::LogFull(record.len()))
-        }
-        _ => Ok(None),
-    }
+/// A place in the order, or none where it comes from the log.
+fn reserve<'l>(journal: Journal<'l>, record: &[u8]) -> std::result::Result<Option<Turn<'l>>, Stop> {
+    let turn = journal.order().map(|order| order.reserve(record.len()));
+    turn.transpose().map_err(|_full| Stop::LogFull(record.len()))
 }
 
 impl Catalog {
@@ -183,35 +179,31 @@ impl Catalog {
         let cut = table.index.sorted().cut(m, &self.pager, from, to)?;
         if cut.is_nothing() && borders.iter().all(Border::is_same) {
             // The absence was read, and may be another's delete that is not yet durable.
-            return Ok(Outcome {
-                lsn: table.writes_log.then(|| journal.now()),
-                epoch: m.epoch(),
-                detached: None,
-            });
+            return Ok(Outcome { lsn: journal.now(), epoch: m.epoch(), detached: None });
         }
         let detached = cut.detached();
         let row = match detached {
             Some(tree) => Some(self.tree.place(m, &self.pager, &key(tree.root()), VALUE_BYTES)?),
             None => None,
         };
-        let reserved = reserve(journal, record)?;
-        let lsn = reserved.as_ref().map(Reserved::lsn);
-        lsn.iter().for_each(|&lsn| held.iter_mut().for_each(|stripe| stripe.reserved(lsn))); // T4
-        let now = lsn.unwrap_or(journal.now()).0;
-        cut.carry_out(now);
+        let turn = reserve(journal, record)?;
+        let lsn = turn.as_ref().map_or(journal.now(), Turn::lsn);
+        held.iter_mut().for_each(|stripe| stripe.reserved(lsn)); // T4
+        table.blur(lsn); // TX3
+        cut.carry_out(lsn.0);
         if let Some(row) = row {
-            row.put(&value(table.id), now);
+            row.put(&value(table.id), lsn.0);
         }
         if let Some(large) = range.large.as_ref().filter(|large| !large.is_empty()) {
             m.detach(large); // CD5
         }
-        let changed = borders.iter().try_for_each(|border| border.apply(m, &self.pager, table, now));
+        let changed = borders.iter().try_for_each(|border| border.apply(m, &self.pager, table, lsn.0));
         if let (Err(error), Some(log)) = (&changed, journal.log()) {
             log.poison(&format!("a range was deleted half-way: {error}")); // BD2 of `long_key`
         }
-        match reserved {
-            Some(reserved) if changed.is_err() => reserved.fill(&record::aborted(record.len())),
-            Some(reserved) => reserved.fill(record),
+        match turn {
+            Some(turn) if changed.is_err() => turn.abort(),
+            Some(turn) => turn.fill(record),
             None => {}
         }
         Ok(Outcome { lsn, epoch: m.epoch(), detached })
@@ -229,12 +221,13 @@ impl Catalog {
         let outcome = {
             let m = self.pager.enter();
             let swap = table.index.sorted().swap(&m, loaded)?;
-            let reserved = reserve(journal, record)?;
-            let lsn = reserved.as_ref().map(Reserved::lsn);
-            lsn.iter().for_each(|&lsn| held.iter_mut().for_each(|stripe| stripe.reserved(lsn))); // T4
-            swap.carry_out(lsn.unwrap_or(journal.now()).0);
-            if let Some(reserved) = reserved {
-                reserved.fill(record);
+            let turn = reserve(journal, record)?;
+            let lsn = turn.as_ref().map_or(journal.now(), Turn::lsn);
+            held.iter_mut().for_each(|stripe| stripe.reserved(lsn)); // T4
+            table.blur(lsn); // TX3
+            swap.carry_out(lsn.0);
+            if let Some(turn) = turn {
+                turn.fill(record);
             }
             Outcome { lsn, epoch: m.epoch(), detached: Some(loaded) }
         };

@@ -42,7 +42,7 @@ impl World {
         Some(end)
     }
 
-    fn watch(&self) -> (Watch<'_>, Snapshot) {
+    fn watch(&self) -> (Watch<&Conflicts>, Snapshot) {
         let reserved = || CommitLsn(self.next.fetch_add(0, Ordering::AcqRel));
         self.conflicts.watch(&self.snapshots, reserved).unwrap()
     }
@@ -50,7 +50,7 @@ impl World {
     /// Reads one key and writes another: its place if it was serializable. It may leave before it is visible.
     fn read_and_write(
         &self,
-        watch: &Watch<'_>,
+        watch: &Watch<&Conflicts>,
         read: &[u8],
         written: &[u8],
         waits: bool,

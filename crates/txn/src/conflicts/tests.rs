@@ -18,7 +18,7 @@ impl World {
         }
     }
 
-    fn watch(&self) -> (Watch<'_>, Snapshot) {
+    fn watch(&self) -> (Watch<&Conflicts>, Snapshot) {
         let reserved = || CommitLsn(self.next.fetch_add(0, Ordering::AcqRel));
         self.conflicts.watch(&self.snapshots, reserved).unwrap()
     }
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// Validates these reads at a place of their own, which is then complete.
-    fn validate(&self, watch: &Watch<'_>, reads: &ReadSet) -> Result<()> {
+    fn validate(&self, watch: &Watch<&Conflicts>, reads: &ReadSet) -> Result<()> {
         let notice = self.conflicts.notice(WriteKeys::default);
         let start = self.reserve();
         notice.shown(CommitLsn(start.0 + 10)).unwrap();

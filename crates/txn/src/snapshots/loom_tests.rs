@@ -46,7 +46,9 @@ fn loom_no_census_misses_the_next_holder_of_a_slot() {
 
 /// A commit, a snapshot, and somebody who would have commits keep nothing; `before` says whether a snapshot was taken already.
 fn a_commit_keeps_what_a_snapshot_needs(before: bool, rests: bool) {
-    loom::model(move || {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
         let next = Arc::new(AtomicU64::new(0));
         let visible = Arc::new(Visible::new(CommitLsn(0)));
         let reserved = {
@@ -93,7 +95,9 @@ fn loom_nobody_rests_under_a_snapshot() {
 /// Two first snapshots at once.
 #[test]
 fn loom_who_finds_another_starting_waits_too() {
-    loom::model(|| {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
         let next = Arc::new(AtomicU64::new(0));
         let visible = Arc::new(Visible::new(CommitLsn(0)));
         let reserved = {

@@ -48,11 +48,11 @@ pub enum Level {
 pub struct Transaction<'s> {
     store: &'s Store,
     /// Only a serializable one watches, and remembers what it read.
-    watch: Option<Watch<'s>>,
+    watch: Option<Watch<&'s Conflicts>>,
     pub snapshot: Snapshot,
     reads: ReadSet,
     pub writes: WriteSet,
-    claimant: Claimant<'s>,
+    claimant: Claimant<&'s Claims>,
 }
 
 impl Store {

@@ -1,0 +1,223 @@
+//! What transactions share: snapshots, older values, what was announced and what is claimed; and what every commit does for them.
+//!
+//! Tables are named by their ids, and a key by its *name*: the key itself in a sorted table, and its hash (big-endian) before it in a hashed one,
+//! so that names are in the order in which the index has the records. Keys are those of the index: of a long key, its group's.
+//! Values are as leaves have them, with a byte behind them that says which kind it is.
+//!
+//! # Invariants
+//!
+//! - **TX1** While versions are kept, every commit keeps what it replaces under the latch of the page, after it has its place and before the page
+//!   changes. Whether they are kept is asked after the place is reserved (RT1 of `aquifer_txn::snapshots`).
+//! - **TX2** Every commit announces itself before it reserves its place, shows it, and settles the notice when it is visible.
+//! - **TX3** What a table does to many records at once without keeping each (a bulk load, a range delete) it notes as its `blurred_at`
+//!   before a page shows it, and a snapshot below that cannot read the table any more.
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::options::Limits;
+use crate::order::Order;
+use crate::table_core::{Found, TableCore};
+use aquifer_index::{LeafValue, ValueKind};
+use aquifer_pools::{Account, Budget};
+use aquifer_sync::Arc;
+use aquifer_sync::atomic::{AtomicU64, Ordering};
+use aquifer_txn::{
+    Before, Change, Claims, CommitLsn, Conflicts, Notice, Snapshots, Versions, VersionsOptions, WriteKeys,
+};
+use aquifer_wal::Lsn;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// How long a commit without a transaction waits for a key that a transaction has claimed.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
+/// A commit in so many that kept something looks whether that is still needed.
+const REST_EVERY: u64 = 16;
+/// Shards of the versions.
+const VERSION_SHARDS: usize = 64;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) versions: Versions,
+    pub(crate) conflicts: Arc<Conflicts>,
+    pub(crate) claims: Arc<Claims>,
+    /// Memory of what transactions wrote and read.
+    pub(crate) memory: Account,
+    pub(crate) write_bytes_max: usize,
+    pub(crate) counters: Counters,
+}
+
+/// Counts since the opening.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) begun: AtomicU64,
+    pub(crate) committed: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) claim_waits: AtomicU64,
+}
+
+impl Transactions {
+    pub(crate) fn new(order: &Order, limits: &Limits) -> Transactions {
+        let log = Arc::clone(&order.log);
+        let reserved = move || CommitLsn(log.reserved_in_order().0);
+        let snapshots = Arc::new(Snapshots::resting(Arc::clone(order.visible()), reserved));
+        let options = VersionsOptions { bytes_max: limits.version_bytes, shards: VERSION_SHARDS };
+        // Set aside at opening; here it is only counted.
+        let version_account = Budget::new(limits.version_bytes).account("versions");
+        Transactions {
+            versions: Versions::new(options, Arc::clone(&snapshots), version_account),
+            snapshots,
+            conflicts: Arc::new(Conflicts::new(limits.announced_bytes)),
+            claims: Arc::new(Claims::new()),
+            memory: Budget::new(limits.transaction_bytes).account("transactions"),
+            write_bytes_max: limits.transaction_bytes,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Announces the change of one key (TX2).
+    #[inline]
+    pub(crate) fn notice_one(&self, table: &TableCore, key: &[u8]) -> Notice<'_> {
+        self.conflicts.notice(|| WriteKeys {
+            keys: vec![(table.id, table.index.name(key).as_ref().into())],
+            ranges: Vec::new(),
+        })
+    }
+
+    /// TX1.
+    #[inline]
+    pub(crate) fn keep(
+        &self,
+        table: &TableCore,
+        key: &[u8],
+        old: Option<LeafValue<'_>>,
+        deletes: bool,
+        lsn: Lsn,
+    ) {
+        if self.snapshots.are_versions_kept() {
+            self.push(table, key, old, deletes, lsn);
+        }
+    }
+
+    #[cold]
+    fn push(&self, table: &TableCore, key: &[u8], old: Option<LeafValue<'_>>, deletes: bool, lsn: Lsn) {
+        let before = match old {
+            Some(old) => Before::Value(stored(old).into()),
+            None if deletes => return, // what is absent stays so
+            None => Before::Absent,
+        };
+        let change = Change { lsn: CommitLsn(lsn.0), before, deletes };
+        self.versions.push(table.id, &table.index.name(key), change);
+    }
+
+    /// Waits until nobody has claimed the key. Nothing is locked.
+    #[inline]
+    pub(crate) fn honour_claims(&self, engine: &Engine, table: &TableCore, key: &[u8]) -> Result<()> {
+        if !self.claims.any() {
+            return Ok(());
+        }
+        self.counters.claim_waits.fetch_add(1, Ordering::Relaxed);
+        let honoured = self.claims.honour(table.id, &table.index.name(key), CLAIM_PATIENCE);
+        honoured.map_err(|error| engine.transaction_error(error, |_| Some(table)))
+    }
+}
+
+impl Engine {
+    /// The end of a commit: visible, settled (TX2), and with no more kept than the budget allows. Nothing is locked.
+    #[inline]
+    pub(crate) fn finish(&self, lsn: Lsn, notice: Notice<'_>) -> Result<()> {
+        self.order.wait(lsn)?; // T1
+        notice.committed();
+        if self.txns.snapshots.are_versions_kept() {
+            self.tidy_versions(lsn.0 / 8 % REST_EVERY == 0);
+        }
+        Ok(())
+    }
+
+    /// Cuts what is kept beyond the budget; and all of it, if nobody needs it any more.
+    #[cold]
+    pub(crate) fn tidy_versions(&self, may_rest: bool) {
+        let Transactions { versions, snapshots, .. } = &self.txns;
+        if versions.wants_cut() {
+            let cut = versions.cut();
+            if cut.marked > 0 {
+                tracing::warn!(
+                    snapshots = cut.marked,
+                    bytes = cut.bytes_before,
+                    "old snapshots were given up to bound the memory of older values"
+                );
+            }
+        }
+        if may_rest && snapshots.rest() {
+            versions.tidy();
+        }
+    }
+
+    /// An error of transactions, with the table's name in place of its number.
+    #[cold]
+    pub(crate) fn transaction_error<'t>(
+        &self,
+        error: aquifer_txn::Error,
+        table_of: impl FnOnce(u32) -> Option<&'t TableCore>,
+    ) -> Error {
+        use aquifer_txn::Error as E;
+        let place = |table: u32, name: Vec<u8>| match table_of(table) {
+            Some(table) => (table.name.clone(), table.index.key_of_name(&name).to_vec()),
+            None => (format!("number {table}"), name),
+        };
+        match error {
+            E::Conflict { table, key } => {
+                let (table, key) = place(table, key);
+                Error::Conflict { table, key }
+            }
+            E::Deadlock { table, key } => {
+                let (table, key) = place(table, key);
+                Error::Deadlock { table, key }
+            }
+            E::LockTimeout { table, key, waited } => {
+                let (table, key) = place(table, key);
+                Error::LockTimeout { table, key, waited }
+            }
+            E::SnapshotTooOld => Error::SnapshotTooOld,
+            E::TransactionTooLarge { bytes, bytes_max } => Error::TransactionTooLarge { bytes, bytes_max },
+            E::TooManySnapshots { .. } => Error::Exhausted { what: error.to_string() },
+            E::Stopped => self.order.poisoned(),
+        }
+    }
+}
+
+impl Index {
+    /// What transactions call a key.
+    #[inline]
+    pub(crate) fn name<'k>(&self, key: &'k [u8]) -> Cow<'k, [u8]> {
+        match self {
+            Index::Sorted(_) => Cow::Borrowed(key),
+            Index::Hashed(hash) => Cow::Owned([&hash.hash_of(key).to_be_bytes()[..], key].concat()),
+        }
+    }
+
+    /// The key of a name.
+    pub(crate) fn key_of_name<'n>(&self, name: &'n [u8]) -> &'n [u8] {
+        match self {
+            Index::Sorted(_) => name,
+            Index::Hashed(_) => name.get(8..).unwrap_or_default(),
+        }
+    }
+}
+
+/// A value as versions have it.
+pub(crate) fn stored(value: LeafValue<'_>) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(value.bytes.len() + 1);
+    stored.extend_from_slice(value.bytes);
+    stored.push(u8::from(value.is_large()));
+    stored
+}
+
+/// What that was.
+pub(crate) fn found(mut stored: Vec<u8>) -> Found {
+    let kind = if stored.pop() == Some(1) { ValueKind::Large } else { ValueKind::Inline };
+    Found { kind, bytes: stored }
+}
