@@ -136,6 +136,12 @@ impl WriteBatch {
         self.entries.push(BatchEntry { start, key_len, value_len, table });
     }
 
+    /// The number of a table in this batch.
+    pub(crate) fn number_of(&mut self, table: &Arc<TableCore>) -> u32 {
+        self.tables.push(Arc::clone(table));
+        self.tables.len() as u32 - 1
+    }
+
     fn table_index(&mut self, table: &Arc<TableCore>) -> u32 {
         // Most entries are for the table of the one before.
         if let Some(last) =

@@ -24,7 +24,7 @@ use aquifer_buffer::Pager;
 use aquifer_io::DiskLock;
 use aquifer_pools::{Budget, Reservation};
 use aquifer_sync::atomic::{AtomicU64, Ordering};
-use aquifer_sync::{Arc, Mutex};
+use aquifer_sync::{Arc, Mutex, OnceLock};
 use aquifer_wal::Log;
 use std::hash::{BuildHasher, RandomState};
 
@@ -48,6 +48,8 @@ pub(crate) struct Engine {
     pub(crate) budget: Arc<Budget>,
     pub(crate) commit_memory: CommitMemory,
     pub(crate) large_memory: Arc<LargeMemory>,
+    /// Were there large values when somebody first asked?
+    pub(crate) had_large: OnceLock<bool>,
     pub(crate) _reserved: Vec<Reservation>,
     pub(crate) pace: Pace,
     pub(crate) checkpoints: Checkpoints,
@@ -95,6 +97,18 @@ impl Engine {
             None => Ok(()),
             Some(cause) => Err(Error::Poisoned { cause }),
         }
+    }
+
+    /// May a commit that is visible have put large values? Looks at the root of every table, once.
+    pub(crate) fn may_hold_large(&self) -> Result<bool> {
+        if self.large_memory.was_used() {
+            return Ok(true);
+        }
+        if let Some(&had) = self.had_large.get() {
+            return Ok(had);
+        }
+        let had = self.catalog.lock().may_hold_large()?;
+        Ok(*self.had_large.get_or_init(|| had))
     }
 
     /// Is this one of the database's tables?

@@ -1,9 +1,11 @@
 //! The index of a table, sorted or hashed: the one place where both kinds meet.
 
+use crate::view::ViewCursor;
 use aquifer_buffer::{Mutation, PageId, Pager, Result, Retry};
 use aquifer_index::btree::{self, BTree, CheckReport};
 use aquifer_index::hash::{self, HashIndex};
-use aquifer_index::{LeafValue, ValueKind};
+use aquifer_index::{LeafValue, Lookup, ValueKind};
+use aquifer_txn::Direction;
 use std::fmt;
 use std::ops::Bound;
 
@@ -60,11 +62,12 @@ pub(crate) enum Place<'m> {
     Hashed(hash::Place<'m>),
 }
 
-/// All records of either, in the order in which the index has them.
+/// All records of either, in the order in which the index has them, as they are or as a view has them.
 #[derive(Debug)]
 pub(crate) enum Cursor<'p> {
     Sorted(btree::Cursor<'p>),
     Hashed(hash::Cursor<'p>),
+    View(Box<ViewCursor<'p>>),
 }
 
 type Attempt<T> = std::result::Result<T, Retry>;
@@ -119,10 +122,18 @@ impl Index {
         }
     }
 
-    pub(crate) fn contains(&self, pager: &Pager, key: &[u8]) -> Result<bool> {
+    #[inline]
+    pub(crate) fn look_up(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Lookup> {
         match self {
-            Index::Sorted(tree) => tree.contains(pager, key),
-            Index::Hashed(hash) => hash.contains(pager, key),
+            Index::Sorted(tree) => tree.look_up(pager, key, out),
+            Index::Hashed(hash) => hash.look_up(pager, key, out),
+        }
+    }
+
+    pub(crate) fn look_for(&self, pager: &Pager, key: &[u8]) -> Result<Lookup> {
+        match self {
+            Index::Sorted(tree) => tree.look_for(pager, key),
+            Index::Hashed(hash) => hash.look_for(pager, key),
         }
     }
 
@@ -264,17 +275,19 @@ impl Place<'_> {
 
 impl Cursor<'_> {
     #[inline]
-    pub(crate) fn next_value(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
+    pub(crate) fn next_value(&mut self) -> crate::Result<Option<(&[u8], LeafValue<'_>)>> {
         match self {
-            Cursor::Sorted(cursor) => cursor.next_value(),
-            Cursor::Hashed(cursor) => cursor.next_value(),
+            Cursor::Sorted(cursor) => Ok(cursor.next_value()?),
+            Cursor::Hashed(cursor) => Ok(cursor.next_value()?),
+            Cursor::View(cursor) => cursor.next_value(),
         }
     }
 
     /// From the back of a sorted index: a hashed one has no handle that asks.
-    pub(crate) fn next_value_back(&mut self) -> Result<Option<(&[u8], LeafValue<'_>)>> {
+    pub(crate) fn next_value_back(&mut self) -> crate::Result<Option<(&[u8], LeafValue<'_>)>> {
         match self {
-            Cursor::Sorted(cursor) => cursor.next_value_back(),
+            Cursor::Sorted(cursor) => Ok(cursor.next_value_back()?),
+            Cursor::View(cursor) => cursor.next_value_back(),
             Cursor::Hashed(_) => unreachable!("a hashed table has no order to be read backwards in"),
         }
     }
@@ -283,6 +296,7 @@ impl Cursor<'_> {
     pub(crate) fn last_back(&self) -> Option<(&[u8], &[u8])> {
         match self {
             Cursor::Sorted(cursor) => cursor.last_back(),
+            Cursor::View(cursor) => cursor.last_of(Direction::Backward).map(|(key, value)| (key, value.bytes)),
             Cursor::Hashed(_) => None,
         }
     }
@@ -293,6 +307,7 @@ impl Cursor<'_> {
         match self {
             Cursor::Sorted(cursor) => cursor.last(),
             Cursor::Hashed(cursor) => cursor.last_value().map(|(key, value)| (key, value.bytes)),
+            Cursor::View(cursor) => cursor.last_of(Direction::Forward).map(|(key, value)| (key, value.bytes)),
         }
     }
 }

@@ -57,12 +57,16 @@ mod records;
 mod recovery;
 mod salvage;
 mod scratch;
+mod settled;
+mod snapshot;
 mod stats;
 mod stripes;
 mod table;
 mod table_core;
+mod transaction;
 mod transactions;
 mod verify;
+mod view;
 
 pub use aquifer_buffer::{BackupReport, CopyProgress, PageId, PagerStats};
 #[cfg(feature = "postcard")]
@@ -88,6 +92,8 @@ pub use salvage::{
     KeyGap, LostKind, LostPage, LostValue, SalvageProgress, SalvageReport, SalvageStage, SalvagedLog,
     SalvagedTable,
 };
+pub use snapshot::Snapshot;
 pub use stats::{MemoryAccount, RecoveryReport, Stats};
 pub use table::Table;
+pub use transaction::{Isolation, Savepoint, Transaction, TxOptions};
 pub use verify::{Fault, TableReport, VerifyProgress, VerifyReport, VerifyStage};

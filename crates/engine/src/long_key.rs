@@ -39,8 +39,9 @@ pub(crate) use border::{Border, Plan};
 pub(crate) use commit::{Expected, Folded, commit, commit_removal};
 pub(crate) use expand::{Expansion, IndexRange, count};
 pub(crate) use group::{Builder, Group};
+pub(crate) use group::Outcome;
 #[cfg(feature = "fuzzing")]
-pub(crate) use group::{Outcome, merge};
+pub(crate) use group::merge;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -105,7 +106,7 @@ fn malformed(table: &TableCore, what: Malformed) -> Error {
 
 /// Makes `out` the group of this key of the index; whether there is one.
 pub(crate) fn read_group(engine: &Engine, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-    match table.reading(table.index.get_value_into(&table.pager, key, out))? {
+    match engine.look_up(table, key, out)? {
         Some(ValueKind::Large) => large::read_whole(engine, table, key, out),
         found => Ok(found.is_some()),
     }
@@ -115,11 +116,19 @@ pub(crate) fn read_group(engine: &Engine, table: &TableCore, key: &[u8], out: &m
 #[cold]
 pub(crate) fn get_into(engine: &Engine, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
     let (group_key, suffix) = split(table.key_len_max, key);
-    let mut member = None;
-    if read_group(engine, table, &group_key, out)? {
-        let found = Group::new(out).and_then(|group| group.find(suffix));
-        member = found.map_err(|what| malformed(table, what))?;
-    }
+    let is_there = read_group(engine, table, &group_key, out)?;
+    choose_member(table, is_there, suffix, out)
+}
+
+/// Makes `out`, which is a group if `is_there`, the value of a member of it; whether there is one.
+pub(crate) fn choose_member(
+    table: &TableCore,
+    is_there: bool,
+    suffix: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    let found = is_there.then(|| Group::new(out).and_then(|group| group.find(suffix))).transpose();
+    let member = found.map_err(|what| malformed(table, what))?.flatten();
     match &member {
         Some(member) => {
             out.copy_within(member.value.clone(), 0);
@@ -130,10 +139,25 @@ pub(crate) fn get_into(engine: &Engine, table: &TableCore, key: &[u8], out: &mut
     Ok(member.is_some())
 }
 
+/// What becomes of a group when one of its members does; never `TooLong`, which is an error.
+pub(crate) fn with_member(
+    table: &TableCore,
+    group_key: &[u8],
+    group: Option<&[u8]>,
+    suffix: &[u8],
+    value: Option<&[u8]>,
+) -> Result<Outcome> {
+    let merged = group.map(Group::new).transpose().and_then(|group| group::merge(group, &[(suffix, value)]));
+    match merged.map_err(|what| malformed(table, what))? {
+        Outcome::TooLong(bytes) => Err(too_long(table, group_key, bytes)),
+        outcome => Ok(outcome),
+    }
+}
+
 /// What a key of any length has: its value, or the descriptor of a large one.
 pub(crate) fn find(engine: &Engine, table: &TableCore, key: &[u8]) -> Result<Option<Found>> {
     if !table.is_long(key) {
-        return table.find(key);
+        return engine.find(table, key);
     }
     let mut bytes = Vec::new();
     let found = get_into(engine, table, key, &mut bytes)?;

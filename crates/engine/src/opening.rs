@@ -23,7 +23,7 @@ use aquifer_buffer::{BackupImage, CopyProgress, Pager, PagerOptions};
 use aquifer_io::{Disk, DiskLock, open_disk};
 use aquifer_pools::{Budget, Reservation};
 use aquifer_sync::atomic::AtomicU64;
-use aquifer_sync::{Arc, Mutex, Rank};
+use aquifer_sync::{Arc, Mutex, OnceLock, Rank};
 use aquifer_wal::{Archive, History, Log, LogOptions, Lsn};
 use std::hash::{BuildHasher, RandomState};
 use std::io::ErrorKind;
@@ -259,6 +259,7 @@ impl Opening {
             budget,
             commit_memory: CommitMemory::new(limits.commit_bytes),
             large_memory,
+            had_large: OnceLock::new(),
             limits,
             _reserved: reserved,
             pace: Pace::default(),

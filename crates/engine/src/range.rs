@@ -117,7 +117,24 @@ impl<'t> Scan<'t> {
         let range = IndexRange::of(table, &bounds);
         let (from, to) = range.bounds(&bounds);
         let cursor = Cursor::Sorted(table.index.sorted().cursor(&table.pager, from, to));
-        Scan { records: Records::new(engine, table, cursor, Expansion::new(range)) }
+        Scan::over(engine, table, cursor, range, None)
+    }
+
+    /// Over what a cursor gives, which goes over `range`; or an error.
+    pub(crate) fn over(
+        engine: &'t Engine,
+        table: &'t TableCore,
+        cursor: Cursor<'t>,
+        range: IndexRange,
+        failed: Option<Error>,
+    ) -> Scan<'t> {
+        let mut records = Records::new(engine, table, cursor, Expansion::new(range));
+        records.failed = failed;
+        Scan { records }
+    }
+
+    pub(crate) fn into_records(self) -> Records<'t> {
+        self.records
     }
 
     /// Passes over a record; whether there was one.
@@ -160,7 +177,11 @@ impl<K: ?Sized, V: ?Sized> fmt::Debug for Range<'_, K, V> {
 
 impl<'t, K: Key + ?Sized, V: Value + ?Sized> Range<'t, K, V> {
     pub(crate) fn new(engine: &'t Engine, table: &'t TableCore, bounds: Bounds) -> Self {
-        Range { scan: Scan::new(engine, table, bounds), ended: false, types: PhantomData }
+        Range::of(Scan::new(engine, table, bounds))
+    }
+
+    pub(crate) fn of(scan: Scan<'t>) -> Self {
+        Range { scan, ended: false, types: PhantomData }
     }
 
     fn step(&mut self, back: bool) -> Option<Result<(K::Owned, V::Owned)>> {

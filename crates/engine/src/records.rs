@@ -5,11 +5,12 @@ use crate::error::{Error, Result};
 use crate::index::Cursor;
 use crate::kind::Hashed;
 use crate::large;
-use crate::long_key::{self, Expansion};
+use crate::long_key::Expansion;
 use crate::table::Table;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
 use aquifer_index::ValueKind;
+use aquifer_txn::Direction;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -49,7 +50,13 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
 impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V, Hashed> {
     /// All records, in no order. Each key comes at most once, and every key comes that is there from beginning to end.
     pub fn iter(&self) -> Iter<'_, K, V> {
-        Iter { records: self.records(), ended: false, types: PhantomData }
+        Iter::of(self.records())
+    }
+}
+
+impl<'t, K: ?Sized, V: ?Sized> Iter<'t, K, V> {
+    pub(crate) fn of(records: Records<'t>) -> Self {
+        Iter { records, ended: false, types: PhantomData }
     }
 }
 
@@ -79,6 +86,8 @@ pub struct Records<'t> {
     /// A record with a large value, or a group.
     key: Vec<u8>,
     value: Vec<u8>,
+    /// Comes first, if there is one.
+    pub(crate) failed: Option<Error>,
 }
 
 impl fmt::Debug for Records<'_> {
@@ -94,7 +103,7 @@ impl<'t> Records<'t> {
         cursor: Cursor<'t>,
         groups: Expansion,
     ) -> Self {
-        Records { engine, table, cursor, groups, key: Vec::new(), value: Vec::new() }
+        Records { engine, table, cursor, groups, key: Vec::new(), value: Vec::new(), failed: None }
     }
 
     /// The next record, key and value, valid until the next call.
@@ -139,7 +148,7 @@ impl<'t> Records<'t> {
                 Some(At::Inline) => break,
                 Some(At::Member) => return Ok(Some(self.groups.last())),
                 Some(At::Large) => {
-                    if large::read_whole(self.engine, self.table, &self.key, &mut self.value)? {
+                    if self.read_large(back)? {
                         return Ok(Some((&self.key, &self.value)));
                     }
                 }
@@ -148,8 +157,21 @@ impl<'t> Records<'t> {
         Ok(if back { self.cursor.last_back() } else { self.cursor.last() })
     }
 
+    /// Reads the large value, or the group, that the cursor is at; whether it is still there.
+    fn read_large(&mut self, back: bool) -> Result<bool> {
+        let Cursor::View(cursor) = &self.cursor else {
+            return large::read_whole(self.engine, self.table, &self.key, &mut self.value);
+        };
+        let (_, descriptor) = cursor.last_of(direction(back)).expect("the cursor is there");
+        cursor.view().copy_large(self.table, descriptor.bytes, &mut self.value)?;
+        Ok(true)
+    }
+
     /// Goes on to the next record. Of one with a large value the key is copied.
     fn advance(&mut self, back: bool) -> Result<Option<At>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         loop {
             self.table.check_usable()?; // each time: it may have been closed since the last
             if self.groups.is_open(back) {
@@ -158,7 +180,7 @@ impl<'t> Records<'t> {
             }
             let cursor = &mut self.cursor;
             let record = if back { cursor.next_value_back() } else { cursor.next_value() };
-            let (is_group, kind) = match self.table.reading(record)? {
+            let (is_group, kind) = match self.table.reading_large(record)? {
                 None => {
                     let more = self.groups.advance(self.table, back, true)?;
                     return Ok(more.then_some(At::Member));
@@ -181,7 +203,7 @@ impl<'t> Records<'t> {
                 (false, ValueKind::Large) => return Ok(Some(At::Large)),
                 (true, ValueKind::Inline) => {}
                 (true, ValueKind::Large) => {
-                    if !long_key::read_group(self.engine, self.table, &self.key, &mut self.value)? {
+                    if !self.read_large(back)? {
                         continue; // it is gone by now
                     }
                 }
@@ -189,6 +211,11 @@ impl<'t> Records<'t> {
             self.groups.open(self.table, back, &self.key, &mut self.value)?;
         }
     }
+}
+
+/// Of this end.
+fn direction(back: bool) -> Direction {
+    if back { Direction::Backward } else { Direction::Forward }
 }
 
 /// Where a record is.

@@ -12,6 +12,7 @@ use crate::long_key::{self, IndexRange};
 use crate::range::{ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
 use crate::range_delete::commit_range_delete;
 use crate::scratch;
+use crate::snapshot::decode_value;
 use crate::table_core::TableCore;
 use crate::{CommitTicket, Durability};
 use aquifer_codec::{Key, Value};
@@ -149,7 +150,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
             if self.core.is_long(encoded) {
                 return long_key::get_into(self.engine(), &self.core, encoded, out);
             }
-            match self.core.reading(self.core.index.get_value_into(&self.core.pager, encoded, out))? {
+            match self.engine().look_up(&self.core, encoded, out)? {
                 Some(ValueKind::Large) => large::read_whole(self.engine(), &self.core, encoded, out),
                 found => Ok(found.is_some()),
             }
@@ -180,7 +181,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
             if self.core.is_long(encoded) {
                 return Ok(long_key::find(self.engine(), &self.core, encoded)?.is_some());
             }
-            self.core.reading(self.core.index.contains(&self.core.pager, encoded))
+            self.engine().contains(&self.core, encoded)
         })
     }
 
@@ -218,7 +219,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
                         values.push(found.then(|| self.decode_value(value)).transpose()?);
                         continue;
                     }
-                    let found = match core.reading(core.index.get_value_into(&core.pager, key, value))? {
+                    let found = match self.engine().look_up(core, key, value)? {
                         Some(ValueKind::Large) => large::read_whole(self.engine(), core, key, value)?,
                         found => found.is_some(),
                     };
@@ -407,7 +408,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     }
 
     fn decode_value(&self, bytes: &[u8]) -> Result<V::Owned> {
-        V::decode(bytes).map_err(|error| Error::Decode { table: self.core.name.clone(), error })
+        decode_value::<V>(&self.core, bytes)
     }
 }
 

@@ -208,6 +208,43 @@ impl Index {
     }
 }
 
+/// Memory of one transaction, taken from what is set aside for all; given back when it goes.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    account: Account,
+    bytes: usize,
+}
+
+/// Bytes that a transaction takes at a time.
+const CHARGE_BYTES: usize = 16 << 10;
+
+impl Charge {
+    pub(crate) fn new(account: &Account) -> Charge {
+        Charge { account: account.clone(), bytes: 0 }
+    }
+
+    /// Makes sure that so many bytes are taken.
+    ///
+    /// # Errors
+    ///
+    /// `BudgetExhausted`, if other transactions have too much.
+    #[inline]
+    pub(crate) fn cover(&mut self, bytes: usize) -> Result<()> {
+        if bytes > self.bytes {
+            let more = (bytes - self.bytes).next_multiple_of(CHARGE_BYTES);
+            self.account.take(more)?;
+            self.bytes += more;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.account.give_back(self.bytes);
+    }
+}
+
 /// A value as versions have it.
 pub(crate) fn stored(value: LeafValue<'_>) -> Vec<u8> {
     let mut stored = Vec::with_capacity(value.bytes.len() + 1);

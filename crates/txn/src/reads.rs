@@ -88,6 +88,11 @@ impl ReadSet {
         key.map(|key| &**key).or_else(|| reads.ranges.any_within(range).map(|range| &*range.from))
     }
 
+    /// Bytes in use.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nothing was read.
     pub fn is_empty(&self) -> bool {
         self.tables.values().all(|reads| reads.keys.is_empty() && reads.ranges.is_empty())

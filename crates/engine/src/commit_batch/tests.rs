@@ -62,7 +62,7 @@ fn fail_half_way(db: &Database, undoable: bool) {
             engine,
             batch: &batch,
             order: &order,
-            expected: &[],
+            terms: &Terms::default(),
             small_bytes,
             written,
             known,

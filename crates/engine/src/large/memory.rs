@@ -7,6 +7,7 @@
 
 use crate::error::{Error, Result};
 use aquifer_pools::BudgetExhausted;
+use aquifer_sync::atomic::{AtomicBool, Ordering};
 use aquifer_sync::{Arc, Mutex, Rank};
 
 /// See the module's head.
@@ -15,6 +16,8 @@ pub(crate) struct LargeMemory {
     bytes: usize,
     page_bytes: usize,
     free_pages: Mutex<usize>,
+    /// Somebody has read or written a large value since the opening.
+    was_used: AtomicBool,
 }
 
 /// Fewest pages that a reader or writer works with.
@@ -32,7 +35,12 @@ pub(crate) struct LargeShare {
 impl LargeMemory {
     pub(crate) fn new(bytes: usize, page_bytes: usize) -> Arc<LargeMemory> {
         let free_pages = Mutex::new(Rank::Leaf, bytes / page_bytes);
-        Arc::new(LargeMemory { bytes, page_bytes, free_pages })
+        Arc::new(LargeMemory { bytes, page_bytes, free_pages, was_used: AtomicBool::new(false) })
+    }
+
+    /// May there be large values that were not there at the opening?
+    pub(crate) fn was_used(&self) -> bool {
+        self.was_used.load(Ordering::Relaxed)
     }
 
     /// A share: a quarter of what is left.
@@ -41,6 +49,8 @@ impl LargeMemory {
     ///
     /// `BudgetExhausted` if none is left.
     pub(crate) fn take(self: &Arc<Self>) -> Result<LargeShare> {
+        // Relaxed: who sees the value in a snapshot sees what happened before its commit.
+        self.was_used.store(true, Ordering::Relaxed);
         let mut free = self.free_pages.lock();
         let pages = (*free / 4).min(SHARE_BYTES_MAX / self.page_bytes).max(PAGES_MIN);
         if pages > *free {

@@ -68,7 +68,7 @@ pub(crate) fn open(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8]) -> R
 /// Makes `out` the value of an encoded key, whole; whether there is one.
 pub(crate) fn read_whole(engine: &Engine, core: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
     let pin = Pin::everything(&core.pager); // LV5
-    let Some(found) = core.find(key)? else {
+    let Some(found) = engine.find(core, key)? else {
         out.clear();
         return Ok(false);
     };

@@ -83,6 +83,11 @@ impl<'p> Cursor<'p> {
         head.map_or(u64::MAX, |head| Bucket::new(head).changed_at()) // CN2 of `chain`
     }
 
+    /// Have all records of a bucket been returned, so that the next one, if there is one, has a greater hash than all before?
+    pub fn is_between_buckets(&self) -> bool {
+        self.next == self.records.len()
+    }
+
     /// Where a cursor goes on, when all records of a bucket have been returned: the first hash that has not been read. Nothing
     /// within a bucket, whose records are in no order, and at the end.
     pub fn resume_at(&self) -> Option<u64> {

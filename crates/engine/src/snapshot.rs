@@ -1,0 +1,277 @@
+//! A consistent view of all tables.
+
+use crate::database::{Database, Handle};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::kind::Hashed;
+use crate::long_key::IndexRange;
+use crate::range::{ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
+use crate::records::{Iter, Records};
+use crate::scratch;
+use crate::table::Table;
+use crate::table_core::TableCore;
+use crate::view::{ReadLog, View};
+use aquifer_buffer::Pin;
+use aquifer_codec::{Key, Value};
+use aquifer_sync::Arc;
+use aquifer_sync::atomic::{AtomicBool, Ordering};
+use aquifer_txn::WriteSet;
+use aquifer_wal::Lsn;
+use std::fmt;
+
+/// All tables as they were at one moment, whatever is committed afterwards. May be used by several threads.
+///
+/// While it is open, what commits replace is kept in memory, one value for each key that changes. When that is more than its share of the
+/// memory budget (a sixteenth), the oldest snapshots are given up: their reads return [`Error::SnapshotTooOld`]. So does reading a table that
+/// was loaded in bulk, or had a range deleted by [`Table::range_delete`], since the snapshot was taken.
+///
+/// A [`Transaction`](crate::Transaction) is a snapshot too, which sees its own writes besides.
+///
+/// ```
+/// # let db = aquifer::Database::in_memory(4 << 20)?;
+/// # let stock = db.create_table("stock", Default::default())?;
+/// stock.put(b"apples", b"7")?;
+/// let snapshot = db.snapshot()?;
+/// stock.put(b"apples", b"6")?;
+/// stock.put(b"pears", b"3")?;
+/// assert_eq!(snapshot.get(&stock, b"apples")?.as_deref(), Some(&b"7"[..]));
+/// assert_eq!(snapshot.range(&stock, ..).count(), 1);
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+pub struct Snapshot {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) inner: aquifer_txn::Snapshot,
+    /// VW3 of `view`.
+    pub(crate) pin: Option<Pin>,
+    /// A transaction's own writes.
+    pub(crate) writes: Option<WriteSet>,
+    /// What a serializable transaction has read.
+    pub(crate) reads: Option<ReadLog>,
+    /// Something depends on it.
+    pub(crate) has_read: AtomicBool,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("lsn", &self.inner.lsn().0).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Takes a snapshot of all tables. Waits for nothing but, if it is the first for a while, the commits that are just being applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Poisoned`], if a commit was not ended; [`Error::Exhausted`] for more than 65,536 of them.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let (inner, pin) = take(self.engine())?;
+        let handle = Arc::clone(self.handle());
+        Ok(Snapshot { handle, inner, pin, writes: None, reads: None, has_read: AtomicBool::new(false) })
+    }
+}
+
+/// Takes a snapshot, and pins large values if there may be some (VW3 of `view`).
+pub(crate) fn take(engine: &Engine) -> Result<(aquifer_txn::Snapshot, Option<Pin>)> {
+    let take = || engine.txns.snapshots.take().map_err(|error| engine.transaction_error(error, |_| None));
+    let snapshot = take()?;
+    // Asked for after the snapshot was taken: what is put later, it does not see.
+    if !engine.may_hold_large()? {
+        return Ok((snapshot, None));
+    }
+    drop(snapshot);
+    let pin = pin(engine)?;
+    Ok((take()?, Some(pin)))
+}
+
+/// Pins all direct pages, and waits until all is visible that may have been committed before.
+pub(crate) fn pin(engine: &Engine) -> Result<Pin> {
+    let pin = Pin::everything(&engine.pager);
+    engine.order.wait(engine.log.reserved_in_order())?;
+    Ok(pin)
+}
+
+impl Snapshot {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.handle.engine
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View { engine: self.engine(), snapshot: &self.inner, writes: self.writes.as_ref() }
+    }
+
+    /// Its place in the order of commits: it sees those at or before it.
+    pub fn lsn(&self) -> Lsn {
+        Lsn(self.inner.lsn().0)
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::get`]; [`Error::SnapshotTooOld`]; in a serializable transaction [`Error::TransactionTooLarge`], if it has read too much
+    /// to remember.
+    pub fn get<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &self,
+        table: &Table<K, V, O>,
+        key: &K,
+    ) -> Result<Option<V::Owned>> {
+        scratch::with(&scratch::READ, |value| {
+            let found = self.get_into(table, key, value)?;
+            found.then(|| decode_value::<V>(table.core(), value)).transpose()
+        })
+    }
+
+    /// Makes `out` the encoded value of `key`; whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_into<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &self,
+        table: &Table<K, V, O>,
+        key: &K,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        scratch::with(&scratch::KEY, |encoded| {
+            key.encode(encoded);
+            self.get_encoded(table.core(), encoded, out)
+        })
+    }
+
+    pub(crate) fn get_encoded(&self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        self.check_own(table)?;
+        self.has_read.store(true, Ordering::Relaxed);
+        if let Some(reads) = &self.reads {
+            let (engine, name) = (self.engine(), |key: &[u8]| table.index.name(key).into_owned());
+            match table.is_long(key) {
+                true => reads.add_key(engine, table, &name(&crate::long_key::split(table.key_len_max, key).0))?,
+                false => reads.add_key(engine, table, &name(key))?,
+            }
+        }
+        self.view().get_into(table, key, out)
+    }
+
+    /// Whether there is a record of `key`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn contains<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &self,
+        table: &Table<K, V, O>,
+        key: &K,
+    ) -> Result<bool> {
+        scratch::with(&scratch::READ, |value| self.get_into(table, key, value))
+    }
+
+    /// The records whose keys lie in `range`, in order; `.rev()` reads backwards. A serializable transaction depends on what it has passed, to the
+    /// end of the range if it has seen that.
+    pub fn range<'t, K: Key + ?Sized, V: Value + ?Sized>(
+        &'t self,
+        table: &'t Table<K, V>,
+        range: impl KeyRange<K>,
+    ) -> Range<'t, K, V> {
+        Range::of(self.scan_encoded(table.core(), encoded(&range)))
+    }
+
+    /// As [`range`](Self::range), as encoded bytes, lent one by one.
+    pub fn scan<'t, K: Key + ?Sized, V: Value + ?Sized>(
+        &'t self,
+        table: &'t Table<K, V>,
+        range: impl KeyRange<K>,
+    ) -> Scan<'t> {
+        self.scan_encoded(table.core(), encoded(&range))
+    }
+
+    /// The records whose keys begin with these bytes, in order.
+    pub fn prefix<'t, K: Key + ByteOrdered + ?Sized, V: Value + ?Sized, P: AsRef<[u8]> + ?Sized>(
+        &'t self,
+        table: &'t Table<K, V>,
+        prefix: &P,
+    ) -> Range<'t, K, V> {
+        Range::of(self.scan_encoded(table.core(), prefix_bounds(prefix.as_ref())))
+    }
+
+    /// How many records have keys in `range`. Reads them all.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn count<K: Key + ?Sized, V: Value + ?Sized>(
+        &self,
+        table: &Table<K, V>,
+        range: impl KeyRange<K>,
+    ) -> Result<u64> {
+        let mut scan = self.scan(table, range);
+        let mut count = 0;
+        while scan.pass()? {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The first record.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn first<K: Key + ?Sized, V: Value + ?Sized>(
+        &self,
+        table: &Table<K, V>,
+    ) -> Result<Option<(K::Owned, V::Owned)>> {
+        self.range(table, ..).next().transpose()
+    }
+
+    /// The last record.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn last<K: Key + ?Sized, V: Value + ?Sized>(
+        &self,
+        table: &Table<K, V>,
+    ) -> Result<Option<(K::Owned, V::Owned)>> {
+        self.range(table, ..).next_back().transpose()
+    }
+
+    /// All records of a hashed table, in no order that means anything.
+    pub fn iter<'t, K: Key + ?Sized, V: Value + ?Sized>(
+        &'t self,
+        table: &'t Table<K, V, Hashed>,
+    ) -> Iter<'t, K, V> {
+        Iter::of(self.records(table))
+    }
+
+    /// All records of a table of either kind as encoded bytes, lent one by one, in the order that the index has them.
+    pub fn records<'t, K: Key + ?Sized, V: Value + ?Sized, O>(
+        &'t self,
+        table: &'t Table<K, V, O>,
+    ) -> Records<'t> {
+        self.scan_encoded(table.core(), (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded)).into_records()
+    }
+
+    pub(crate) fn scan_encoded<'t>(
+        &'t self,
+        table: &'t TableCore,
+        bounds: crate::range::Bounds,
+    ) -> Scan<'t> {
+        let failed = self.check_own(table).err();
+        self.has_read.store(true, Ordering::Relaxed);
+        let range = IndexRange::of(table, &bounds);
+        let (from, to) = range.bounds(&bounds);
+        let cursor = crate::view::ViewCursor::new(self.view(), table, from, to, self.reads.as_ref());
+        Scan::over(self.engine(), table, crate::index::Cursor::View(Box::new(cursor)), range, failed)
+    }
+
+    /// The table must be of the same database.
+    pub(crate) fn check_own(&self, table: &TableCore) -> Result<()> {
+        match self.engine().owns(table) {
+            true => Ok(()),
+            false => Err(Error::usage(format!("table {} belongs to another database", table.name))),
+        }
+    }
+}
+
+pub(crate) fn decode_value<V: Value + ?Sized>(table: &TableCore, bytes: &[u8]) -> Result<V::Owned> {
+    V::decode(bytes).map_err(|error| Error::Decode { table: table.name.clone(), error })
+}

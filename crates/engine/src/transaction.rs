@@ -1,0 +1,641 @@
+//! Several reads and writes as one.
+//!
+//! A transaction reads a snapshot, keeps its writes to itself, and is validated and applied when it commits. So a page holds nothing that is not
+//! committed, and a transaction that is dropped has done nothing.
+//!
+//! # Invariants
+//!
+//! - **TN1** Before it commits, nothing of a transaction is to be seen outside of it, but the keys that it has locked.
+//! - **TN2** Of two transactions whose snapshots do not have each other's commit and that write a key in common, one commits (first committer
+//!   wins). Of serializable ones the same holds for what one has read and the other has written.
+//! - **TN3** A long key is read and written with its group, which is one record of the index: transactions conflict if they write members of
+//!   one group.
+
+mod retry;
+
+use crate::batch::WriteBatch;
+use crate::commit_batch::{Terms, commit_records};
+use crate::database::Database;
+use crate::durability::{Commit, CommitTicket, Durability};
+use crate::error::{Error, Result};
+use crate::long_key;
+use crate::range::{KeyRange, encoded};
+use crate::scratch;
+use crate::snapshot::{self, Snapshot};
+use crate::table::Table;
+use crate::table_core::TableCore;
+use crate::transactions::Charge;
+use crate::view::ReadLog;
+use aquifer_codec::{Key, Value};
+use aquifer_sync::Arc;
+use aquifer_sync::atomic::{AtomicBool, Ordering};
+use aquifer_txn::{Claimant, Claims, CommitLsn, Conflicts, Watch, WriteSet};
+use aquifer_wal::Lsn;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+/// What a transaction is protected from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Isolation {
+    /// It reads one snapshot, and commits only if nobody else has committed a change of what it writes. Two transactions that each read what
+    /// the other writes may both commit (write skew).
+    #[default]
+    Snapshot,
+    /// As if all serializable transactions had run one after the other: it also commits only if nobody has committed a change of what it has
+    /// read, be it a key, or a range with the keys that were absent from it. Transactions that write at the other level are not part of
+    /// that order.
+    Serializable,
+}
+
+/// How a transaction is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct TxOptions {
+    isolation: Isolation,
+    read_only: bool,
+    lock_timeout: Duration,
+    retries_max: u32,
+}
+
+impl Default for TxOptions {
+    /// Snapshot isolation, one second of patience for locks, a hundred retries.
+    fn default() -> Self {
+        TxOptions {
+            isolation: Isolation::Snapshot,
+            read_only: false,
+            lock_timeout: Duration::from_secs(1),
+            retries_max: 100,
+        }
+    }
+}
+
+impl TxOptions {
+    /// The default options.
+    pub fn new() -> TxOptions {
+        TxOptions::default()
+    }
+
+    /// Sets what it is protected from.
+    pub fn isolation(mut self, isolation: Isolation) -> TxOptions {
+        self.isolation = isolation;
+        self
+    }
+
+    /// A serializable one.
+    pub fn serializable() -> TxOptions {
+        TxOptions::default().isolation(Isolation::Serializable)
+    }
+
+    /// Writes are refused. Such a transaction never conflicts, at either level.
+    pub fn read_only(mut self) -> TxOptions {
+        self.read_only = true;
+        self
+    }
+
+    /// How long it waits for a key that another transaction has locked.
+    pub fn lock_timeout(mut self, timeout: Duration) -> TxOptions {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// How often [`Database::transact_with`] begins again after a conflict.
+    pub fn retries_max(mut self, retries: u32) -> TxOptions {
+        self.retries_max = retries;
+        self
+    }
+}
+
+/// Several reads and writes as one: all of it is committed, or nothing. Reads go by the methods of [`Snapshot`], which it is, and see its own
+/// writes; dropping it rolls it back.
+///
+/// ```
+/// # use aquifer::{Database, ErrorKind, TableDef};
+/// # let db = Database::in_memory(4 << 20)?;
+/// const ACCOUNTS: TableDef<str, i64> = TableDef::new("accounts");
+/// let accounts = ACCOUNTS.open_or_create(&db)?;
+/// accounts.put("alice", &100)?;
+///
+/// let mut tx = db.begin()?;
+/// let balance = tx.get(&accounts, "alice")?.unwrap_or(0);
+/// tx.put(&accounts, "alice", &(balance - 30))?;
+/// tx.put(&accounts, "bob", &30)?;
+/// assert_eq!(accounts.get("bob")?, None); // nobody sees it yet
+/// tx.commit()?;
+/// assert_eq!(accounts.get("bob")?, Some(30));
+///
+/// // Two that change one key: the first to commit wins.
+/// let (mut first, mut second) = (db.begin()?, db.begin()?);
+/// first.put(&accounts, "alice", &1)?;
+/// second.put(&accounts, "alice", &2)?;
+/// first.commit()?;
+/// assert_eq!(second.commit().unwrap_err().kind(), ErrorKind::Conflict);
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+pub struct Transaction {
+    snapshot: Snapshot,
+    watch: Option<Watch<Arc<Conflicts>>>,
+    claimant: Claimant<Arc<Claims>>,
+    options: TxOptions,
+    /// Tables that it has written to, by their ids.
+    tables: BTreeMap<u32, Arc<TableCore>>,
+    charge: Charge,
+    /// It has been refused, and may be begun again: what it conflicted on, if that is a key.
+    refused: Option<Option<(u32, Vec<u8>)>>,
+}
+
+/// Names a state of a transaction, to go back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Savepoint(aquifer_txn::Savepoint);
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("snapshot", &self.snapshot.lsn().0)
+            .field("options", &self.options)
+            .field("write_bytes", &self.writes().bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+impl Database {
+    /// Begins a transaction at snapshot isolation.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    pub fn begin(&self) -> Result<Transaction> {
+        self.begin_with(TxOptions::default())
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    ///
+    /// ```
+    /// # use aquifer::{Database, ErrorKind, TxOptions};
+    /// # let db = Database::in_memory(4 << 20)?;
+    /// # let on_call = db.create_table("on call", Default::default())?;
+    /// on_call.put(b"ada", b"yes")?;
+    /// on_call.put(b"bob", b"yes")?;
+    /// // Each leaves if the other stays. Serializable, one of them is refused.
+    /// let mut ada = db.begin_with(TxOptions::serializable())?;
+    /// let mut bob = db.begin_with(TxOptions::serializable())?;
+    /// assert_eq!(ada.get(&on_call, b"bob")?.as_deref(), Some(&b"yes"[..]));
+    /// assert_eq!(bob.get(&on_call, b"ada")?.as_deref(), Some(&b"yes"[..]));
+    /// ada.put(&on_call, b"ada", b"no")?;
+    /// bob.put(&on_call, b"bob", b"no")?;
+    /// ada.commit()?;
+    /// assert_eq!(bob.commit().unwrap_err().kind(), ErrorKind::Conflict);
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    pub fn begin_with(&self, options: TxOptions) -> Result<Transaction> {
+        let txns = &self.engine().txns;
+        txns.counters.begun.fetch_add(1, Ordering::Relaxed);
+        self.begin_claiming(options, Claimant::new(Arc::clone(&txns.claims)))
+    }
+
+    fn begin_claiming(&self, options: TxOptions, claimant: Claimant<Arc<Claims>>) -> Result<Transaction> {
+        let engine = self.engine();
+        let txns = &engine.txns;
+        let (watch, inner, pin) = match options {
+            TxOptions { isolation: Isolation::Serializable, read_only: false, .. } => {
+                let pin = if engine.may_hold_large()? { Some(snapshot::pin(engine)?) } else { None };
+                let reserved = || CommitLsn(engine.log.reserved_in_order().0);
+                let begun = Watch::begin(Arc::clone(&txns.conflicts), &txns.snapshots, reserved);
+                let (watch, inner) = begun.map_err(|error| engine.transaction_error(error, |_| None))?;
+                if pin.is_none() && engine.may_hold_large()? {
+                    return self.begin_claiming(options, claimant); // the first large value came just now
+                }
+                (Some(watch), inner, pin)
+            }
+            _ => {
+                let (inner, pin) = snapshot::take(engine)?;
+                (None, inner, pin)
+            }
+        };
+        let snapshot = Snapshot {
+            handle: Arc::clone(self.handle()),
+            inner,
+            pin,
+            writes: Some(WriteSet::new(txns.write_bytes_max)),
+            reads: watch.is_some().then(|| ReadLog::new(engine)),
+            has_read: AtomicBool::new(false),
+        };
+        let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory));
+        Ok(Transaction { snapshot, watch, claimant, options, tables, charge, refused: None })
+    }
+}
+
+impl Transaction {
+    fn writes(&self) -> &WriteSet {
+        self.snapshot.writes.as_ref().expect("a transaction has a write set")
+    }
+
+    fn writes_mut(&mut self) -> &mut WriteSet {
+        self.snapshot.writes.as_mut().expect("a transaction has a write set")
+    }
+
+    /// Sets the value of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`]; [`Error::TransactionTooLarge`] beyond its share of the memory budget (a
+    /// sixteenth, at most 64 MiB), [`Error::BudgetExhausted`] if others have taken that; `Usage` if it is read-only; a table that is
+    /// dropped, closed or another database's. Nothing has changed then, and the transaction may go on.
+    pub fn put<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        value: &V,
+    ) -> Result<()> {
+        scratch::with(&scratch::VALUE, |encoded| {
+            let encoding = value.encode(encoded);
+            encoding.map_err(|error| Error::Encode { table: table.name().to_owned(), error })?;
+            self.write(table, key, Some(encoded))
+        })
+    }
+
+    /// Removes `key`, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn delete<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+    ) -> Result<()> {
+        self.write(table, key, None)
+    }
+
+    /// As [`put`](Self::put), and gives the old value.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put) and [`Snapshot::get`].
+    pub fn replace<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        value: &V,
+    ) -> Result<Option<V::Owned>> {
+        let old = self.get(table, key)?;
+        self.put(table, key, value)?;
+        Ok(old)
+    }
+
+    /// As [`delete`](Self::delete), and gives the old value.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete) and [`Snapshot::get`].
+    pub fn take<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+    ) -> Result<Option<V::Owned>> {
+        let old = self.get(table, key)?;
+        if old.is_some() {
+            self.delete(table, key)?;
+        }
+        Ok(old)
+    }
+
+    /// Overwrites bytes of the encoded value of `key`, from `offset` on. The value is read whole; what changes is what is logged.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if they do not lie within the value; else as [`put`](Self::put) and [`Snapshot::get`].
+    pub fn patch<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let mut value = Vec::new();
+        let found = self.get_into(table, key, &mut value)?;
+        let end = offset.checked_add(bytes.len()).filter(|&end| found && end <= value.len());
+        let Some(end) = end else {
+            return Err(Error::usage(format!(
+                "table {}: {} bytes at {offset} do not lie within the value, {}; put or append",
+                table.name(),
+                bytes.len(),
+                if found { format!("which has {}", value.len()) } else { "which is not there".into() }
+            )));
+        };
+        value[offset..end].copy_from_slice(bytes);
+        self.write(table, key, Some(&value))
+    }
+
+    /// Appends bytes to the encoded value of `key`, or makes it of them. The value is read whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put) and [`Snapshot::get`].
+    pub fn append<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let mut value = Vec::new();
+        self.get_into(table, key, &mut value)?;
+        value.extend_from_slice(bytes);
+        self.write(table, key, Some(&value))
+    }
+
+    /// Deletes all records that it sees in `range`, one by one: linear in their number, as the size of the transaction is. Who has a whole
+    /// table to empty uses [`Table::range_delete`]. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put) and [`Snapshot::get`]; after an error some are deleted.
+    pub fn range_delete<K: Key + ?Sized, V: Value + ?Sized>(
+        &mut self,
+        table: &Table<K, V>,
+        range: impl KeyRange<K>,
+    ) -> Result<u64> {
+        let mut bounds = encoded(&range);
+        let mut deleted = 0;
+        loop {
+            // Some keys at a time: while a scan is open nothing is written.
+            let mut keys = Vec::new();
+            let mut bytes = 0;
+            let mut scan = self.snapshot.scan_encoded(table.core(), bounds.clone());
+            while let Some((key, _)) = scan.next()? {
+                bytes += key.len();
+                keys.push(key.to_vec());
+                if bytes > DELETED_AT_ONCE {
+                    break;
+                }
+            }
+            drop(scan);
+            let Some(last) = keys.last().cloned() else { return Ok(deleted) };
+            deleted += keys.len() as u64;
+            keys.iter().try_for_each(|key| self.write_encoded(table.core(), key, None))?;
+            bounds.0 = std::ops::Bound::Excluded(last);
+        }
+    }
+
+    /// Locks `key` and reads it: nobody else commits a change of it before this transaction ends. If the transaction has read or written
+    /// nothing yet, it sees the value as of now.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock) and [`Snapshot::get`].
+    pub fn get_for_update<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+    ) -> Result<Option<V::Owned>> {
+        self.lock(table, key)?;
+        self.get(table, key)
+    }
+
+    /// Locks `key`, which need not exist: nobody else commits a change of it before this transaction ends. For keys that many change, who would
+    /// refuse each other time and again. To be called first in a transaction: its snapshot is taken when it is called, or
+    /// when the first key is locked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LockTimeout`], [`Error::Deadlock`]; [`Error::Conflict`] if the key has changed since the transaction read or wrote something.
+    pub fn lock<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+    ) -> Result<()> {
+        self.check_own(table.core())?;
+        let core = Arc::clone(table.core());
+        let mut encoded = Vec::new();
+        key.encode(&mut encoded);
+        if core.is_long(&encoded) {
+            encoded = long_key::split(core.key_len_max, &encoded).0;
+        }
+        let name = core.index.name(&encoded).into_owned();
+        let claimed = self.claimant.claim(core.id, &name, self.options.lock_timeout);
+        claimed.map_err(|error| self.refuse(error, &core))?;
+        let engine = Arc::clone(self.engine());
+        if self.writes().is_empty() && !self.snapshot.has_read.load(Ordering::Relaxed) {
+            self.take_anew()?;
+        } else {
+            let unchanged = engine.txns.versions.check_unchanged(&self.snapshot.inner, core.id, &name);
+            unchanged.map_err(|error| self.refuse(error, &core))?;
+        }
+        self.tables.insert(core.id, core);
+        Ok(())
+    }
+
+    /// Takes its snapshot anew, as nothing depends on it yet.
+    fn take_anew(&mut self) -> Result<()> {
+        let database = Database::of(Arc::clone(&self.snapshot.handle));
+        let unused = Claimant::new(Arc::clone(&self.engine().txns.claims));
+        let fresh = database.begin_claiming(self.options, unused)?;
+        let Transaction { snapshot: Snapshot { inner, pin, reads, .. }, watch, .. } = fresh;
+        (self.snapshot.inner, self.snapshot.pin, self.snapshot.reads) = (inner, pin, reads);
+        self.watch = watch;
+        Ok(())
+    }
+
+    /// Why it may be begun again, if it may.
+    fn take_refusal(&mut self) -> Option<Option<(u32, Vec<u8>)>> {
+        let too_old = self.snapshot.inner.check().is_err();
+        self.refused.take().or(too_old.then_some(None))
+    }
+
+    /// Names the state as it is, to [go back](Self::rollback_to) to. Savepoints are nested.
+    pub fn savepoint(&mut self) -> Savepoint {
+        Savepoint(self.writes_mut().savepoint())
+    }
+
+    /// Takes back all writes since the savepoint, which stays. What was read and locked stays read and locked.
+    ///
+    /// # Panics
+    ///
+    /// If one before it was gone back to meanwhile and the changes up to it are no longer there.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.writes_mut().rollback_to(savepoint.0);
+    }
+
+    /// Ends it, and nothing has happened. So does dropping it.
+    pub fn rollback(self) {}
+
+    /// Commits it, and waits until it survives loss of power.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if somebody else has changed what it writes (or, serializable, what it has read): begin again, or let
+    /// [`Database::transact`]. [`Error::SnapshotTooOld`]; [`Error::LockTimeout`] if another one has locked what it writes;
+    /// [`Error::TransactionTooLarge`]; those of disk and budget. Nothing has happened then. [`Error::Pending`] and
+    /// [`Error::Poisoned`] as for [`Table::put`].
+    pub fn commit(self) -> Result<()> {
+        self.commit_with(Durability::Power)
+    }
+
+    /// Commits it, and waits as `durability` says: for itself, and for all that it has read.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub fn commit_with(mut self, durability: Durability) -> Result<()> {
+        self.commit_mut(durability)
+    }
+
+    /// Commits it without waiting: the ticket does.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub fn submit(mut self, durability: Durability) -> Result<CommitTicket> {
+        let commit = self.apply()?;
+        let engine = self.engine();
+        engine.flusher.nudge();
+        Ok(CommitTicket::new(engine, commit, durability))
+    }
+
+    fn commit_mut(&mut self, durability: Durability) -> Result<()> {
+        let commit = self.apply()?;
+        self.engine().wait_for(commit, durability)
+    }
+
+    fn apply(&mut self) -> Result<Commit> {
+        let engine = Arc::clone(self.engine());
+        if self.writes().is_empty() {
+            // All that it has read is at or below its snapshot.
+            let lsn = Lsn(self.snapshot.inner.lsn().0);
+            return Ok(if engine.on_disk { Commit::Logged(lsn) } else { Commit::Nothing });
+        }
+        let applied = self.try_apply();
+        match &applied {
+            Ok(_) => engine.txns.counters.committed.fetch_add(1, Ordering::Relaxed),
+            Err(Error::Conflict { table, key }) => {
+                let table = self.tables.values().find(|core| core.name == *table);
+                self.refused = Some(table.map(|core| (core.id, core.index.name(key).into_owned())));
+                engine.txns.counters.conflicts.fetch_add(1, Ordering::Relaxed)
+            }
+            Err(Error::SnapshotTooOld) => {
+                self.refused = Some(None);
+                engine.txns.counters.conflicts.fetch_add(1, Ordering::Relaxed)
+            }
+            Err(_) => 0,
+        };
+        applied
+    }
+
+    fn try_apply(&mut self) -> Result<Commit> {
+        let engine = Arc::clone(self.engine());
+        self.honour_claims()?;
+        let mut batch = WriteBatch::new();
+        let mut last = None;
+        for (id, name, write) in self.snapshot.writes.iter().flat_map(WriteSet::iter) {
+            let table = &self.tables[&id];
+            let number = match last {
+                Some((last, number)) if last == id => number,
+                _ => batch.number_of(table),
+            };
+            last = Some((id, number));
+            let value = write.resolve(None, |value, _| value); // whole values: see `View::writes`
+            batch.push_record(number, table.index.key_of_name(name), value.as_deref());
+        }
+        let Transaction { snapshot: Snapshot { inner, reads, .. }, watch, .. } = self;
+        let reads = match (watch, reads) {
+            (Some(watch), Some(reads)) => Some((&*watch, reads.complete()?)),
+            _ => None,
+        };
+        commit_records(&engine, &batch, &Terms { expected: &[], snapshot: Some(inner), reads })
+    }
+
+    /// Waits for those who have locked what it writes. Nothing is locked by the engine.
+    fn honour_claims(&mut self) -> Result<()> {
+        if !self.engine().txns.claims.any() {
+            return Ok(());
+        }
+        let names: Vec<(u32, Vec<u8>)> =
+            self.writes().iter().map(|(table, name, _)| (table, name.to_vec())).collect();
+        for (table, name) in names {
+            let honoured = self.claimant.honour(table, &name, self.options.lock_timeout);
+            honoured.map_err(|error| {
+                let core = Arc::clone(&self.tables[&table]);
+                self.refuse(error, &core)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Notes that it may be begun again.
+    fn refuse(&mut self, error: aquifer_txn::Error, table: &TableCore) -> Error {
+        use aquifer_txn::Error as E;
+        match &error {
+            E::Conflict { table, key } => self.refused = Some(Some((*table, key.clone()))),
+            E::Deadlock { .. } | E::SnapshotTooOld => self.refused = Some(None),
+            _ => {}
+        }
+        self.engine().transaction_error(error, |_| Some(table))
+    }
+
+    fn write<K: Key + ?Sized, V: ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        value: Option<&[u8]>,
+    ) -> Result<()> {
+        scratch::with(&scratch::KEY, |encoded| {
+            key.encode(encoded);
+            self.write_encoded(table.core(), encoded, value)
+        })
+    }
+
+    fn write_encoded(&mut self, table: &Arc<TableCore>, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        if self.options.read_only {
+            return Err(Error::usage("the transaction is read-only; begin another one to write"));
+        }
+        self.check_own(table)?;
+        table.check_usable()?;
+        table.check_lengths_large(key, value.map_or(0, <[u8]>::len) as u64)?;
+        if !table.is_long(key) {
+            return self.write_record(table, key, value);
+        }
+        // TN3.
+        let (group_key, suffix) = long_key::split(table.key_len_max, key);
+        let mut group = Vec::new();
+        let is_there = self.view().find_whole(table, &group_key, &mut group)?;
+        match long_key::with_member(table, &group_key, is_there.then_some(&group[..]), suffix, value)? {
+            long_key::Outcome::Same => Ok(()),
+            long_key::Outcome::Gone => self.write_record(table, &group_key, None),
+            long_key::Outcome::Changed(bytes) => self.write_record(table, &group_key, Some(&bytes)),
+            long_key::Outcome::TooLong(_) => unreachable!("it was an error"),
+        }
+    }
+
+    /// Writes a record of the index.
+    fn write_record(&mut self, table: &Arc<TableCore>, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let engine = Arc::clone(&self.snapshot.handle.engine);
+        let name = table.index.name(key);
+        let writes = self.snapshot.writes.as_mut().expect("a transaction has a write set");
+        let written = match value {
+            Some(value) => writes.put(table.id, &name, value),
+            None => writes.delete(table.id, &name),
+        };
+        written.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
+        let bytes = writes.bytes();
+        if !self.tables.contains_key(&table.id) {
+            self.tables.insert(table.id, Arc::clone(table));
+        }
+        self.charge.cover(bytes)
+    }
+}
+
+/// Bytes of keys that a range delete collects before it writes.
+const DELETED_AT_ONCE: usize = 64 << 10;

@@ -1,0 +1,113 @@
+//! What a snapshot sees of a table, with a transaction's own writes.
+//!
+//! # Invariants
+//!
+//! - **VW1** The page is read first, and older values are asked for after (rule 4 of `aquifer_txn`). A page that has not changed since the snapshot
+//!   needs no question.
+//! - **VW2** After the page, `blurred_at` is looked at (TX3): what was changed without keeping it is refused, not guessed.
+//! - **VW3** A snapshot that may meet large values has pinned all direct pages before everything that was reserved by then became visible,
+//!   and before it was taken. So a page that it can find was detached after the pin, if at all (DP5 of the buffer manager).
+
+mod cursor;
+mod reads;
+
+pub(crate) use cursor::ViewCursor;
+pub(crate) use reads::ReadLog;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::large;
+use crate::long_key;
+use crate::table_core::{Found, TableCore};
+use crate::transactions::{found, stored};
+use aquifer_buffer::Pin;
+use aquifer_index::{LeafValue, Lookup};
+use aquifer_txn::{CommitLsn, Item, Resolve, Snapshot, Write, WriteSet};
+
+/// Whose eyes are seen with.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'v> {
+    pub(crate) engine: &'v Engine,
+    pub(crate) snapshot: &'v Snapshot,
+    /// Own writes, if it is a transaction that may have some: whole values, of whatever length.
+    pub(crate) writes: Option<&'v WriteSet>,
+}
+
+impl<'v> View<'v> {
+    /// What a key of the index has.
+    pub(crate) fn find(self, table: &TableCore, key: &[u8]) -> Result<Option<Found>> {
+        let name = table.index.name(key);
+        let own = self.writes.is_some_and(|writes| {
+            writes.get(table.id, &name).is_some() || writes.is_deleted(table.id, &name)
+        });
+        let mut bytes = Vec::new();
+        let Lookup { kind, changed_at } = table.reading(table.index.look_up(&table.pager, key, &mut bytes))?;
+        table.check_clear(self.snapshot)?; // VW2
+        let current = kind.map(|kind| Found { kind, bytes });
+        if !own && changed_at <= self.snapshot.lsn().0 {
+            return Ok(current); // VW1
+        }
+        let item = current.map(|current| Item {
+            key: name.to_vec(),
+            value: stored(LeafValue { kind: current.kind, bytes: &current.bytes }),
+            changed_at: CommitLsn(changed_at),
+        });
+        let value = self.of_table(table).value(&name, item);
+        Ok(value.map_err(|error| self.error(table, error))?.map(found))
+    }
+
+    /// Makes `out` the value of a key of the index, whole; whether there is one.
+    pub(crate) fn find_whole(self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let Some(found) = self.find(table, key)? else {
+            out.clear();
+            return Ok(false);
+        };
+        if found.is_large() {
+            self.copy_large(table, &found.bytes, out)?;
+        } else {
+            *out = found.bytes;
+        }
+        Ok(true)
+    }
+
+    /// Makes `out` the large value of this descriptor, which this view has found.
+    pub(crate) fn copy_large(self, table: &TableCore, descriptor: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        // Its pages are held by the snapshot's own pin (VW3).
+        large::copy_whole(self.engine, table, Pin::everything(&table.pager), descriptor, out)
+    }
+
+    /// Makes `out` the value of a key of any length, whole; whether there is one.
+    pub(crate) fn get_into(self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        table.check_usable()?;
+        if !table.is_long(key) {
+            return self.find_whole(table, key, out);
+        }
+        let (group_key, suffix) = long_key::split(table.key_len_max, key);
+        let is_there = self.find_whole(table, &group_key, out)?;
+        long_key::choose_member(table, is_there, suffix, out)
+    }
+
+    fn of_table<'t>(self, table: &TableCore) -> aquifer_txn::View<'t, aquifer_txn::Error>
+    where
+        'v: 't,
+    {
+        aquifer_txn::View {
+            table: table.id,
+            versions: &self.engine.txns.versions,
+            snapshot: self.snapshot,
+            writes: self.writes,
+            resolve: RESOLVE,
+        }
+    }
+
+    fn error(self, table: &TableCore, error: aquifer_txn::Error) -> Error {
+        self.engine.transaction_error(error, |_| Some(table))
+    }
+}
+
+/// A transaction writes whole values, so none needs the store's.
+const RESOLVE: Resolve<'static, aquifer_txn::Error> = &|write: &Write, _| {
+    debug_assert!(!write.needs_store());
+    let whole = write.resolve(None, |value, _| value);
+    Ok(whole.map(|value| stored(LeafValue::inline(&value))))
+};

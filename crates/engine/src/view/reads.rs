@@ -1,0 +1,61 @@
+//! What a serializable transaction has read.
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::table_core::TableCore;
+use crate::transactions::Charge;
+use aquifer_sync::{Mutex, Rank};
+use aquifer_txn::{KeyRange, ReadSet};
+
+/// Keys and ranges, and whether something could not be noted.
+#[derive(Debug)]
+pub(crate) struct ReadLog(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    set: ReadSet,
+    charge: Charge,
+    /// A range was read and could not be noted: the transaction cannot commit.
+    failed: Option<Error>,
+}
+
+impl ReadLog {
+    pub(crate) fn new(engine: &Engine) -> ReadLog {
+        let set = ReadSet::new(engine.txns.write_bytes_max);
+        let charge = Charge::new(&engine.txns.memory);
+        ReadLog(Mutex::new(Rank::Leaf, State { set, charge, failed: None }))
+    }
+
+    /// A key was read.
+    pub(crate) fn add_key(&self, engine: &Engine, table: &TableCore, name: &[u8]) -> Result<()> {
+        let mut state = self.0.lock();
+        let added = state.set.add_key(table.id, name);
+        added.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
+        state.cover()
+    }
+
+    /// A range was read. What goes wrong is said when the transaction commits.
+    pub(crate) fn add_range(&self, engine: &Engine, table: &TableCore, range: KeyRange) {
+        let mut state = self.0.lock();
+        let added = state.set.add_range(table.id, range);
+        let added = added.map_err(|error| engine.transaction_error(error, |_| Some(table)));
+        if let Err(error) = added.and_then(|()| state.cover()) {
+            state.failed.get_or_insert(error);
+        }
+    }
+
+    /// Lends what was read, if it was all noted.
+    pub(crate) fn complete(&mut self) -> Result<&ReadSet> {
+        let state = self.0.get_mut();
+        match &state.failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(&state.set),
+        }
+    }
+}
+
+impl State {
+    fn cover(&mut self) -> Result<()> {
+        self.charge.cover(self.set.bytes())
+    }
+}
