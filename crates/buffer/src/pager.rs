@@ -243,8 +243,13 @@ impl Pager {
         self.table.commit(pages)
     }
 
-    /// Memory for something else than pages, from frames if the budget has no other left.
-    pub(crate) fn reserve_from_frames(&self, account: &'static str, bytes: usize) -> Result<Reservation> {
+    /// Memory for something else than pages, from frames if the budget has no other left: pages are evicted for it. Outside the gate, under
+    /// no latch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Budget`] if there are not so many that can be; the disk's.
+    pub fn reserve_from_frames(&self, account: &'static str, bytes: usize) -> Result<Reservation> {
         let account = self.budget.account(account);
         if account.take(bytes).is_err() {
             self.surrender_frames(bytes, &account)?;

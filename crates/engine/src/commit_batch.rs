@@ -19,7 +19,7 @@
 //!   poisoned: nothing is acknowledged after that, and the next opening begins at a checkpoint that has nothing of the batch.
 //! - **CB3** A record that the ring cannot hold at once is filled after leaving the gate: inside, nobody waits for the log.
 //! - **CB4** Memory for what a batch needs beside itself comes from a share of the budget that is set aside at opening; who
-//!   finds it in use waits for other batches before taking any lock. Large values are not counted: they pass through
+//!   finds it in use waits for other batches before taking any lock. Who needs more than that takes it from the frames. Large values are not counted: they pass through
 //!   buffers of their own.
 //! - **CB5** Pages of large values are attached and detached only when every entry is applied: from there on nothing fails, and
 //!   before it nothing has to be taken back (LV1).
@@ -39,6 +39,7 @@ use crate::stripes::Held;
 use crate::table_core::TableCore;
 use aquifer_buffer::Mutation;
 use aquifer_index::{LeafValue, ValueKind};
+use aquifer_pools::Reservation;
 use aquifer_sync::{Arc, Condvar, Mutex, Rank};
 use aquifer_txn::{CommitLsn, Conflicts, Notice, ReadSet, Snapshot, Watch, WriteKeys};
 use aquifer_wal::Lsn;
@@ -114,7 +115,7 @@ pub(crate) struct Terms<'t> {
 pub(crate) fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, terms: &Terms<'_>) -> Result<Commit> {
     let small_bytes = small_bytes(batch);
     engine.pace.slow_down(small_bytes);
-    let _memory = engine.commit_memory.take(small_bytes * 2 + batch.len() * 16)?;
+    let _memory = engine.commit_memory.take(engine, small_bytes * 2 + batch.len() * 16)?;
     let order = batch.in_order();
     let written = write_large(engine, batch, &order)?;
     let known = BTreeMap::new();
@@ -539,6 +540,7 @@ impl UndoList {
 #[derive(Debug)]
 pub(crate) struct CommitMemory {
     bytes: usize,
+    bytes_max: usize,
     free: Mutex<usize>,
     given_back: Condvar,
 }
@@ -548,23 +550,28 @@ pub(crate) struct CommitMemory {
 pub(crate) struct CommitShare<'m> {
     memory: &'m CommitMemory,
     bytes: usize,
+    _from_frames: Option<Reservation>,
 }
 
 impl CommitMemory {
-    pub(crate) fn new(bytes: usize) -> CommitMemory {
-        CommitMemory { bytes, free: Mutex::new(Rank::Leaf, bytes), given_back: Condvar::new() }
+    pub(crate) fn new(bytes: usize, bytes_max: usize) -> CommitMemory {
+        CommitMemory { bytes, bytes_max, free: Mutex::new(Rank::Leaf, bytes), given_back: Condvar::new() }
     }
 
-    fn take(&self, bytes: usize) -> Result<CommitShare<'_>> {
+    fn take(&self, engine: &Engine, bytes: usize) -> Result<CommitShare<'_>> {
+        if bytes > self.bytes_max {
+            return Err(Error::TransactionTooLarge { bytes, bytes_max: self.bytes_max });
+        }
         if bytes > self.bytes {
-            return Err(Error::TransactionTooLarge { bytes, bytes_max: self.bytes });
+            let from_frames = engine.pager.reserve_from_frames("long commits", bytes)?;
+            return Ok(CommitShare { memory: self, bytes: 0, _from_frames: Some(from_frames) });
         }
         let mut free = self.free.lock();
         while *free < bytes {
             free = self.given_back.wait(free);
         }
         *free -= bytes;
-        Ok(CommitShare { memory: self, bytes })
+        Ok(CommitShare { memory: self, bytes, _from_frames: None })
     }
 }
 

@@ -122,8 +122,7 @@ impl Opening {
             budget.account("commits").reserve(limits.commit_bytes)?,
             budget.account("large values").reserve(limits.large_bytes)?,
             budget.account("key stripes").reserve(Stripes::bytes(limits.stripes))?,
-            budget.account("versions").reserve(limits.version_bytes)?,
-            budget.account("transactions").reserve(limits.transaction_bytes + limits.announced_bytes)?,
+            budget.account("announcements").reserve(limits.announced_bytes)?,
         ];
         Ok(Opening { options, limits, budget, reserved, begun: Instant::now() })
     }
@@ -257,7 +256,7 @@ impl Opening {
             incarnation: parts.report.incarnation,
             recovery: parts.report,
             budget,
-            commit_memory: CommitMemory::new(limits.commit_bytes),
+            commit_memory: CommitMemory::new(limits.commit_bytes, limits.commit_bytes_max),
             large_memory,
             had_large: OnceLock::new(),
             limits,

@@ -206,13 +206,15 @@ pub(crate) struct Limits {
     /// The log's ring: a thirty-second part of the budget, a power of two from 64 KiB to 8 MiB, and twice a page at least,
     /// so that a quarter of it holds the longest record of one commit.
     pub(crate) ring_bytes: usize,
-    /// Set aside for batches and transactions being committed: an eighth of the budget, at most 64 MiB.
+    /// Set aside for batches and transactions being committed: an eighth of the budget, at most 16 MiB.
     pub(crate) commit_bytes: usize,
-    /// Set aside for what transactions have written and read: a sixteenth of the budget, at most 64 MiB.
+    /// What a longer one may take, while it is committed: a quarter of the budget.
+    pub(crate) commit_bytes_max: usize,
+    /// What all transactions together may have written and read: an eighth of the budget, at most 64 MiB.
     pub(crate) transaction_bytes: usize,
-    /// Set aside for older values: a sixteenth of the budget, at most 256 MiB.
+    /// What older values may take: an eighth of the budget, at most 256 MiB.
     pub(crate) version_bytes: usize,
-    /// Set aside for what commits announce to serializable transactions: a 64th of the budget, at most 16 MiB.
+    /// Set aside for what commits announce to serializable transactions: a 128th of the budget, at most 16 MiB.
     pub(crate) announced_bytes: usize,
     /// Buffers of large values being read and written: a sixteenth of the budget, at most 64 MiB.
     pub(crate) large_bytes: usize,
@@ -243,10 +245,11 @@ impl Limits {
         Ok(Limits {
             memory_budget_bytes: budget,
             ring_bytes: (1 << (budget / 32).ilog2()).clamp(64 << 10, 8 << 20).max(2 * page),
-            commit_bytes: (budget / 8).min(64 << 20),
-            transaction_bytes: (budget / 16).min(64 << 20),
-            version_bytes: (budget / 16).min(256 << 20),
-            announced_bytes: (budget / 64).min(16 << 20),
+            commit_bytes: (budget / 8).min(16 << 20),
+            commit_bytes_max: budget / 4,
+            transaction_bytes: (budget / 8).min(64 << 20),
+            version_bytes: (budget / 8).min(256 << 20),
+            announced_bytes: (budget / 128).min(16 << 20),
             large_bytes: (budget / 16).min(64 << 20),
             stripes: if budget < 8 << 20 { 256 } else { 1024 },
             log_bytes_max,

@@ -22,7 +22,7 @@ use std::fmt;
 /// All tables as they were at one moment, whatever is committed afterwards. May be used by several threads.
 ///
 /// While it is open, what commits replace is kept in memory, one value for each key that changes. When that is more than its share of the
-/// memory budget (a sixteenth), the oldest snapshots are given up: their reads return [`Error::SnapshotTooOld`]. So does reading a table that
+/// memory budget (an eighth), the oldest snapshots are given up: their reads return [`Error::SnapshotTooOld`]. So does reading a table that
 /// was loaded in bulk, or had a range deleted by [`Table::range_delete`], since the snapshot was taken.
 ///
 /// A [`Transaction`](crate::Transaction) is a snapshot too, which sees its own writes besides.

@@ -233,7 +233,7 @@ impl Database {
             reads: watch.is_some().then(|| ReadLog::new(engine)),
             has_read: AtomicBool::new(false),
         };
-        let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory));
+        let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory, "transactions"));
         Ok(Transaction { snapshot, watch, claimant, options, tables, charge, refused: None })
     }
 }
@@ -251,8 +251,8 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`]; [`Error::TransactionTooLarge`] beyond its share of the memory budget (a
-    /// sixteenth, at most 64 MiB), [`Error::BudgetExhausted`] if others have taken that; `Usage` if it is read-only; a table that is
+    /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`]; [`Error::TransactionTooLarge`] beyond its share of the memory budget (an
+    /// eighth, at most 64 MiB), [`Error::BudgetExhausted`] if others have taken that; `Usage` if it is read-only; a table that is
     /// dropped, closed or another database's. Nothing has changed then, and the transaction may go on.
     pub fn put<K: Key + ?Sized, V: Value + ?Sized, O>(
         &mut self,
@@ -633,7 +633,7 @@ impl Transaction {
         if !self.tables.contains_key(&table.id) {
             self.tables.insert(table.id, Arc::clone(table));
         }
-        self.charge.cover(bytes)
+        self.charge.cover(&engine, bytes)
     }
 }
 

@@ -11,6 +11,8 @@
 //! - **TX2** Every commit announces itself before it reserves its place, shows it, and settles the notice when it is visible.
 //! - **TX3** What a table does to many records at once without keeping each (a bulk load, a range delete) it notes as its `blurred_at`
 //!   before a page shows it, and a snapshot below that cannot read the table any more.
+//! - **TX4** Older values have their memory from the frames, an eighth of what they may have ahead of what they use: under a page's latch, none can
+//!   be evicted for them. If no frame can be had, they are cut.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -19,9 +21,9 @@ use crate::options::Limits;
 use crate::order::Order;
 use crate::table_core::{Found, TableCore};
 use aquifer_index::{LeafValue, ValueKind};
-use aquifer_pools::{Account, Budget};
-use aquifer_sync::Arc;
-use aquifer_sync::atomic::{AtomicU64, Ordering};
+use aquifer_pools::{Account, Budget, Reservation};
+use aquifer_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use aquifer_sync::{Arc, Mutex, Rank};
 use aquifer_txn::{
     Before, Change, Claims, CommitLsn, Conflicts, Notice, Snapshots, Versions, VersionsOptions, WriteKeys,
 };
@@ -41,6 +43,10 @@ const VERSION_SHARDS: usize = 64;
 pub(crate) struct Transactions {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) versions: Versions,
+    /// TX4.
+    version_memory: Mutex<Charge>,
+    version_bytes_covered: AtomicUsize,
+    version_bytes_spare: usize,
     pub(crate) conflicts: Arc<Conflicts>,
     pub(crate) claims: Arc<Claims>,
     /// Memory of what transactions wrote and read.
@@ -65,10 +71,14 @@ impl Transactions {
         let reserved = move || CommitLsn(log.reserved_in_order().0);
         let snapshots = Arc::new(Snapshots::resting(Arc::clone(order.visible()), reserved));
         let options = VersionsOptions { bytes_max: limits.version_bytes, shards: VERSION_SHARDS };
-        // Set aside at opening; here it is only counted.
+        // What they have is taken from the frames afterwards (TX4).
         let version_account = Budget::new(limits.version_bytes).account("versions");
+        let covered = Budget::new(2 * limits.version_bytes).account("versions");
         Transactions {
             versions: Versions::new(options, Arc::clone(&snapshots), version_account),
+            version_memory: Mutex::new(Rank::Maintenance, Charge::new(&covered, "versions")),
+            version_bytes_covered: AtomicUsize::new(0),
+            version_bytes_spare: limits.version_bytes / 8,
             snapshots,
             conflicts: Arc::new(Conflicts::new(limits.announced_bytes)),
             claims: Arc::new(Claims::new()),
@@ -137,11 +147,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Cuts what is kept beyond the budget; and all of it, if nobody needs it any more.
+    /// Takes memory for what is kept; cuts what is beyond the budget; and all of it, if nobody needs it any more. Nothing is locked.
     #[cold]
     pub(crate) fn tidy_versions(&self, may_rest: bool) {
         let Transactions { versions, snapshots, .. } = &self.txns;
-        if versions.wants_cut() {
+        let is_covered = self.cover_versions();
+        if versions.wants_cut() || !is_covered {
             let cut = versions.cut();
             if cut.marked > 0 {
                 tracing::warn!(
@@ -153,7 +164,27 @@ impl Engine {
         }
         if may_rest && snapshots.rest() {
             versions.tidy();
+            self.cover_versions();
         }
+    }
+
+    /// TX4. Whether the frames could give it.
+    fn cover_versions(&self) -> bool {
+        let txns = &self.txns;
+        let used = txns.versions.granted();
+        let wanted = if used > 0 { used + txns.version_bytes_spare } else { 0 };
+        let covered = txns.version_bytes_covered.load(Ordering::Relaxed); // as of an instant ago
+        if used + txns.version_bytes_spare / 2 <= covered && covered <= 2 * wanted {
+            return true;
+        }
+        // Who finds somebody at it leaves it to him.
+        let Some(mut memory) = txns.version_memory.try_lock() else { return true };
+        if 2 * wanted < memory.bytes() {
+            memory.clear();
+        }
+        let is_covered = memory.cover(self, wanted).is_ok();
+        txns.version_bytes_covered.store(memory.bytes(), Ordering::Relaxed);
+        is_covered
     }
 
     /// An error of transactions, with the table's name in place of its number.
@@ -208,40 +239,64 @@ impl Index {
     }
 }
 
-/// Memory of one transaction, taken from what is set aside for all; given back when it goes.
+/// Memory of one transaction, or of older values: within what all may have, and taken from the frames; given back when it goes.
 #[derive(Debug)]
 pub(crate) struct Charge {
-    account: Account,
+    limit: Account,
+    name: &'static str,
+    taken: Vec<Reservation>,
     bytes: usize,
 }
 
-/// Bytes that a transaction takes at a time.
-const CHARGE_BYTES: usize = 16 << 10;
+/// Bytes that are taken from the frames at a time.
+const CHARGE_BYTES: usize = 64 << 10;
 
 impl Charge {
-    pub(crate) fn new(account: &Account) -> Charge {
-        Charge { account: account.clone(), bytes: 0 }
+    /// Nothing yet, of what has this limit.
+    pub(crate) fn new(limit: &Account, name: &'static str) -> Charge {
+        Charge { limit: limit.clone(), name, taken: Vec::new(), bytes: 0 }
     }
 
-    /// Makes sure that so many bytes are taken.
+    /// Makes sure that so many bytes are taken. Nothing is locked.
     ///
     /// # Errors
     ///
-    /// `BudgetExhausted`, if other transactions have too much.
+    /// `BudgetExhausted`, if others have too much, or no frame can be had; the disk's.
     #[inline]
-    pub(crate) fn cover(&mut self, bytes: usize) -> Result<()> {
-        if bytes > self.bytes {
-            let more = (bytes - self.bytes).next_multiple_of(CHARGE_BYTES);
-            self.account.take(more)?;
-            self.bytes += more;
+    pub(crate) fn cover(&mut self, engine: &Engine, bytes: usize) -> Result<()> {
+        if bytes <= self.bytes { Ok(()) } else { self.take(engine, bytes - self.bytes) }
+    }
+
+    #[cold]
+    fn take(&mut self, engine: &Engine, more: usize) -> Result<()> {
+        let more = more.next_multiple_of(CHARGE_BYTES.min(engine.txns.write_bytes_max / 4));
+        self.limit.take(more)?;
+        match engine.pager.reserve_from_frames(self.name, more) {
+            Ok(taken) => self.taken.push(taken),
+            Err(error) => {
+                self.limit.give_back(more);
+                return Err(error.into());
+            }
         }
+        self.bytes += more;
         Ok(())
+    }
+
+    /// Gives all of it back.
+    pub(crate) fn clear(&mut self) {
+        self.taken.clear();
+        self.limit.give_back(std::mem::take(&mut self.bytes));
+    }
+
+    /// What is taken.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.account.give_back(self.bytes);
+        self.limit.give_back(self.bytes);
     }
 }
 

@@ -274,6 +274,12 @@ impl Versions {
         self.shards.iter().map(Shard::bytes).sum()
     }
 
+    /// Bytes that all shards have taken, some in advance. One load.
+    #[inline]
+    pub fn granted(&self) -> usize {
+        self.granted.load(Ordering::Relaxed)
+    }
+
     /// Versions in use. Locks each shard.
     pub fn count(&self) -> usize {
         self.shards.iter().map(Shard::versions).sum()

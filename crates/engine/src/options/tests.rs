@@ -12,7 +12,7 @@ fn limits_follow_the_budget() {
     assert_eq!((small.ring_bytes, small.commit_bytes, small.stripes), (64 << 10, 256 << 10, 256));
     assert_eq!((small.log_bytes_max, small.segment_bytes_max), (32 << 20, 4 << 20));
     let large = limits(1 << 30);
-    assert_eq!((large.ring_bytes, large.commit_bytes, large.stripes), (8 << 20, 64 << 20, 1024));
+    assert_eq!((large.ring_bytes, large.commit_bytes, large.stripes), (8 << 20, 16 << 20, 1024));
     assert_eq!((large.log_bytes_max, large.segment_bytes_max), (1 << 30, 64 << 20));
 }
 

@@ -22,8 +22,8 @@ struct State {
 impl ReadLog {
     pub(crate) fn new(engine: &Engine) -> ReadLog {
         let set = ReadSet::new(engine.txns.write_bytes_max);
-        let charge = Charge::new(&engine.txns.memory);
-        ReadLog(Mutex::new(Rank::Leaf, State { set, charge, failed: None }))
+        let charge = Charge::new(&engine.txns.memory, "transactions");
+        ReadLog(Mutex::new(Rank::Claims, State { set, charge, failed: None }))
     }
 
     /// A key was read.
@@ -31,7 +31,7 @@ impl ReadLog {
         let mut state = self.0.lock();
         let added = state.set.add_key(table.id, name);
         added.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
-        state.cover()
+        state.cover(engine)
     }
 
     /// A range was read. What goes wrong is said when the transaction commits.
@@ -39,7 +39,7 @@ impl ReadLog {
         let mut state = self.0.lock();
         let added = state.set.add_range(table.id, range);
         let added = added.map_err(|error| engine.transaction_error(error, |_| Some(table)));
-        if let Err(error) = added.and_then(|()| state.cover()) {
+        if let Err(error) = added.and_then(|()| state.cover(engine)) {
             state.failed.get_or_insert(error);
         }
     }
@@ -55,7 +55,7 @@ impl ReadLog {
 }
 
 impl State {
-    fn cover(&mut self) -> Result<()> {
-        self.charge.cover(self.set.bytes())
+    fn cover(&mut self, engine: &Engine) -> Result<()> {
+        self.charge.cover(engine, self.set.bytes())
     }
 }
