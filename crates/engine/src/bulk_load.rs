@@ -228,7 +228,8 @@ impl BulkLoad {
             check_empty(table)?;
             let notice = engine.txns.conflicts.announce(keys.clone());
             let journal = Journal::Log(&engine.order);
-            match catalog.attempt_adopt(table, self.tree, &record, journal, &mut held) {
+            let keep = |lsn| engine.txns.blur(table, lsn);
+            match catalog.attempt_adopt(table, self.tree, &record, journal, &mut held, keep) {
                 Ok(outcome) => {
                     notice.shown(CommitLsn(outcome.lsn.0)).expect("it was announced");
                     held[0].committed();

@@ -13,6 +13,8 @@
 //! - **RL4** Then the stripes are kept until the range has gone, whatever is missing: to read the leaves once more could drive out of
 //!   memory what was just brought, time and again.
 //! - **RL5** Of the groups of long keys in which the range begins and ends a part goes, in the same commit (BD1 of `long_key`).
+//! - **RL6** While versions are kept, the records of the range are read first, and kept, if they are few; else the table is blurred for the
+//!   snapshots that are open (TX3 of `transactions`).
 
 use crate::catalog::{DoomedRange, Journal, KeyBounds, Outcome};
 use crate::durability::Commit;
@@ -20,9 +22,11 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::long_key::{self, Border, Plan};
 use crate::record::{CommitWriter, NOTHING};
-use crate::table_core::TableCore;
+use crate::table_core::{Found, TableCore};
+use aquifer_index::LeafValue;
 use aquifer_sync::Arc;
 use aquifer_txn::{CommitLsn, KeyRange, Notice, WriteKeys};
+use aquifer_wal::Lsn;
 use std::ops::Bound;
 
 /// Deletes all records of a table whose keys lie in the range.
@@ -90,11 +94,14 @@ fn attempt<'e>(
         let notice = engine.txns.conflicts.announce(keys.clone());
         let journal = Journal::Log(&engine.order);
         let range = table.reading_large(DoomedRange::find(&engine.pager, *table.index.sorted(), bounds))?; // RL3
-        let mut attempt =
-            || catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held);
+        let doomed = Doomed::find(engine, table, bounds, borders)?;
+        let mut attempt = || {
+            let keep = |lsn| doomed.keep(engine, table, lsn);
+            catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held, keep)
+        };
         let attempted = loop {
             match attempt() {
-                Err(stop) if range.was_read() => stop.resolve(&engine.pager, Some(&engine.log))?, // RL4
+                Err(stop) if range.was_read() || doomed.0.is_some() => stop.resolve(&engine.pager, Some(&engine.log))?, // RL4
                 other => break other,
             }
         };
@@ -115,6 +122,41 @@ fn attempt<'e>(
     }
     engine.reclaim_in_memory(&mut catalog)?;
     Ok(Some((outcome, notice)))
+}
+
+/// What snapshots may need of a range that is to go (RL6): keys of the index, their values, and whether they go.
+struct Doomed(Option<Vec<(Vec<u8>, Found, bool)>>);
+
+impl Doomed {
+    /// Under all stripes. Nothing, if it is too much, or nobody needs it.
+    fn find(
+        engine: &Engine,
+        table: &TableCore,
+        (from, to): KeyBounds<'_>,
+        borders: &[Border],
+    ) -> Result<Doomed> {
+        if !engine.txns.snapshots.are_versions_kept() {
+            return Ok(Doomed(None));
+        }
+        let mut records: Vec<_> = borders.iter().filter_map(Border::replaced).collect();
+        let mut bytes: usize = records.iter().map(|(key, found, _)| key.len() + found.bytes.len()).sum();
+        let mut cursor = table.index.sorted().cursor(&engine.pager, from, to);
+        while let Some((key, LeafValue { kind, bytes: value })) = table.reading(cursor.next_value())? {
+            bytes += key.len() + value.len();
+            if bytes > engine.txns.kept_at_once_max() {
+                return Ok(Doomed(None));
+            }
+            records.push((key.to_vec(), Found { kind, bytes: value.to_vec() }, true));
+        }
+        Ok(Doomed(Some(records)))
+    }
+
+    fn keep(&self, engine: &Engine, table: &TableCore, lsn: Lsn) {
+        let Some(records) = &self.0 else { return engine.txns.blur(table, lsn) };
+        for (key, Found { kind, bytes }, deletes) in records {
+            engine.txns.keep(table, key, Some(LeafValue { kind: *kind, bytes }), *deletes, lsn);
+        }
+    }
 }
 
 /// RL1. The borders lie on both sides of the range.

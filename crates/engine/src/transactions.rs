@@ -123,6 +123,18 @@ impl Transactions {
         self.versions.push(table.id, &table.index.name(key), change);
     }
 
+    /// TX3, while versions are kept.
+    pub(crate) fn blur(&self, table: &TableCore, lsn: Lsn) {
+        if self.snapshots.are_versions_kept() {
+            table.blur(lsn);
+        }
+    }
+
+    /// Bytes that one commit may have kept beyond what it logs.
+    pub(crate) fn kept_at_once_max(&self) -> usize {
+        self.version_bytes_spare / 2
+    }
+
     /// Waits until nobody has claimed the key. Nothing is locked.
     #[inline]
     pub(crate) fn honour_claims(&self, engine: &Engine, table: &TableCore, key: &[u8]) -> Result<()> {

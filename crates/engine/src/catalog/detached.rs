@@ -149,7 +149,9 @@ impl Catalog {
         self.detached.push(tree);
     }
 
-    /// Deletes a range of a table in one passage, with parts of the groups of long keys at its ends. `held`: all stripes, or none while the log is replayed.
+    /// Deletes a range of a table in one passage, with parts of the groups of long keys at its ends. `held`: all stripes, or none while the log
+    /// is replayed. `keep` sees to what snapshots need of it, when it has its place and before a page shows it (TX1, TX3 of `transactions`).
+    #[expect(clippy::too_many_arguments, reason = "a passage needs all of it")]
     pub(crate) fn attempt_range_delete(
         &mut self,
         table: &TableCore,
@@ -157,12 +159,15 @@ impl Catalog {
         record: &[u8],
         journal: Journal<'_>,
         held: &mut [Held<'_>],
+        keep: impl FnOnce(Lsn),
     ) -> std::result::Result<Outcome, Stop> {
-        let outcome = self.range_delete_inside(&self.pager.enter(), table, range, record, journal, held)?;
+        let outcome =
+            self.range_delete_inside(&self.pager.enter(), table, range, record, journal, held, keep)?;
         self.detached.extend(outcome.detached);
         Ok(outcome)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a passage needs all of it")]
     fn range_delete_inside(
         &self,
         m: &Mutation<'_>,
@@ -171,6 +176,7 @@ impl Catalog {
         record: &[u8],
         journal: Journal<'_>,
         held: &mut [Held<'_>],
+        keep: impl FnOnce(Lsn),
     ) -> std::result::Result<Outcome, Stop> {
         let (from, to) = range.bounds;
         for border in borders {
@@ -189,7 +195,7 @@ impl Catalog {
         let turn = reserve(journal, record)?;
         let lsn = turn.as_ref().map_or(journal.now(), Turn::lsn);
         held.iter_mut().for_each(|stripe| stripe.reserved(lsn)); // T4
-        table.blur(lsn); // TX3
+        keep(lsn);
         cut.carry_out(lsn.0);
         if let Some(row) = row {
             row.put(&value(table.id), lsn.0);
@@ -209,7 +215,7 @@ impl Catalog {
         Ok(Outcome { lsn, epoch: m.epoch(), detached })
     }
 
-    /// Puts a loaded tree in the place of a table's, which is empty, in one passage.
+    /// Puts a loaded tree in the place of a table's, which is empty, in one passage. `keep`: as for a range delete.
     pub(crate) fn attempt_adopt(
         &mut self,
         table: &TableCore,
@@ -217,6 +223,7 @@ impl Catalog {
         record: &[u8],
         journal: Journal<'_>,
         held: &mut [Held<'_>],
+        keep: impl FnOnce(Lsn),
     ) -> std::result::Result<Outcome, Stop> {
         let outcome = {
             let m = self.pager.enter();
@@ -224,7 +231,7 @@ impl Catalog {
             let turn = reserve(journal, record)?;
             let lsn = turn.as_ref().map_or(journal.now(), Turn::lsn);
             held.iter_mut().for_each(|stripe| stripe.reserved(lsn)); // T4
-            table.blur(lsn); // TX3
+            keep(lsn);
             swap.carry_out(lsn.0);
             if let Some(turn) = turn {
                 turn.fill(record);
@@ -246,7 +253,7 @@ impl Catalog {
     ) -> Result<()> {
         let range = DoomedRange::find(&self.pager, *table.index.sorted(), bounds)?;
         loop {
-            match self.attempt_range_delete(table, (&range, &[]), &[], Journal::Replay(lsn), &mut []) {
+            match self.attempt_range_delete(table, (&range, &[]), &[], Journal::Replay(lsn), &mut [], |_| ()) {
                 Ok(_) => return Ok(()),
                 Err(stop) => stop.resolve(&self.pager, None)?,
             }
@@ -264,7 +271,7 @@ impl Catalog {
             )));
         }
         loop {
-            match self.attempt_adopt(table, loaded, &[], Journal::Replay(lsn), &mut []) {
+            match self.attempt_adopt(table, loaded, &[], Journal::Replay(lsn), &mut [], |_| ()) {
                 Ok(_) => return Ok(()),
                 Err(stop) => stop.resolve(&self.pager, None)?,
             }

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::large::{Logging, Written, write_whole};
 use crate::record::CommitWriter;
-use crate::table_core::TableCore;
+use crate::table_core::{Found, TableCore};
 use aquifer_buffer::{Mutation, Pager, Retry};
 use aquifer_index::LeafValue;
 use aquifer_sync::Arc;
@@ -134,6 +134,12 @@ impl Border {
 
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    /// What changes: its key, what is there before, and whether it goes.
+    pub(crate) fn replaced(&self) -> Option<(Vec<u8>, Found, bool)> {
+        let found = self.seen.found.clone().filter(|_| !self.is_same())?;
+        Some((self.key.clone(), found, matches!(self.left, Left::Nothing)))
     }
 
     /// Says to the log what becomes of it.
