@@ -54,6 +54,8 @@ pub(crate) struct Checkpoints {
     unfinished: AtomicBool,
     failures: AtomicU64,
     last: Mutex<LastAttempt>,
+    /// Held while an epoch ends, and where none may (CB1 of `commit_batch`).
+    pub(crate) flips: Mutex<()>,
     /// A durable checkpoint that the log does not tell of yet (CP3).
     installed: Mutex<Option<Installed>>,
 }
@@ -83,6 +85,7 @@ impl Checkpoints {
             unfinished: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             last: Mutex::new(Rank::Leaf, LastAttempt::default()),
+            flips: Mutex::new(Rank::Flip, ()),
             installed: Mutex::new(Rank::Leaf, None),
         }
     }
@@ -197,7 +200,10 @@ impl Engine {
         if let Some(installed) = installed {
             self.conclude(installed)?;
         }
-        let mut flip = self.pager.flip(|| self.log.reserved().0);
+        let mut flip = {
+            let _long_commits = self.checkpoints.flips.lock(); // CB1 of `commit_batch`
+            self.pager.flip(|| self.log.reserved().0)
+        };
         if let Err(error) = self.write(&mut flip) {
             self.pager.abandon(flip);
             return Err(error);

@@ -11,9 +11,13 @@
 //! 6. Merge leaves that deletes have left loose, still under the stripes (CM4).
 //! 7. With nothing locked, wait until it is visible.
 //!
+//! A long commit, with more entries than are loaded at a time in a database that is not all in memory, loads and applies some entries after the
+//! other, each time in a passage of its own; only a flip waits meanwhile. Commits that come after it in the order return when it is applied (T1).
+//!
 //! # Invariants
 //!
-//! - **CB1** A passage sees the whole batch or nothing of it, and a flip waits for passages: no checkpoint holds half a batch.
+//! - **CB1** A flip waits for passages, and for the lock of flips, which a long commit holds from before its reservation until it is applied: no
+//!   checkpoint holds half a batch. Readers see none of it before it is visible (T2).
 //! - **CB2** An entry that cannot be applied (a failed read, a full disk, no memory) undoes those before it; the reserved
 //!   place is filled as ABORTED. If that is not possible either, or the old values were too many to be kept, the log is
 //!   poisoned: nothing is acknowledged after that, and the next opening begins at a checkpoint that has nothing of the batch.
@@ -204,13 +208,17 @@ impl<'a> Batch<'a> {
         batch.tables.iter().try_for_each(|table| table.check_usable())?; // under stripes: ST2
         self.engine.check_healthy()?;
         self.check_unchanged()?;
-        self.load_leaves()?;
+        let is_long = self.is_long();
+        if !is_long {
+            self.load_leaves(self.order)?;
+        }
         self.check_expected()?;
         self.find_large()?;
-        let record = self.encode()?;
+        let record = self.encode(is_long)?;
+        let _no_flip = is_long.then(|| self.engine.checkpoints.flips.lock()); // CB1
         loop {
             let m = pager.enter();
-            match self.inside(m, &record, &mut held) {
+            match self.inside(m, &record, &mut held, is_long) {
                 Ok(done) => {
                     self.rebalance();
                     return Ok(done);
@@ -270,14 +278,15 @@ impl<'a> Batch<'a> {
     }
 
     /// Brings what will be changed into memory, a table at a time, many keys at a time.
-    fn load_leaves(&self) -> Result<()> {
+    fn load_leaves(&self, order: &[u32]) -> Result<()> {
         let pager = &self.engine.pager;
-        if !self.engine.on_disk || pager.all_pages_in_memory() {
+        if !self.may_miss() {
             return Ok(());
         }
-        let mut keys: Vec<&[u8]> = Vec::with_capacity(self.order.len().min(LOAD_KEYS_MAX));
+        let mut keys: Vec<&[u8]> = Vec::with_capacity(order.len().min(LOAD_KEYS_MAX));
         let mut table: Option<&TableCore> = None;
-        for entry in self.entries() {
+        for &index in order {
+            let entry = &self.batch.entries[index as usize];
             let of = self.batch.table_of(entry);
             if let Some(before) = table.filter(|table| table.id != of.id || keys.len() == LOAD_KEYS_MAX) {
                 before.index.load_leaves(pager, &keys)?;
@@ -292,6 +301,16 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// May pages be missing?
+    fn may_miss(&self) -> bool {
+        self.engine.on_disk && !self.engine.pager.all_pages_in_memory()
+    }
+
+    /// Is it applied in several passages?
+    fn is_long(&self) -> bool {
+        self.order.len() > LOAD_KEYS_MAX && self.may_miss()
+    }
+
     /// LV3. Under the stripes no large value appears at these keys; and none is at those of a tree that has none at all.
     fn find_large(&mut self) -> Result<()> {
         let pager = &self.engine.pager;
@@ -302,7 +321,10 @@ impl<'a> Batch<'a> {
         if !may_hold.contains(&true) {
             return Ok(());
         }
-        for &index in self.order {
+        for (number, &index) in self.order.iter().enumerate() {
+            if self.is_long() && number % LOAD_KEYS_MAX == 0 {
+                self.load_leaves(&self.order[number..self.order.len().min(number + LOAD_KEYS_MAX)])?;
+            }
             let entry = &self.batch.entries[index as usize];
             if !may_hold[entry.table as usize] {
                 continue;
@@ -316,7 +338,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The log record; of nothing if no table is logged.
-    fn encode(&self) -> Result<Vec<u8>> {
+    fn encode(&self, is_long: bool) -> Result<Vec<u8>> {
         let batch = self.batch;
         let logged = self.entries().filter(|entry| batch.table_of(entry).writes_log).count();
         let mut record = Vec::new();
@@ -341,7 +363,8 @@ impl<'a> Batch<'a> {
                 continue;
             };
             let mut changed = None;
-            if value.len() >= COMPARED_VALUE_BYTES_MIN
+            if !is_long // of which each would be a read
+                && value.len() >= COMPARED_VALUE_BYTES_MIN
                 && table.index.get_value_into(&self.engine.pager, key, &mut old)? == Some(ValueKind::Inline)
             {
                 changed = record::changed_ranges(&old, value);
@@ -360,6 +383,7 @@ impl<'a> Batch<'a> {
         m: Mutation<'_>,
         record: &[u8],
         held: &mut [Held<'_>],
+        is_long: bool,
     ) -> std::result::Result<Done<'a>, Failure> {
         let epoch = m.epoch();
         let notice = self.engine.txns.conflicts.notice(|| self.keys());
@@ -371,7 +395,10 @@ impl<'a> Batch<'a> {
             Ok(()) => self.validate(turn.start(), &notice),
             Err(_unannounced) => Err(Failure::Unannounced),
         };
-        let applied = prepared.and_then(|()| self.apply_all(&m, lsn.0, self.undo_list()));
+        let (m, applied) = match prepared {
+            Ok(()) => self.apply_all(m, lsn.0, self.undo_list(), is_long),
+            Err(failure) => (m, Err(failure)),
+        };
         turn.complete();
         let aborted = applied.is_err().then(|| record::aborted(record.len()));
         let filling = aborted.as_deref().unwrap_or(record);
@@ -399,25 +426,42 @@ impl<'a> Batch<'a> {
         UndoList { bytes_max: self.small_bytes.max(UNDO_BYTES_MIN), ..UndoList::default() }
     }
 
-    /// Applies every entry, or none (CB2).
-    fn apply_all(&self, m: &Mutation<'_>, lsn: u64, mut undo: UndoList) -> std::result::Result<(), Failure> {
-        for (done, &index) in self.order.iter().enumerate() {
-            if let Err(error) = self.apply(m, index, self.leaf_value(index), lsn, Some(&mut undo)) {
-                let undone = self.undo(m, done, &undo, lsn);
-                self.retire_pages(m, done, undone.is_ok());
-                if let Err(second) = undone {
-                    let cause =
-                        format!("a batch failed half-way ({error}) and could not be undone ({second})");
-                    self.engine.log.poison(&cause);
-                    return Err(Failure::Undone(Error::Poisoned { cause }));
-                }
-                return Err(Failure::Undone(error));
+    /// Applies every entry, or none (CB2). Gives back the passage that it ends in.
+    fn apply_all<'m>(
+        &'m self,
+        mut m: Mutation<'m>,
+        lsn: u64,
+        mut undo: UndoList,
+        is_long: bool,
+    ) -> (Mutation<'m>, std::result::Result<(), Failure>) {
+        for (number, &index) in self.order.iter().enumerate() {
+            let mut ready = Ok(());
+            if is_long && number % LOAD_KEYS_MAX == 0 {
+                drop(m);
+                ready = self.load_leaves(&self.order[number..self.order.len().min(number + LOAD_KEYS_MAX)]);
+                m = self.engine.pager.enter();
+            }
+            let applied =
+                ready.and_then(|()| self.apply(&m, index, self.leaf_value(index), lsn, Some(&mut undo)));
+            if let Err(error) = applied {
+                let failure = self.take_back(&m, number, &undo, lsn, error);
+                return (m, Err(failure));
             }
         }
         for index in self.order {
-            exchange_pages(m, self.known.get(index), self.written.get(index)); // CB5
+            exchange_pages(&m, self.known.get(index), self.written.get(index)); // CB5
         }
-        Ok(())
+        (m, Ok(()))
+    }
+
+    /// Takes the first `done` entries back after an error, or poisons the log (CB2).
+    fn take_back(&self, m: &Mutation<'_>, done: usize, undo: &UndoList, lsn: u64, error: Error) -> Failure {
+        let undone = self.undo(m, done, undo, lsn);
+        self.retire_pages(m, done, undone.is_ok());
+        let Err(second) = undone else { return Failure::Undone(error) };
+        let cause = format!("a batch failed half-way ({error}) and could not be undone ({second})");
+        self.engine.log.poison(&cause);
+        Failure::Undone(Error::Poisoned { cause })
     }
 
     /// The new pages of the first `done` entries, which leaves have named (CB6).

@@ -20,6 +20,8 @@ pub enum Rank {
     TableIntent,
     /// Keys that a commit writes, by stripe number; many at once.
     KeyStripe,
+    /// No epoch ends: held by a flip, and by a commit of many passages.
+    Flip,
     /// The gate; never entered twice.
     Gate,
     /// The one batch of page writes of its kind under way: eviction, checkpoint, growth of the page table, sync of the

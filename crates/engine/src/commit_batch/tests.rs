@@ -74,7 +74,7 @@ fn fail_half_way(db: &Database, undoable: bool) {
             true => run.undo_list(),
             false => UndoList { lost: true, ..UndoList::default() },
         };
-        let failed = run.apply_all(&m, engine.log.reserved().0, undo);
+        let (_m, failed) = run.apply_all(m, engine.log.reserved().0, undo, false);
         let Err(Failure::Undone(error)) = failed else { panic!("the second entry fails") };
         assert_eq!(matches!(error, Error::Poisoned { .. }), !undoable, "{error}");
     }
