@@ -36,6 +36,7 @@ mod dump;
 mod durability;
 mod engine;
 mod error;
+mod exchange;
 mod filler;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -93,7 +94,7 @@ pub use salvage::{
     SalvagedTable,
 };
 pub use snapshot::Snapshot;
-pub use stats::{MemoryAccount, RecoveryReport, Stats};
+pub use stats::{MemoryAccount, RecoveryReport, Stats, TransactionStats};
 pub use table::Table;
 pub use transaction::{Isolation, Savepoint, Transaction, TxOptions};
 pub use verify::{Fault, TableReport, VerifyProgress, VerifyReport, VerifyStage};

@@ -4,15 +4,17 @@ use crate::database::{Database, Handle};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kind::Hashed;
+use crate::large::{self, LargeReader};
 use crate::long_key::IndexRange;
 use crate::range::{ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
 use crate::records::{Iter, Records};
 use crate::scratch;
 use crate::table::Table;
-use crate::table_core::TableCore;
+use crate::table_core::{Found, TableCore};
 use crate::view::{ReadLog, View};
 use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
+use aquifer_index::ValueKind;
 use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicBool, Ordering};
 use aquifer_txn::WriteSet;
@@ -139,6 +141,12 @@ impl Snapshot {
     }
 
     pub(crate) fn get_encoded(&self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        self.note_read(table, key)?;
+        self.view().get_into(table, key, out)
+    }
+
+    /// A key is being read.
+    fn note_read(&self, table: &TableCore, key: &[u8]) -> Result<()> {
         self.check_own(table)?;
         self.has_read.store(true, Ordering::Relaxed);
         if let Some(reads) = &self.reads {
@@ -148,7 +156,7 @@ impl Snapshot {
                 false => reads.add_key(engine, table, &name(key))?,
             }
         }
-        self.view().get_into(table, key, out)
+        Ok(())
     }
 
     /// Whether there is a record of `key`.
@@ -162,6 +170,33 @@ impl Snapshot {
         key: &K,
     ) -> Result<bool> {
         scratch::with(&scratch::READ, |value| self.get_into(table, key, value))
+    }
+
+    /// A reader of the encoded value of `key` by ranges; nothing if there is none. It may outlive the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); [`Error::BudgetExhausted`] if very many large values are being read and written.
+    pub fn open_large<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &self,
+        table: &Table<K, V, O>,
+        key: &K,
+    ) -> Result<Option<LargeReader>> {
+        let mut encoded = Vec::new();
+        key.encode(&mut encoded);
+        let core = table.core();
+        self.note_read(core, &encoded)?;
+        core.check_usable()?;
+        let pin = Pin::everything(&core.pager);
+        let found = match core.is_long(&encoded) {
+            false => self.view().find(core, &encoded)?,
+            true => {
+                let mut bytes = Vec::new();
+                let found = self.view().get_into(core, &encoded, &mut bytes)?;
+                found.then_some(Found { kind: ValueKind::Inline, bytes })
+            }
+        };
+        found.map(|found| large::reader_of(&self.handle, core, pin, found)).transpose()
     }
 
     /// The records whose keys lie in `range`, in order; `.rev()` reads backwards. A serializable transaction depends on what it has passed, to the

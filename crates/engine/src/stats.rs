@@ -32,8 +32,39 @@ pub struct Stats {
     pub checkpoint_error: Option<String>,
     /// Time that writers were slowed because checkpoints did not keep up with the log, in microseconds.
     pub writers_slowed_us: u64,
+    /// Transactions and snapshots.
+    pub transactions: TransactionStats,
     /// What opening found.
     pub recovery: RecoveryReport,
+}
+
+/// What transactions and snapshots are doing. Counters run since the database was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TransactionStats {
+    /// Transactions begun.
+    pub begun: u64,
+    /// Of them, committed with writes.
+    pub committed: u64,
+    /// Refused for a conflict when they committed.
+    pub conflicts: u64,
+    /// Begun again by `transact`.
+    pub retries: u64,
+    /// Commits that found keys locked by transactions, theirs or others.
+    pub lock_waits: u64,
+    /// Keys that transactions have locked now.
+    pub locked_keys: u64,
+    /// Snapshots open now, those of transactions included.
+    pub snapshots: u64,
+    /// How far the oldest is behind, in bytes of log.
+    pub oldest_snapshot_bytes: u64,
+    /// How long ago the oldest was first met by somebody who looked, such as this.
+    pub oldest_snapshot_age: Duration,
+    /// Whether commits keep what they replace, as a snapshot is open, or was lately.
+    pub versions_kept: bool,
+    /// Older values in memory.
+    pub versions: u64,
+    /// Bytes that they take.
+    pub version_bytes: u64,
 }
 
 /// A share of the memory budget.
@@ -96,6 +127,7 @@ impl Engine {
             checkpoint_failures: self.checkpoints.failures(),
             checkpoint_error: self.checkpoints.error(),
             writers_slowed_us: self.pace.slept_us(),
+            transactions: self.transaction_stats(),
             recovery: self.recovery.clone(),
         }
     }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::options::Limits;
 use crate::order::Order;
+use crate::stats::TransactionStats;
 use crate::table_core::{Found, TableCore};
 use aquifer_index::{LeafValue, ValueKind};
 use aquifer_pools::{Account, Budget, Reservation};
@@ -157,6 +158,27 @@ impl Engine {
             self.tidy_versions(lsn.0 / 8 % REST_EVERY == 0);
         }
         Ok(())
+    }
+
+    pub(crate) fn transaction_stats(&self) -> TransactionStats {
+        let Transactions { snapshots, versions, claims, counters, .. } = &self.txns;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let oldest = snapshots.oldest();
+        let behind = |lsn: CommitLsn| self.order.visible().get().0.saturating_sub(lsn.0);
+        TransactionStats {
+            begun: count(&counters.begun),
+            committed: count(&counters.committed),
+            conflicts: count(&counters.conflicts),
+            retries: count(&counters.retries),
+            lock_waits: count(&counters.claim_waits),
+            locked_keys: claims.count() as u64,
+            snapshots: snapshots.count() as u64,
+            oldest_snapshot_bytes: oldest.map_or(0, |(lsn, _)| behind(lsn)),
+            oldest_snapshot_age: oldest.map_or(Duration::ZERO, |(_, age)| age),
+            versions_kept: snapshots.are_versions_kept(),
+            versions: versions.count() as u64,
+            version_bytes: versions.bytes() as u64,
+        }
     }
 
     /// Takes memory for what is kept; cuts what is beyond the budget; and all of it, if nobody needs it any more. Nothing is locked.

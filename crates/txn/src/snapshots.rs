@@ -207,7 +207,12 @@ impl Snapshots {
         census
     }
 
-    /// How many snapshots are open, the oldest one's LSN, and how long ago a census first met it: the first one after it
+    /// How many snapshots are open. Linear in the slots.
+    pub fn count(&self) -> usize {
+        self.slots().filter(|slot| slot.word.load(Ordering::Relaxed) & STATE != FREE).count()
+    }
+
+    /// The oldest snapshot's LSN, and how long ago a census first met it: the first one after it
     /// was taken, which a database that is written to or looked after makes soon.
     pub fn oldest(&self) -> Option<(CommitLsn, Duration)> {
         let census = self.census();

@@ -5,7 +5,7 @@ use crate::database::Handle;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::long_key;
-use crate::table_core::TableCore;
+use crate::table_core::{Found, TableCore};
 use aquifer_buffer::Pin;
 use aquifer_index::blob::LargeValue;
 use aquifer_io::Buffer;
@@ -53,7 +53,17 @@ impl fmt::Debug for LargeReader {
 pub(crate) fn open(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8]) -> Result<Option<LargeReader>> {
     core.check_usable()?;
     let pin = Pin::everything(&core.pager); // LV5
-    let Some(found) = long_key::find(&handle.engine, core, key)? else { return Ok(None) };
+    let found = long_key::find(&handle.engine, core, key)?;
+    found.map(|found| reader_of(handle, core, pin, found)).transpose()
+}
+
+/// A reader of what was found under this pin.
+pub(crate) fn reader_of(
+    handle: &Arc<Handle>,
+    core: &Arc<TableCore>,
+    pin: Pin,
+    found: Found,
+) -> Result<LargeReader> {
     let source = if found.is_large() {
         let Known { value, .. } = core.reading_large(Known::load_to_read(&core.pager, &found.bytes))?;
         pin.narrow(&value.pages());
@@ -62,7 +72,7 @@ pub(crate) fn open(handle: &Arc<Handle>, core: &Arc<TableCore>, key: &[u8]) -> R
     } else {
         Source::Inline(found.bytes)
     };
-    Ok(Some(LargeReader { _handle: Arc::clone(handle), core: Arc::clone(core), position: 0, source }))
+    Ok(LargeReader { _handle: Arc::clone(handle), core: Arc::clone(core), position: 0, source })
 }
 
 /// Makes `out` the value of an encoded key, whole; whether there is one.

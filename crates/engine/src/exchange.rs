@@ -1,0 +1,73 @@
+//! Single commits that depend on the value that is there: it is read, and put if it is still that (LV4 of `large`).
+
+use crate::commit::{Change, commit_one_if};
+use crate::durability::Commit;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::large::{self, Logging, write_whole};
+use crate::long_key;
+use crate::table_core::{Found, TableCore};
+use aquifer_buffer::Pin;
+use aquifer_sync::Arc;
+
+/// Gives a key another value if it has the expected one, or none. Where the commit stands, if it had.
+pub(crate) fn compare_and_swap(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    key: &[u8],
+    expected: Option<&[u8]>,
+    new: Option<&[u8]>,
+) -> Result<Option<Commit>> {
+    exchange(engine, table, key, |value| (value == expected).then(|| new.map(<[u8]>::to_vec)))
+}
+
+/// Gives a key what `change` makes of its value, unless that is nothing. Repeated until nobody else has changed it meanwhile.
+pub(crate) fn exchange(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    key: &[u8],
+    mut change: impl FnMut(Option<&[u8]>) -> Option<Option<Vec<u8>>>,
+) -> Result<Option<Commit>> {
+    loop {
+        table.check_usable()?;
+        table.check_key(key)?;
+        // Pinned until it is changed: a descriptor that is found again is of the same value (LV4).
+        let _pin = Pin::everything(&table.pager);
+        let found = long_key::find(engine, table, key)?;
+        let Some(new) = change(whole(engine, table, found.as_ref())?.as_deref()) else { return Ok(None) };
+        match put(engine, table, key, new.as_deref(), &found) {
+            Err(Error::ValueChanged { .. }) => {}
+            committed => return committed.map(Some),
+        }
+    }
+}
+
+fn whole(engine: &Engine, table: &TableCore, found: Option<&Found>) -> Result<Option<Vec<u8>>> {
+    let Some(found) = found else { return Ok(None) };
+    let mut value = Vec::new();
+    match found.is_large() {
+        true => large::copy_whole(engine, table, Pin::everything(&table.pager), &found.bytes, &mut value)?,
+        false => value.clone_from(&found.bytes),
+    }
+    Ok(Some(value))
+}
+
+fn put(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    key: &[u8],
+    new: Option<&[u8]>,
+    found: &Option<Found>,
+) -> Result<Commit> {
+    let written;
+    let change = match new {
+        None => Change::Delete,
+        Some(value) if value.len() > table.value_len_max && !table.is_long(key) => {
+            table.check_lengths_large(key, value.len() as u64)?;
+            written = write_whole(engine, value, Logging::of(table))?;
+            Change::PutLarge(&written)
+        }
+        Some(value) => Change::Put(value),
+    };
+    Ok(commit_one_if(engine, table, key, change, Some(found), None)?.0)
+}
