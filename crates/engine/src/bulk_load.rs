@@ -228,7 +228,10 @@ impl BulkLoad {
             check_empty(table)?;
             let notice = engine.txns.conflicts.announce(keys.clone());
             let journal = Journal::Log(&engine.order);
-            let keep = |lsn| engine.txns.blur(table, lsn);
+            let keep = |lsn| {
+                engine.txns.blur(table, lsn);
+                engine.tell_range(table, None, lsn);
+            };
             match catalog.attempt_adopt(table, self.tree, &record, journal, &mut held, keep) {
                 Ok(outcome) => {
                     notice.shown(CommitLsn(outcome.lsn.0)).expect("it was announced");

@@ -283,6 +283,7 @@ impl<'a> Attempt<'a> {
             let deletes = matches!(self.change, Change::Delete);
             txns.keep(self.table, self.key, place.old(), deletes, lsn);
             let loose = self.apply(m, place, known, lsn.0); // lets the latch go
+            self.engine.tell(self.table, self.key, value, lsn);
             if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
                 turn.fill(&record::aborted(record.len()));
             } else {

@@ -399,6 +399,9 @@ impl<'a> Batch<'a> {
             Ok(()) => self.apply_all(m, lsn.0, self.undo_list(), is_long),
             Err(failure) => (m, Err(failure)),
         };
+        if applied.is_ok() && self.engine.watchers.any() {
+            self.tell_watchers(lsn);
+        }
         turn.complete();
         let aborted = applied.is_err().then(|| record::aborted(record.len()));
         let filling = aborted.as_deref().unwrap_or(record);
@@ -420,6 +423,15 @@ impl<'a> Batch<'a> {
         let Some((watch, reads)) = self.terms.reads else { return Ok(()) };
         let valid = watch.validate(reads, place, notice);
         valid.map_err(|error| Failure::Undone(self.transaction_error(error)))
+    }
+
+    #[cold]
+    fn tell_watchers(&self, lsn: Lsn) {
+        for &index in self.order {
+            let entry = &self.batch.entries[index as usize];
+            let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
+            self.engine.tell(table, key, self.leaf_value(index), lsn);
+        }
     }
 
     fn undo_list(&self) -> UndoList {

@@ -281,6 +281,7 @@ impl Database {
         let lsn = catalog.drop_table(name, &engine.stripes, &engine.order)?;
         engine.reclaim_in_memory(&mut catalog)?;
         drop(catalog);
+        engine.watchers.wake();
         engine.checkpointer.nudge();
         self.wait_for_catalog(lsn)
     }
@@ -406,6 +407,7 @@ impl Engine {
             let _no_commit = self.stripes.lock_all(); // ST2
             catalog.close();
         }
+        self.watchers.wake();
         let closed = self.flush_and_checkpoint();
         if let Err(error) = &closed {
             self.log.stop(&format!("closing failed: {error}")); // DB3

@@ -20,6 +20,7 @@ use crate::stats::RecoveryReport;
 use crate::stripes::Stripes;
 use crate::table_core::TableCore;
 use crate::transactions::Transactions;
+use crate::watch::Watchers;
 use aquifer_buffer::Pager;
 use aquifer_io::DiskLock;
 use aquifer_pools::{Budget, Reservation};
@@ -36,6 +37,7 @@ pub(crate) struct Engine {
     pub(crate) log: Arc<Log>,
     pub(crate) order: Order,
     pub(crate) txns: Transactions,
+    pub(crate) watchers: Watchers,
     pub(crate) stripes: Stripes,
     /// There is a data file and a log; else everything is in memory alone.
     pub(crate) on_disk: bool,

@@ -7,7 +7,9 @@
 //! | `table`, `range`, `definition` | tables of bytes and of types |
 //! | `batch` | several changes in one commit |
 //! | `commit`, `commit_batch`, `stripes`, `order` | how a commit is ordered and applied |
-//! | `transactions` | what transactions share |
+//! | `transaction`, `snapshot`, `view`, `settled`, `transactions` | transactions, what they and others see, and what they share |
+//! | `exchange` | single commits that depend on what is there |
+//! | `watch` | who is told what is committed |
 //! | `large` | values beyond what a leaf takes |
 //! | `long_key` | keys beyond what a page takes |
 //! | `durability` | how sure a commit is when the caller goes on |
@@ -68,6 +70,7 @@ mod transaction;
 mod transactions;
 mod verify;
 mod view;
+mod watch;
 
 pub use aquifer_buffer::{BackupReport, CopyProgress, PageId, PagerStats};
 #[cfg(feature = "postcard")]
@@ -98,3 +101,4 @@ pub use stats::{MemoryAccount, RecoveryReport, Stats, TransactionStats};
 pub use table::Table;
 pub use transaction::{Isolation, Savepoint, Transaction, TxOptions};
 pub use verify::{Fault, TableReport, VerifyProgress, VerifyReport, VerifyStage};
+pub use watch::{Event, Watcher};

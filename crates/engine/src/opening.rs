@@ -19,6 +19,7 @@ use crate::recovery::{self, LOG_DIRECTORY};
 use crate::stats::RecoveryReport;
 use crate::stripes::Stripes;
 use crate::transactions::Transactions;
+use crate::watch::Watchers;
 use aquifer_buffer::{BackupImage, CopyProgress, Pager, PagerOptions};
 use aquifer_io::{Disk, DiskLock, open_disk};
 use aquifer_pools::{Budget, Reservation};
@@ -249,6 +250,7 @@ impl Opening {
             log: parts.log,
             txns: Transactions::new(&order, &limits),
             order,
+            watchers: Watchers::default(),
             stripes: Stripes::new(limits.stripes),
             on_disk,
             record_bytes_inside_gate: limits.ring_bytes / 4 - RECORD_FRAME_BYTES_MAX,

@@ -96,7 +96,12 @@ fn attempt<'e>(
         let range = table.reading_large(DoomedRange::find(&engine.pager, *table.index.sorted(), bounds))?; // RL3
         let doomed = Doomed::find(engine, table, bounds, borders)?;
         let mut attempt = || {
-            let keep = |lsn| doomed.keep(engine, table, lsn);
+            let keep = |lsn| {
+                doomed.keep(engine, table, lsn);
+                let (from, to) = bounds;
+                engine.tell_range(table, Some((from.map(<[u8]>::to_vec), to.map(<[u8]>::to_vec))), lsn);
+                borders.iter().for_each(|border| engine.tell(table, border.key(), None, lsn));
+            };
             catalog.attempt_range_delete(table, (&range, borders), &record, journal, &mut held, keep)
         };
         let attempted = loop {

@@ -101,6 +101,10 @@ impl<K: ?Sized, V: ?Sized, O> Table<K, V, O> {
         &self.core
     }
 
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.handle.engine
     }

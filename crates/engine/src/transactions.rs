@@ -154,6 +154,9 @@ impl Engine {
     pub(crate) fn finish(&self, lsn: Lsn, notice: Notice<'_>) -> Result<()> {
         self.order.wait(lsn)?; // T1
         notice.committed();
+        if self.watchers.any() {
+            self.watchers.wake();
+        }
         if self.txns.snapshots.are_versions_kept() {
             self.tidy_versions(lsn.0 / 8 % REST_EVERY == 0);
         }

@@ -24,16 +24,25 @@ fn old_values_are_kept_in_order() {
 
 #[test]
 fn memory_is_bounded_and_comes_back() {
-    let memory = Arc::new(CommitMemory::new(100));
-    assert!(matches!(memory.take(101), Err(Error::TransactionTooLarge { bytes: 101, bytes_max: 100 })));
-    let first = memory.take(60).unwrap();
+    let db = Database::in_memory(4 << 20).unwrap();
+    let engine = Arc::clone(db.engine());
+    let memory = Arc::new(CommitMemory::new(100, 200 << 10));
+    let too_much = memory.take(&engine, 300 << 10).map(drop);
+    assert!(matches!(too_much, Err(Error::TransactionTooLarge { bytes: 307_200, bytes_max: 204_800 })));
+    let first = memory.take(&engine, 60).unwrap();
     let waiter = thread::spawn({
-        let memory = Arc::clone(&memory);
-        move || memory.take(60).map(|share| share.bytes).unwrap()
+        let (memory, engine) = (Arc::clone(&memory), Arc::clone(&engine));
+        move || memory.take(&engine, 60).map(|share| share.bytes).unwrap()
     });
     drop(first);
     assert_eq!(waiter.join().unwrap(), 60);
     assert_eq!(*memory.free.lock(), 100);
+    // A long one takes from the frames what it needs, waits for nobody, and gives it back.
+    let used = engine.budget.used();
+    let long = memory.take(&engine, 100 << 10).unwrap();
+    assert_eq!((engine.budget.used(), *memory.free.lock()), (used + (100 << 10), 100));
+    drop(long);
+    assert_eq!(engine.budget.used(), used);
 }
 
 /// A batch that fails at its second entry, when a reader that has pinned may have found what the first one put.
