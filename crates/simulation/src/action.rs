@@ -156,6 +156,8 @@ pub enum Action {
         /// Waiting.
         wait: Wait,
     },
+    /// Keys change in a transaction, half of them after others have acted.
+    Transact(Transact),
     /// All keys of a range go, in one commit.
     RangeDelete {
         /// Which table.
@@ -251,6 +253,21 @@ pub enum Action {
     },
 }
 
+/// A transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transact {
+    /// At the stricter level.
+    pub serializable: bool,
+    /// What it changes; of every seventh change it thinks better.
+    pub changes: Vec<Change>,
+    /// What others do before the second half.
+    pub others: Vec<Action>,
+    /// It is rolled back.
+    pub rolls_back: bool,
+    /// How sure.
+    pub durability: Durability,
+}
+
 /// What a list of actions is drawn from.
 #[derive(Debug, Clone, Copy)]
 struct Taste {
@@ -300,6 +317,21 @@ fn life(random: &mut Random, taste: Taste, actions: &mut Vec<Action>) {
                 Action::Batch { client: 0, changes, durability: Durability::Eventual, wait: Wait::Now };
             actions.insert(at, batch);
         }
+        // More than is loaded at a time.
+        let mut changes = Vec::new();
+        for _ in 0..1100 + random.below(400) {
+            let key = random.below(taste.keys) as u32;
+            let value_len = random.chance(90).then(|| random.below(30) as u16);
+            changes.push(Change { table: 0, key, value_len });
+        }
+        let transact = Transact {
+            serializable: random.chance(30),
+            changes,
+            others: (0..random.below(4)).map(|_| any(random, taste, false)).collect(),
+            rolls_back: false,
+            durability: durability(random),
+        };
+        actions.push(Action::Transact(transact));
     }
     if random.chance(70) {
         let trouble = trouble(random, taste.silent);
@@ -433,6 +465,16 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
             let count = if large_len > 0 { taste.keys.min(600) } else { taste.keys } * 2;
             let (table, count) = (table(random), random.below(count) as u32);
             Action::BulkLoad { table, count, value_len: random.below(taste.value_len) as u16, large_len }
+        }
+        59..=63 if may_nest => {
+            let most = *pick(random, &[2, 10, 40]);
+            Action::Transact(Transact {
+                serializable: random.chance(30),
+                changes: (0..1 + random.below(most)).map(|_| change(random, taste)).collect(),
+                others: (0..random.below(12)).map(|_| any(random, taste, false)).collect(),
+                rolls_back: random.chance(10),
+                durability: durability(random),
+            })
         }
         59..=60 => {
             // A stretch of neighbours goes: pages become loose and are merged.

@@ -8,6 +8,7 @@
 //! - **WO3** After [`Poisoned`](ErrorKind::Poisoned) no commit succeeds in the same life (P9).
 //! - **WO4** After a crash the state is one that the model allows, and verification finds nothing, unless the disk has lied.
 //! - **WO6** A backup is the state when it was begun, whatever others did meanwhile.
+//! - **WO7** A transaction reads what was there when it began, and its own writes. It commits unless another has committed to a key that it writes.
 //! - **WO5** A disk that lies is found out, or does no harm: it never changes what is read.
 
 mod backup;
@@ -15,6 +16,7 @@ mod ending;
 mod keys;
 mod ranges;
 mod scan;
+mod transactions;
 
 use crate::action::{Action, CLIENTS, Change, Trouble, Wait};
 use crate::model::{Commit, Model};
@@ -59,6 +61,8 @@ pub struct World {
     tickets: Vec<Vec<Pending>>,
     /// Values that keys had since a scan began, while one is under way.
     touched: Option<Touched>,
+    /// What others have done since a transaction began, while one is under way.
+    since: Option<transactions::Since>,
     serial: u32,
     /// The disk lies.
     silent: bool,
@@ -92,6 +96,7 @@ impl World {
             model: Model::default(),
             tickets: (0..CLIENTS).map(|_| Vec::new()).collect(),
             touched: None,
+            since: None,
             serial: 0,
             silent: false,
             may_go_dark: false,
@@ -193,6 +198,7 @@ impl World {
             Action::Batch { client, changes, durability, wait } => {
                 self.batch(db, *client, changes, *durability, *wait)
             }
+            Action::Transact(transact) => self.transact(db, transact),
             Action::RangeDelete { table, first, count, durability } => {
                 self.range_delete(db, *table, (*first, *count), *durability)
             }
@@ -343,6 +349,9 @@ impl World {
     }
 
     fn note(&mut self, commit: Commit) {
+        if let Some(since) = &mut self.since {
+            since.note(self.model.state(), &commit);
+        }
         if let (Some(touched), Commit::Change(changes)) = (&mut self.touched, &commit) {
             for (table, key, value) in changes {
                 touched.entry((table.clone(), key.clone())).or_default().push(value.clone());

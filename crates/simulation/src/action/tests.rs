@@ -10,6 +10,7 @@ fn large_values(actions: &[Action], of: u8) -> usize {
         Action::One { change, .. } => usize::from(is_large(&change)),
         Action::Batch { changes, .. } => changes.iter().filter(is_large).count(),
         Action::Append { table, .. } => usize::from(*table == of),
+        Action::Transact(transact) => transact.changes.iter().filter(is_large).count(),
         Action::Scan { others, .. } | Action::Backup { others } => large_values(others, of),
         _ => 0,
     };
