@@ -245,7 +245,10 @@ impl BulkLoad {
             }
         };
         self.adopted = true;
-        engine.reclaim_in_memory(&mut catalog)?;
+        // It is done, whatever comes of this.
+        if let Err(error) = engine.reclaim_in_memory(&mut catalog) {
+            tracing::warn!(%error, "what was there before could not be freed yet");
+        }
         drop(catalog);
         engine.checkpointer.nudge();
         engine.finish(outcome.lsn, notice)?;

@@ -190,8 +190,10 @@ impl<'a> Attempt<'a> {
     fn run(&self, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
         self.engine.txns.honour_claims(self.engine, self.table, self.key)?;
         let Done { commit, present, place, .. } = self.run_under_stripe(old)?;
-        if let Some((lsn, notice)) = place {
-            self.engine.finish(lsn, notice)?;
+        match place {
+            Some((lsn, notice)) => self.engine.finish(lsn, notice)?,
+            // The absence was read, and may be another's delete that is not yet visible.
+            None => self.engine.order.wait(self.engine.order.now())?,
         }
         Ok((commit, present))
     }

@@ -1,7 +1,7 @@
 //! The commit of a batch: one log record, one passage of the gate.
 //!
 //! 0. Where there are long keys, put their groups in their place (LK4 of `long_key`).
-//! 1. Sort; of several entries on a key the last counts. Write large values, and sync them (LV2). Honour claims.
+//! 1. Honour claims. Sort; of several entries on a key the last counts. Write large values, and sync them (LV2).
 //! 2. Lock all stripes, in their order (ST1). From here nobody else changes these keys. For a transaction, look whether somebody has
 //!    since its snapshot.
 //! 3. Bring the leaves into memory, outside the gate (G1). Find out which old values are large (LV3).
@@ -19,8 +19,8 @@
 //! - **CB1** A flip waits for passages, and for the lock of flips, which a long commit holds from before its reservation until it is applied: no
 //!   checkpoint holds half a batch. Readers see none of it before it is visible (T2).
 //! - **CB2** An entry that cannot be applied (a failed read, a full disk, no memory) undoes those before it; the reserved
-//!   place is filled as ABORTED. If that is not possible either, or the old values were too many to be kept, the log is
-//!   poisoned: nothing is acknowledged after that, and the next opening begins at a checkpoint that has nothing of the batch.
+//!   place is filled as ABORTED. If that is not possible either, or the old values were too many to be kept (which those of a long commit
+//!   never are), the log is poisoned, and the place never becomes visible: nothing is acknowledged after that, and the next opening begins at a checkpoint that has nothing of the batch.
 //! - **CB3** A record that the ring cannot hold at once is filled after leaving the gate: inside, nobody waits for the log.
 //! - **CB4** Memory for what a batch needs beside itself comes from a share of the budget that is set aside at opening; who
 //!   finds it in use waits for other batches before taking any lock. Who needs more than that takes it from the frames. Large values are not counted: they pass through
@@ -47,7 +47,7 @@ use aquifer_pools::Reservation;
 use aquifer_sync::{Arc, Condvar, Mutex, Rank};
 use aquifer_txn::{CommitLsn, Conflicts, Notice, ReadSet, Snapshot, Watch, WriteKeys};
 use aquifer_wal::Lsn;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 /// Keys whose leaves are brought into memory at a time.
@@ -57,6 +57,8 @@ const LOAD_KEYS_MAX: usize = 1024;
 const COMPARED_VALUE_BYTES_MIN: usize = 256;
 /// What the commit of a large value takes: descriptor and manifest, twice.
 const LARGE_ENTRY_BYTES: usize = 8 << 10;
+/// What an older value takes beside its key, about.
+const KEPT_ENTRY_BYTES: usize = 160;
 /// Old values of so many bytes are always kept.
 const UNDO_BYTES_MIN: usize = 64 << 10;
 
@@ -117,14 +119,21 @@ pub(crate) struct Terms<'t> {
 ///
 /// As [`commit_batch`]; `ValueChanged`, `Conflict`, `SnapshotTooOld`, if a term does not hold.
 pub(crate) fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, terms: &Terms<'_>) -> Result<Commit> {
+    if terms.snapshot.is_none() && engine.txns.claims.any() {
+        // Before anything is held that who has claimed them may wait for.
+        batch.entries.iter().try_for_each(|entry| {
+            engine.txns.honour_claims(engine, batch.table_of(entry), batch.key(entry))
+        })?;
+    }
     let small_bytes = small_bytes(batch);
     engine.pace.slow_down(small_bytes);
     let _memory = engine.commit_memory.take(engine, small_bytes * 2 + batch.len() * 16)?;
     let order = batch.in_order();
     let written = write_large(engine, batch, &order)?;
     let known = BTreeMap::new();
-    let loose = Cell::default();
-    Batch { engine, batch, order: &order, terms, small_bytes, written, known, loose }.run()
+    let (loose, kept_bytes, covered) = Default::default();
+    let order = &order;
+    Batch { engine, batch, order, terms, small_bytes, written, known, loose, kept_bytes, covered }.run()
 }
 
 /// What a batch puts into log and leaves. The record and the old values are about as long; order and locks come in addition.
@@ -167,6 +176,10 @@ struct Batch<'a> {
     known: BTreeMap<u32, Known>,
     /// A delete has left a leaf loose.
     loose: Cell<bool>,
+    /// Old values that were kept.
+    kept_bytes: Cell<usize>,
+    /// Memory for those of a long commit that may have to be put back.
+    covered: RefCell<Vec<Reservation>>,
 }
 
 impl<'a> Batch<'a> {
@@ -183,12 +196,6 @@ impl<'a> Batch<'a> {
     }
 
     fn run(&mut self) -> Result<Commit> {
-        if self.terms.snapshot.is_none() && self.engine.txns.claims.any() {
-            self.entries().try_for_each(|entry| {
-                let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
-                self.engine.txns.honour_claims(self.engine, table, key)
-            })?;
-        }
         let Done { commit, lsn, notice } = self.run_under_stripes()?;
         self.engine.finish(lsn, notice)?;
         Ok(commit)
@@ -215,17 +222,18 @@ impl<'a> Batch<'a> {
         self.check_expected()?;
         self.find_large()?;
         let record = self.encode(is_long)?;
-        let _no_flip = is_long.then(|| self.engine.checkpoints.flips.lock()); // CB1
         loop {
-            let m = pager.enter();
-            match self.inside(m, &record, &mut held, is_long) {
+            let no_flip = is_long.then(|| self.engine.checkpoints.flips.lock()); // CB1
+            let attempt = self.inside(pager.enter(), &record, &mut held, is_long);
+            drop(no_flip);
+            match attempt {
                 Ok(done) => {
                     self.rebalance();
                     return Ok(done);
                 }
                 Err(Failure::Unannounced) => {}
                 Err(Failure::Stop(stop)) => stop.resolve(pager, Some(log))?,
-                Err(Failure::Undone(error)) => return Err(error),
+                Err(Failure::Undone(error) | Failure::Lost(error)) => return Err(error),
             }
         }
     }
@@ -396,11 +404,16 @@ impl<'a> Batch<'a> {
             Err(_unannounced) => Err(Failure::Unannounced),
         };
         let (m, applied) = match prepared {
-            Ok(()) => self.apply_all(m, lsn.0, self.undo_list(), is_long),
+            Ok(()) => self.apply_all(m, lsn.0, self.undo_list(is_long), is_long),
             Err(failure) => (m, Err(failure)),
         };
         if applied.is_ok() && self.engine.watchers.any() {
             self.tell_watchers(lsn);
+        }
+        if let Err(Failure::Lost(_)) = applied {
+            drop(turn); // it never becomes visible
+            applied?;
+            unreachable!("it is an error");
         }
         turn.complete();
         let aborted = applied.is_err().then(|| record::aborted(record.len()));
@@ -434,8 +447,33 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn undo_list(&self) -> UndoList {
-        UndoList { bytes_max: self.small_bytes.max(UNDO_BYTES_MIN), ..UndoList::default() }
+    fn undo_list(&self, is_long: bool) -> UndoList {
+        // That of a long commit takes its memory as it grows.
+        let bytes_max = if is_long { usize::MAX } else { self.small_bytes.max(UNDO_BYTES_MIN) };
+        UndoList { bytes_max, ..UndoList::default() }
+    }
+
+    /// Takes memory for old values, of which there are so many bytes; outside the gate.
+    fn cover(&self, undo_bytes: usize) -> Result<()> {
+        self.engine.cover_versions();
+        let mut covered = self.covered.borrow_mut();
+        let more = undo_bytes.saturating_sub(covered.iter().map(Reservation::bytes).sum());
+        let bytes_max = self.engine.limits.commit_bytes_max;
+        if undo_bytes > bytes_max {
+            return Err(Error::TransactionTooLarge { bytes: undo_bytes, bytes_max });
+        }
+        if more > 0 {
+            covered.push(self.engine.pager.reserve_from_frames("long commits", more)?);
+        }
+        Ok(())
+    }
+
+    /// Keeps what is replaced, for as long as it is not too much: then the table is blurred for older snapshots (TX3 of `transactions`).
+    fn keep(&self, table: &TableCore, key: &[u8], old: Option<LeafValue<'_>>, deletes: bool, lsn: Lsn) {
+        let txns = &self.engine.txns;
+        let kept = self.kept_bytes.get() + KEPT_ENTRY_BYTES + key.len() + old.map_or(0, |old| old.bytes.len());
+        self.kept_bytes.set(kept);
+        if kept > txns.kept_bytes_max() { txns.blur(table, lsn) } else { txns.keep(table, key, old, deletes, lsn) }
     }
 
     /// Applies every entry, or none (CB2). Gives back the passage that it ends in.
@@ -450,7 +488,8 @@ impl<'a> Batch<'a> {
             let mut ready = Ok(());
             if is_long && number % LOAD_KEYS_MAX == 0 {
                 drop(m);
-                ready = self.load_leaves(&self.order[number..self.order.len().min(number + LOAD_KEYS_MAX)]);
+                let next = &self.order[number..self.order.len().min(number + LOAD_KEYS_MAX)];
+                ready = self.cover(undo.bytes.len()).and_then(|()| self.load_leaves(next));
                 m = self.engine.pager.enter();
             }
             let applied =
@@ -473,7 +512,7 @@ impl<'a> Batch<'a> {
         let Err(second) = undone else { return Failure::Undone(error) };
         let cause = format!("a batch failed half-way ({error}) and could not be undone ({second})");
         self.engine.log.poison(&cause);
-        Failure::Undone(Error::Poisoned { cause })
+        Failure::Lost(Error::Poisoned { cause })
     }
 
     /// The new pages of the first `done` entries, which leaves have named (CB6).
@@ -526,7 +565,7 @@ impl<'a> Batch<'a> {
                 ))); // LV3
             }
             undo.push(old);
-            self.engine.txns.keep(table, key, old, value.is_none(), Lsn(lsn));
+            self.keep(table, key, old, value.is_none(), Lsn(lsn));
         }
         match (place, value) {
             (Some(place), Some(value)) => place.put_value(value, lsn),
@@ -563,6 +602,8 @@ enum Failure {
     Unannounced,
     /// Everything was taken back.
     Undone(Error),
+    /// That was not possible: the log is poisoned.
+    Lost(Error),
 }
 
 /// Values as they were before a batch, as long as they are not too many.

@@ -212,6 +212,9 @@ impl Engine {
             self.pace.set(self.log_bytes_since_checkpoint(), self.limits.log_bytes_max);
             return Ok(true);
         }
+        if self.txns.snapshots.are_versions_kept() {
+            self.tidy_versions(true);
+        }
         let evicted = self.pager.evict_ahead()?;
         let freed = self.free_dropped();
         if matches!(freed, Ok(true)) {

@@ -86,7 +86,7 @@ pub struct Records<'t> {
     /// A record with a large value, or a group.
     key: Vec<u8>,
     value: Vec<u8>,
-    /// Comes first, if there is one.
+    /// All that there is, if it is there.
     pub(crate) failed: Option<Error>,
 }
 
@@ -169,8 +169,8 @@ impl<'t> Records<'t> {
 
     /// Goes on to the next record. Of one with a large value the key is copied.
     fn advance(&mut self, back: bool) -> Result<Option<At>> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
         }
         loop {
             self.table.check_usable()?; // each time: it may have been closed since the last

@@ -7,7 +7,7 @@
 //!   does not.
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::table_core::{Found, TableCore};
 use crate::view::View;
 use aquifer_index::{Lookup, ValueKind};
@@ -67,7 +67,14 @@ impl Engine {
         }
         let snapshot = self.txns.snapshots.take();
         let snapshot = snapshot.map_err(|error| self.transaction_error(error, |_| None))?;
-        let found = View { engine: self, snapshot: &snapshot, writes: None }.find(table, key)?;
+        let found = match View::of(self, &snapshot).find(table, key) {
+            // The table is being changed as a whole, or memory is short: then wait.
+            Err(Error::SnapshotTooOld) => {
+                self.order.wait(Lsn(looked.changed_at))?;
+                return Ok(looked.kind);
+            }
+            found => found?,
+        };
         Ok(found.map(|found| {
             *out = found.bytes;
             found.kind

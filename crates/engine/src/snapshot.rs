@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub(crate) reads: Option<ReadLog>,
     /// Something depends on it.
     pub(crate) has_read: AtomicBool,
+    /// A read was refused.
+    pub(crate) too_old: AtomicBool,
 }
 
 impl fmt::Debug for Snapshot {
@@ -68,7 +70,15 @@ impl Database {
     pub fn snapshot(&self) -> Result<Snapshot> {
         let (inner, pin) = take(self.engine())?;
         let handle = Arc::clone(self.handle());
-        Ok(Snapshot { handle, inner, pin, writes: None, reads: None, has_read: AtomicBool::new(false) })
+        Ok(Snapshot {
+            handle,
+            inner,
+            pin,
+            writes: None,
+            reads: None,
+            has_read: AtomicBool::new(false),
+            too_old: AtomicBool::new(false),
+        })
     }
 }
 
@@ -98,7 +108,8 @@ impl Snapshot {
     }
 
     pub(crate) fn view(&self) -> View<'_> {
-        View { engine: self.engine(), snapshot: &self.inner, writes: self.writes.as_ref() }
+        let too_old = Some(&self.too_old);
+        View { engine: self.engine(), snapshot: &self.inner, writes: self.writes.as_ref(), too_old }
     }
 
     /// Its place in the order of commits: it sees those at or before it.

@@ -143,6 +143,8 @@ pub struct Transaction {
     charge: Charge,
     /// It has been refused, and may be begun again: what it conflicted on, if that is a key.
     refused: Option<Option<(u32, Vec<u8>)>>,
+    /// It is done, whatever comes of waiting for it.
+    is_applied: bool,
 }
 
 /// Names a state of a transaction, to go back to.
@@ -232,9 +234,10 @@ impl Database {
             writes: Some(WriteSet::new(txns.write_bytes_max)),
             reads: watch.is_some().then(|| ReadLog::new(engine)),
             has_read: AtomicBool::new(false),
+            too_old: AtomicBool::new(false),
         };
         let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory, "transactions"));
-        Ok(Transaction { snapshot, watch, claimant, options, tables, charge, refused: None })
+        Ok(Transaction { snapshot, watch, claimant, options, tables, charge, refused: None, is_applied: false })
     }
 }
 
@@ -451,8 +454,8 @@ impl Transaction {
 
     /// Why it may be begun again, if it may.
     fn take_refusal(&mut self) -> Option<Option<(u32, Vec<u8>)>> {
-        let too_old = self.snapshot.inner.check().is_err();
-        self.refused.take().or(too_old.then_some(None))
+        let too_old = self.snapshot.too_old.load(Ordering::Relaxed);
+        self.refused.take().or(too_old.then_some(None)).filter(|_| !self.is_applied)
     }
 
     /// Names the state as it is, to [go back](Self::rollback_to) to. Savepoints are nested.
@@ -518,6 +521,7 @@ impl Transaction {
             return Ok(if engine.on_disk { Commit::Logged(lsn) } else { Commit::Nothing });
         }
         let applied = self.try_apply();
+        self.is_applied = applied.is_ok();
         match &applied {
             Ok(_) => engine.txns.counters.committed.fetch_add(1, Ordering::Relaxed),
             Err(Error::Conflict { table, key }) => {
@@ -627,18 +631,21 @@ impl Transaction {
         let engine = Arc::clone(&self.snapshot.handle.engine);
         let name = table.index.name(key);
         let writes = self.snapshot.writes.as_mut().expect("a transaction has a write set");
+        let more = WRITE_BYTES + name.len() + value.map_or(0, <[u8]>::len);
+        self.charge.cover(&engine, writes.bytes() + more)?;
         let written = match value {
             Some(value) => writes.put(table.id, &name, value),
             None => writes.delete(table.id, &name),
         };
         written.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
-        let bytes = writes.bytes();
         if !self.tables.contains_key(&table.id) {
             self.tables.insert(table.id, Arc::clone(table));
         }
-        self.charge.cover(&engine, bytes)
+        Ok(())
     }
 }
 
+/// Bytes that a write takes beside key and value, with what takes it back, at most.
+const WRITE_BYTES: usize = 256;
 /// Bytes of keys that a range delete collects before it writes.
 const DELETED_AT_ONCE: usize = 64 << 10;

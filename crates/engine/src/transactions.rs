@@ -98,6 +98,11 @@ impl Transactions {
         })
     }
 
+    /// Bytes of old values that one commit may have kept.
+    pub(crate) fn kept_bytes_max(&self) -> usize {
+        2 * self.version_bytes_spare
+    }
+
     /// TX1.
     #[inline]
     pub(crate) fn keep(
@@ -158,7 +163,9 @@ impl Engine {
             self.watchers.wake();
         }
         if self.txns.snapshots.are_versions_kept() {
-            self.tidy_versions(lsn.0 / 8 % REST_EVERY == 0);
+            // Spread, whatever the lengths of records have in common.
+            let chance = lsn.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+            self.tidy_versions(chance % REST_EVERY == 0);
         }
         Ok(())
     }
@@ -190,7 +197,8 @@ impl Engine {
         let Transactions { versions, snapshots, .. } = &self.txns;
         let is_covered = self.cover_versions();
         if versions.wants_cut() || !is_covered {
-            let cut = versions.cut();
+            let covered = self.txns.version_bytes_covered.load(Ordering::Relaxed);
+            let cut = if is_covered { versions.cut() } else { versions.cut_within(covered) };
             if cut.marked > 0 {
                 tracing::warn!(
                     snapshots = cut.marked,
@@ -206,7 +214,7 @@ impl Engine {
     }
 
     /// TX4. Whether the frames could give it.
-    fn cover_versions(&self) -> bool {
+    pub(crate) fn cover_versions(&self) -> bool {
         let txns = &self.txns;
         let used = txns.versions.granted();
         let wanted = if used > 0 { used + txns.version_bytes_spare } else { 0 };
@@ -306,7 +314,7 @@ impl Charge {
 
     #[cold]
     fn take(&mut self, engine: &Engine, more: usize) -> Result<()> {
-        let more = more.next_multiple_of(CHARGE_BYTES.min(engine.txns.write_bytes_max / 4));
+        let more = more.next_multiple_of(CHARGE_BYTES.min(engine.txns.write_bytes_max / 32));
         self.limit.take(more)?;
         match engine.pager.reserve_from_frames(self.name, more) {
             Ok(taken) => self.taken.push(taken),

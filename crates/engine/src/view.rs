@@ -22,6 +22,7 @@ use crate::table_core::{Found, TableCore};
 use crate::transactions::{found, stored};
 use aquifer_buffer::Pin;
 use aquifer_index::{LeafValue, Lookup};
+use aquifer_sync::atomic::{AtomicBool, Ordering};
 use aquifer_txn::{CommitLsn, Item, Resolve, Snapshot, Write, WriteSet};
 
 /// Whose eyes are seen with.
@@ -31,9 +32,16 @@ pub(crate) struct View<'v> {
     pub(crate) snapshot: &'v Snapshot,
     /// Own writes, if it is a transaction that may have some: whole values, of whatever length.
     pub(crate) writes: Option<&'v WriteSet>,
+    /// Told when the snapshot is too old.
+    pub(crate) too_old: Option<&'v AtomicBool>,
 }
 
 impl<'v> View<'v> {
+    /// What a snapshot alone sees.
+    pub(crate) fn of(engine: &'v Engine, snapshot: &'v Snapshot) -> View<'v> {
+        View { engine, snapshot, writes: None, too_old: None }
+    }
+
     /// What a key of the index has.
     pub(crate) fn find(self, table: &TableCore, key: &[u8]) -> Result<Option<Found>> {
         let name = table.index.name(key);
@@ -42,7 +50,7 @@ impl<'v> View<'v> {
         });
         let mut bytes = Vec::new();
         let Lookup { kind, changed_at } = table.reading(table.index.look_up(&table.pager, key, &mut bytes))?;
-        table.check_clear(self.snapshot)?; // VW2
+        self.check_clear(table)?;
         let current = kind.map(|kind| Found { kind, bytes });
         if !own && changed_at <= self.snapshot.lsn().0 {
             return Ok(current); // VW1
@@ -87,6 +95,17 @@ impl<'v> View<'v> {
         long_key::choose_member(table, is_there, suffix, out)
     }
 
+    /// VW2.
+    fn check_clear(self, table: &TableCore) -> Result<()> {
+        table.check_clear(self.snapshot).inspect_err(|_| self.note_too_old())
+    }
+
+    fn note_too_old(self) {
+        if let Some(too_old) = self.too_old {
+            too_old.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn of_table<'t>(self, table: &TableCore) -> aquifer_txn::View<'t, aquifer_txn::Error>
     where
         'v: 't,
@@ -101,6 +120,9 @@ impl<'v> View<'v> {
     }
 
     fn error(self, table: &TableCore, error: aquifer_txn::Error) -> Error {
+        if error == aquifer_txn::Error::SnapshotTooOld {
+            self.note_too_old();
+        }
         self.engine.transaction_error(error, |_| Some(table))
     }
 }

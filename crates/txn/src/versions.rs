@@ -235,13 +235,18 @@ impl Versions {
     /// Cuts what nobody needs, then marks the oldest snapshots too old, until three quarters of the budget are enough (of what
     /// the account gave, if it refused more). Does nothing if another thread is at it. Walks all versions, a few hundred under one lock; to be called with nothing locked.
     pub fn cut(&self) -> Cut {
+        self.cut_within(self.bytes_max)
+    }
+
+    /// As [`cut`](Self::cut), where less than the budget is there to be had.
+    pub fn cut_within(&self, bytes_max: usize) -> Cut {
         let bytes_before = self.bytes();
         if self.cutting.swap(true, Ordering::Acquire) {
             return Cut { marked: 0, bytes_before, bytes_after: bytes_before };
         }
         let refused = self.refused.swap(false, Ordering::Relaxed);
-        let bytes_max = if refused { self.granted.load(Ordering::Relaxed) } else { self.bytes_max };
-        let target = bytes_max.min(self.bytes_max) / 4 * 3;
+        let given = if refused { self.granted.load(Ordering::Relaxed) } else { self.bytes_max };
+        let target = given.min(bytes_max).min(self.bytes_max) / 4 * 3;
         let mut marked = 0;
         loop {
             let census = self.snapshots.census();

@@ -208,7 +208,7 @@ impl Catalog {
             log.poison(&format!("a range was deleted half-way: {error}")); // BD2 of `long_key`
         }
         match turn {
-            Some(turn) if changed.is_err() => turn.abort(),
+            Some(turn) if changed.is_err() => drop(turn), // nobody is to see it
             Some(turn) => turn.fill(record),
             None => {}
         }

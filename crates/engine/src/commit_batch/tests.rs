@@ -76,15 +76,17 @@ fn fail_half_way(db: &Database, undoable: bool) {
             written,
             known,
             loose: Cell::default(),
+            kept_bytes: Cell::default(),
+            covered: RefCell::default(),
         };
         let m = engine.pager.enter();
         // The old value of the second key is not known: it cannot be replaced (LV3).
         let undo = match undoable {
-            true => run.undo_list(),
+            true => run.undo_list(false),
             false => UndoList { lost: true, ..UndoList::default() },
         };
         let (_m, failed) = run.apply_all(m, engine.log.reserved().0, undo, false);
-        let Err(Failure::Undone(error)) = failed else { panic!("the second entry fails") };
+        let Err(Failure::Undone(error) | Failure::Lost(error)) = failed else { panic!("the second entry fails") };
         assert_eq!(matches!(error, Error::Poisoned { .. }), !undoable, "{error}");
     }
     read();

@@ -116,10 +116,11 @@ fn replace(
     Ok(commit_record(engine, table, group_key, change, Some(&seen.found), None)?.0)
 }
 
-/// Where a commit stands that found nothing to do. What it read may be another's change that is not yet durable: waiting waits for
-/// that.
+/// Where a commit stands that found nothing to do. What it read may be another's change that is not yet visible, or durable: this waits for the one, and
+/// who waits for it for the other.
 fn nothing_done(engine: &Engine, writes_log: bool) -> Result<Commit> {
     engine.check_healthy()?;
+    engine.order.wait(engine.order.now())?;
     Ok(match writes_log {
         true => Commit::Logged(engine.log.reserved()),
         false => Commit::Unlogged { epoch: engine.pager.enter().epoch() },

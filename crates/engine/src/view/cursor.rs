@@ -5,7 +5,8 @@
 //! - **VC1** What one end has returned last is the bound of the other, so that both meet without returning a key twice.
 //! - **VC2** A hashed index has its records bucket by bucket in the order of hashes; here those of a bucket are put in the order of their
 //!   names, which begin with the hash. So all records come in the order of names, as those that were removed and own writes do.
-//! - **VC3** What has been passed is what was read: that a serializable transaction depends on, and no more.
+//! - **VC3** What has been passed is what was read: that a serializable transaction depends on, and no more. It is noted when the cursor goes;
+//!   while one has not, as it was forgotten, the transaction cannot commit.
 
 use super::{ReadLog, View};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::index::Index;
 use crate::table_core::{Found, TableCore};
 use crate::transactions::{found, stored};
 use aquifer_index::{LeafValue, btree, hash};
-use aquifer_txn::{CommitLsn, Direction, Item, KeyRange, Scan, Snapshot, StoreCursor};
+use aquifer_txn::{CommitLsn, Direction, Item, KeyRange, Scan, StoreCursor};
 use std::ops::Bound;
 
 /// See the module's head.
@@ -50,6 +51,9 @@ impl<'t> ViewCursor<'t> {
         reads: Option<&'t ReadLog>,
     ) -> Self {
         let range = KeyRange::new(from, to);
+        if let Some(reads) = reads {
+            reads.scan_begins();
+        }
         ViewCursor { view, table, range, front: None, back: None, done: false, reads }
     }
 
@@ -115,6 +119,7 @@ impl Drop for ViewCursor<'_> {
     /// VC3.
     fn drop(&mut self) {
         let Some(reads) = self.reads else { return };
+        reads.scan_ends();
         let on_read = |range| reads.add_range(self.view.engine, self.table, range);
         if self.done {
             return on_read(self.range.clone());
@@ -145,7 +150,7 @@ impl From<aquifer_txn::Error> for ReadError {
 /// The records of the index, in one direction.
 struct Records<'t> {
     table: &'t TableCore,
-    snapshot: &'t Snapshot,
+    view: View<'t>,
     source: Source<'t>,
 }
 
@@ -162,7 +167,7 @@ impl<'t> Records<'t> {
             Index::Sorted(tree) => Source::Sorted(tree.cursor(&table.pager, from, to), direction),
             Index::Hashed(hash) => Source::Hashed(hash.cursor(&table.pager), Vec::new()),
         };
-        Records { table, snapshot: view.snapshot, source }
+        Records { table, view, source }
     }
 
     fn read(&mut self) -> Result<Option<Item>> {
@@ -184,7 +189,7 @@ impl<'t> Records<'t> {
                 left.pop()
             }
         };
-        table.check_clear(self.snapshot)?; // VW2 of `view`
+        self.view.check_clear(table)?; // VW2 of `view`
         Ok(item)
     }
 }

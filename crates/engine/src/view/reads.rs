@@ -17,13 +17,15 @@ struct State {
     charge: Charge,
     /// A range was read and could not be noted: the transaction cannot commit.
     failed: Option<Error>,
+    /// Scans that have not said what they have read.
+    scans: usize,
 }
 
 impl ReadLog {
     pub(crate) fn new(engine: &Engine) -> ReadLog {
         let set = ReadSet::new(engine.txns.write_bytes_max);
         let charge = Charge::new(&engine.txns.memory, "transactions");
-        ReadLog(Mutex::new(Rank::Claims, State { set, charge, failed: None }))
+        ReadLog(Mutex::new(Rank::Claims, State { set, charge, failed: None, scans: 0 }))
     }
 
     /// A key was read.
@@ -44,11 +46,22 @@ impl ReadLog {
         }
     }
 
+    pub(crate) fn scan_begins(&self) {
+        self.0.lock().scans += 1;
+    }
+
+    pub(crate) fn scan_ends(&self) {
+        self.0.lock().scans -= 1;
+    }
+
     /// Lends what was read, if it was all noted.
     pub(crate) fn complete(&mut self) -> Result<&ReadSet> {
         let state = self.0.get_mut();
         match &state.failed {
             Some(error) => Err(error.clone()),
+            None if state.scans > 0 => Err(Error::usage(
+                "an iterator of the transaction was forgotten, so nobody knows what it has read; drop iterators before the commit",
+            )),
             None => Ok(&state.set),
         }
     }

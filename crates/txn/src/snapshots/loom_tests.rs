@@ -123,3 +123,24 @@ fn loom_who_finds_another_starting_waits_too() {
         assert!(kept || (lsn, other) == (CommitLsn(10), CommitLsn(10)), "RT1: {lsn:?} {other:?}");
     });
 }
+
+/// Two who would rest at once, and a snapshot that is taken meanwhile.
+#[test]
+fn loom_one_rests_at_a_time() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let visible = Arc::new(Visible::new(CommitLsn(0)));
+        let snapshots = Arc::new(Snapshots::resting(visible, || CommitLsn(0)));
+        drop(snapshots.take().unwrap());
+        let rest = || {
+            let snapshots = snapshots.clone();
+            thread::spawn(move || drop(snapshots.rest()))
+        };
+        let resters = [rest(), rest()];
+        let snapshot = snapshots.take().unwrap();
+        resters.map(|rester| rester.join().unwrap());
+        assert!(snapshots.are_versions_kept(), "RT2");
+        drop(snapshot);
+    });
+}

@@ -16,12 +16,13 @@
 //!   or comes to be open while nobody rests in between. For the snapshot was taken at or above the place that its maker, or who started
 //!   before it, met in the read-modify-write: a commit behind that place sees the start (reservations acquire and release).
 //! - **RT2** Nobody passes from `stopping` to `resting` while a slot is claimed whose holder has read `keeping`: if the fence of the taker
-//!   comes first, the slot is seen; if the other comes first, the taker reads `stopping`.
+//!   comes first, the slot is seen; if the other comes first, the taker reads `stopping`. One stops at a time.
 
 use crate::error::Result;
 use crate::key::CommitLsn;
 use crate::visible::Visible;
 use aquifer_sync::atomic::{AtomicU8, Ordering, fence};
+use aquifer_sync::{Mutex, Rank};
 use std::fmt;
 
 const RESTING: u8 = 0;
@@ -38,6 +39,8 @@ pub(super) struct Retention {
     state: AtomicU8,
     /// Nothing where everything is kept always.
     reserved: Option<Reserved>,
+    /// One stops at a time, or one would go on from the other's `stopping`, with what it saw before that.
+    stopping: Mutex<()>,
 }
 
 impl fmt::Debug for Retention {
@@ -50,7 +53,7 @@ impl Retention {
     /// Everything is kept always, or from the first snapshot on.
     pub(super) fn new(reserved: Option<Reserved>) -> Retention {
         let state = if reserved.is_some() { RESTING } else { KEEPING };
-        Retention { state: AtomicU8::new(state), reserved }
+        Retention { state: AtomicU8::new(state), reserved, stopping: Mutex::new(Rank::Leaf, ()) }
     }
 
     /// RT1. To be asked after the place is reserved.
@@ -88,6 +91,7 @@ impl Retention {
         }
         let exchange =
             |from, to| self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let Some(_alone) = self.stopping.try_lock() else { return false };
         if self.state.load(Ordering::Relaxed) != KEEPING || !exchange(KEEPING, STOPPING) {
             return false;
         }
