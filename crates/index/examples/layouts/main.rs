@@ -1,6 +1,6 @@
 //! Ablation of leaf layouts: lookups, insertions, scans and pages of trees that differ in their leaves alone.
 //!
-//! `cargo run --release -p aquifer-index --example layouts -- [RECORDS] [ROUNDS] [INPUT]`
+//! `cargo run --release -p aquifer-index --example layouts -- [RECORDS] [ROUNDS] [INPUT] [LEAVES,LEAVES]`: parts of names, all without them.
 //!
 //! All trees lie on a real pager, are read as optimistic readers read, and have the real inner pages: this example compiles the
 //! crate's own files for pages, so that layouts which exist here only share code with the one that is built in. The tree
@@ -44,7 +44,7 @@ mod tree;
 
 use built_in::BuiltIn;
 use dense::Dense;
-use hinted::Hinted;
+use hinted::{Built, Hinted};
 use inputs::Input;
 use leaf_value::{LeafValue, ValueKind};
 use measure::{Entry, Section, entry, print_head};
@@ -62,7 +62,7 @@ const LAYOUTS: [(&str, Entry); 9] = [
     ("+ heads", entry::<Tree<Slotted<{ PREFIX | HEADS }>>>),
     ("+ hints", entry::<Tree<Hinted>>),
     ("built in", entry::<BuiltIn>),
-    ("fingerprints, sorted", entry::<Tree<Slotted<{ PREFIX | HEADS | FINGERPRINTS }>>>),
+    ("fingerprints, sorted", entry::<Tree<Built<true>>>),
     ("fingerprints, unsorted", entry::<Tree<Slotted<{ PREFIX | FINGERPRINTS | UNSORTED }>>>),
     ("dense", entry::<Tree<Dense>>),
     ("packed", entry::<Tree<Packed>>),
@@ -74,6 +74,11 @@ fn main() {
     let records = arguments.next().map_or(1_000_000, |number| number.parse().expect("a number of records"));
     let rounds = arguments.next().map_or(3, |number| number.parse().expect("a number of rounds"));
     let only = arguments.next();
+    let leaves = arguments.next();
+    let is_wanted = |name: &str| {
+        name == REFERENCE || leaves.as_deref().is_none_or(|leaves| leaves.split(',').any(|part| name.contains(part)))
+    };
+    let layouts: Vec<_> = LAYOUTS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     println!("{records} records, pages of 4096 bytes, medians of {rounds} rounds\n");
     print_head();
     for name in
@@ -81,7 +86,7 @@ fn main() {
     {
         let input = Input::new(name, records);
         for value_bytes in VALUE_BYTES {
-            let mut section = Section::new(&input, value_bytes, &LAYOUTS);
+            let mut section = Section::new(&input, value_bytes, &layouts);
             for round in 0..rounds {
                 section.measure(round == 0);
             }
