@@ -88,6 +88,12 @@ impl TestTree {
     }
 }
 
+/// How many leaves of a tree are of this kind.
+pub(crate) fn leaves_of_kind(tree: &TestTree, kind: u8) -> u64 {
+    let pages = tree.check().pages;
+    pages.iter().filter(|&&page| tree.pager.shared(page).unwrap().bytes()[0] == kind).count() as u64
+}
+
 /// Checks a page by itself.
 pub(crate) fn assert_page_is_whole(page: &[u8]) {
     let node = Node::new(page);
@@ -169,17 +175,16 @@ pub(crate) fn number_record() -> impl Strategy<Value = (Vec<u8>, usize)> {
     (key, prop_oneof![60 => Just(8usize), 1 => 0usize..40])
 }
 
-/// Keys like addresses and paths: a few beginnings have most of them, so heads are equal, and leaves get fingerprints. Some are whole
-/// numbers instead.
+/// Keys like addresses, whose leaves get fingerprints; some are whole numbers instead.
 pub(crate) fn path_key() -> impl Strategy<Value = Vec<u8>> {
-    let path = (0..4u32, 0..6u32, 0..3000u32).prop_map(|(host, folder, page)| path(host, folder, page));
+    let path = (0..6000u32).prop_map(path);
     let number = (0u64..700).prop_map(|n| (0xFFF0_FF00 + n).to_be_bytes().to_vec());
     prop_oneof![9 => path, 1 => number]
 }
 
-/// Such a key.
-pub(crate) fn path(host: u32, folder: u32, page: u32) -> Vec<u8> {
-    format!("https://host-{host}.example/{}/article-{page}", "folder/".repeat(folder as usize)).into_bytes()
+/// An address: the four hosts have eight of each section's numbers, so most neighbours' heads are equal.
+pub(crate) fn path(n: u32) -> Vec<u8> {
+    format!("https://host-{}.example/section-{}/article-{n}", n % 4, n / 32).into_bytes()
 }
 
 /// Keys that are hard on a tree: long common prefixes, prefixes of each other, runs of 0x00 and 0xFF,

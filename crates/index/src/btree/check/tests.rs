@@ -4,6 +4,9 @@ use super::super::edit::NodeMut;
 use super::super::layout::*;
 use super::super::test_tree::{TestTree, change};
 
+/// Where a leaf of [`tree_of_paths`] has its slots.
+const SLOTS_AT: usize = HEADER_BYTES + 192;
+
 /// With leaves that have slots, or dense ones.
 fn tree_of(is_dense: bool) -> TestTree {
     let tree = TestTree::in_memory(4096);
@@ -78,6 +81,36 @@ fn each_kind_of_damage_of_a_dense_leaf_is_a_fault() {
     check(&|page| *page.last_mut().unwrap() ^= 1, "lower fence");
     let places = |page: &[u8]| usize::from(u16::from_le_bytes([page[8], page[9]]));
     check(&|page| page[HEADER_BYTES + places(page) / 8] |= 0x80, "does not have (DN2)");
+}
+
+/// Keys of which a hundred have the same head each.
+fn tree_of_paths() -> TestTree {
+    let tree = TestTree::in_memory(4096);
+    for n in 0..4000usize {
+        tree.put(format!("k{:02}/{n:07}", n / 100).as_bytes(), &vec![n as u8; 3 + n % 2 * 2]);
+    }
+    tree
+}
+
+#[test]
+fn each_kind_of_damage_of_a_leaf_with_fingerprints_is_a_fault() {
+    let check = |damage: &dyn Fn(&mut [u8]), expected| check_of(tree_of_paths(), damage, expected);
+    check(&|page| assert_eq!(std::mem::replace(&mut page[KIND], 1), KIND_FINGERPRINTS), "beyond the page");
+    check(&|page| page[KIND] = KIND_DENSE, "make no sense");
+    check(&|page| page[LEVEL] = 1, "level");
+    check(&|page| page[COUNT + 1] = 0xFF, "sizes");
+    check(&|page| page[COUNT] -= 1, "live bytes");
+    check(&|page| page[36] = 0, "sizes");
+    check(&|page| page[36] += 8, "sizes");
+    check(&|page| page[36] += 16, "(FP1)");
+    check(&|page| page[37] = 0xFF, "sizes");
+    check(&|page| page[FINGERPRINTS] ^= 1, "the fingerprint of slot 0 is not its key's (FP1)");
+    check(&|page| page[FINGERPRINTS + 130] ^= 0x80, "the fingerprint of slot 130 is not its key's (FP1)");
+    check(&|page| page[FINGERPRINTS..FINGERPRINTS + 5].rotate_left(1), "(FP1)");
+    check(&|page| page[SLOTS_AT + 7] ^= 0x80, "(BT");
+    check(&|page| page[SLOTS_AT..SLOTS_AT + 16].rotate_left(8), "(BT2)");
+    check(&|page| page[SLOTS_AT + 2] = page[SLOTS_AT + 10], "overlap");
+    check(&|page| page[PREFIX_LEN] -= 1, "prefix");
 }
 
 #[test]
