@@ -106,7 +106,8 @@ fn groups(records: usize, one_in: u64, random: &mut Random) -> (Vec<Vec<u8>>, Ve
         group
     });
     let groups: Vec<u64> = groups.collect();
-    let key = |at: usize, n: usize| [scatter(groups[at]).to_be_bytes(), scatter(n as u64).to_be_bytes()].concat();
+    let key =
+        |at: usize, n: usize| [scatter(groups[at]).to_be_bytes(), scatter(n as u64).to_be_bytes()].concat();
     ((0..records).map(|at| key(at, at)).collect(), (0..records).map(|at| key(at, at + records)).collect())
 }
 

@@ -76,7 +76,8 @@ fn main() {
     let only = arguments.next();
     let leaves = arguments.next();
     let is_wanted = |name: &str| {
-        name == REFERENCE || leaves.as_deref().is_none_or(|leaves| leaves.split(',').any(|part| name.contains(part)))
+        name == REFERENCE
+            || leaves.as_deref().is_none_or(|leaves| leaves.split(',').any(|part| name.contains(part)))
     };
     let layouts: Vec<_> = LAYOUTS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     println!("{records} records, pages of 4096 bytes, medians of {rounds} rounds\n");

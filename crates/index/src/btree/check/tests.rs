@@ -4,9 +4,6 @@ use super::super::edit::NodeMut;
 use super::super::layout::*;
 use super::super::test_tree::{TestTree, change};
 
-/// Where a leaf of [`tree_of_paths`] has its slots.
-const SLOTS_AT: usize = HEADER_BYTES + 192;
-
 /// With leaves that have slots, or dense ones.
 fn tree_of(is_dense: bool) -> TestTree {
     let tree = TestTree::in_memory(4096);
@@ -107,9 +104,13 @@ fn each_kind_of_damage_of_a_leaf_with_fingerprints_is_a_fault() {
     check(&|page| page[FINGERPRINTS] ^= 1, "the fingerprint of slot 0 is not its key's (FP1)");
     check(&|page| page[FINGERPRINTS + 130] ^= 0x80, "the fingerprint of slot 130 is not its key's (FP1)");
     check(&|page| page[FINGERPRINTS..FINGERPRINTS + 5].rotate_left(1), "(FP1)");
-    check(&|page| page[SLOTS_AT + 7] ^= 0x80, "(BT");
-    check(&|page| page[SLOTS_AT..SLOTS_AT + 16].rotate_left(8), "(BT2)");
-    check(&|page| page[SLOTS_AT + 2] = page[SLOTS_AT + 10], "overlap");
+    let slots = |page: &mut [u8], damage: &dyn Fn(&mut [u8])| {
+        let places = usize::from(u16::from_le_bytes([page[36], page[37]]));
+        damage(&mut page[HEADER_BYTES + places..]);
+    };
+    check(&|page| slots(page, &|slots| slots[7] ^= 0x80), "(BT");
+    check(&|page| slots(page, &|slots| slots[..16].rotate_left(8)), "(BT2)");
+    check(&|page| slots(page, &|slots| slots[2] = slots[10]), "overlap");
     check(&|page| page[PREFIX_LEN] -= 1, "prefix");
 }
 

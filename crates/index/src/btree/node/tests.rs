@@ -42,7 +42,8 @@ fn nearly_a_page() -> impl Strategy<Value = Vec<u8>> {
         }
         if kind == KIND_FINGERPRINTS {
             // Places that can be.
-            page[36..38].copy_from_slice(&(count.next_multiple_of(16) + heap_bytes % 3 / 2 * 5).to_le_bytes());
+            page[36..38]
+                .copy_from_slice(&(count.next_multiple_of(16) + heap_bytes % 3 / 2 * 5).to_le_bytes());
         }
         if kind == KIND_DENSE {
             // Places and lengths that can be.

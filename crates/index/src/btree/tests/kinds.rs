@@ -69,7 +69,8 @@ fn kinds_follow_the_records() {
         let both = kinds(&tree);
         assert!(both[1] >= 40 && both[2] >= 20, "{both:?}");
         assert_holds(&tree, &records);
-        let paths: Vec<Vec<u8>> = records.keys().filter(|key| !key[22..].starts_with(b"/number")).cloned().collect();
+        let paths: Vec<Vec<u8>> =
+            records.keys().filter(|key| !key[22..].starts_with(b"/number")).cloned().collect();
         for (at, key) in paths.iter().enumerate().filter(|(at, _)| at % 16 != 3) {
             remove(&tree, &mut records, key);
             assert!(at % 997 != 0 || tree.check().records == records.len() as u64);
