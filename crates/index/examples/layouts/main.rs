@@ -5,7 +5,8 @@
 //! All trees lie on a real pager, are read as optimistic readers read, and have the real inner pages: this example compiles the
 //! crate's own files for pages, so that layouts which exist here only share code with the one that is built in. The tree
 //! itself ([`tree`]) is for one thread and knows nothing of deletions. The row `built in` is the crate's tree, through its public
-//! interface; it must agree with the row `dense`, which has the same leaves in this example's tree.
+//! interface; it must agree with the row `dense`, or with `fingerprints, sorted`, whichever it chooses for an input: they have the same leaves in
+//! this example's tree.
 //!
 //! Inputs are made from seeds. All trees of a round grow and are read side by side, in turns of some ten milliseconds, so that what
 //! else goes on disturbs all alike; time is the processor's. Figures are medians over the turns of all rounds, and ratios medians of
