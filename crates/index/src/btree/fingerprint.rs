@@ -24,6 +24,8 @@
 //! - **FP3** A search compares at most [`STRANGERS_MAX`] keys that are others, then goes on by halves: whoever knows the hash can
 //!   make keys whose fingerprints are equal.
 //! - **FP4** No bytes of a page can make a function of this module panic, but for those that change a page: its header is sane (ED1).
+//! - **FP5** What fits with fingerprints fits with hints: with fewer than 64 places, the bytes that hints would take more stay free behind the
+//!   slots. The slots are near the fingerprints nevertheless, often on the same line of the cache.
 
 use super::layout::*;
 use super::leaf::Leaf;
@@ -148,9 +150,9 @@ pub(crate) fn write_all(page: &mut [u8], known: &[u8]) {
 /// [`Node::next_slot_bytes`] says.
 pub(crate) fn insert(page: &mut [u8], index: usize, fingerprint: u8) {
     let node = Node::new(&*page);
-    let (count, slots_at, slots_end) = (node.slot_count(), node.slots_at(), node.slots_end());
+    let (count, slots_at) = (node.slot_count(), node.slots_at());
     if FINGERPRINTS + count == slots_at {
-        page.copy_within(slots_at..slots_end, slots_at + PLACES_STEP);
+        page.copy_within(slots_at..slots_at + SLOT_BYTES * count, slots_at + PLACES_STEP);
         set_places(page, count + PLACES_STEP);
     }
     let at = FINGERPRINTS + index;

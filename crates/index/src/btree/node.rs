@@ -249,15 +249,17 @@ impl<W: Words> Node<W> {
             && self.prefix_len() <= prefix_max
     }
 
-    /// Where slots and references end.
+    /// Where slots and references end, or would end behind hints, whichever is more (FP5).
     pub(crate) fn slots_end(self) -> usize {
-        self.slots_at() + slot_bytes(self.level()) * self.slot_count()
+        self.slots_at().max(SLOTS) + slot_bytes(self.level()) * self.slot_count()
     }
 
     /// Bytes that one more entry would take outside the heap.
     pub(crate) fn next_slot_bytes(self) -> usize {
-        let wants_places = self.has_fingerprints() && FINGERPRINTS + self.slot_count() >= self.slots_at();
-        slot_bytes(self.level()) + if wants_places { PLACES_STEP } else { 0 }
+        let slots_at = self.slots_at();
+        let wants_places = self.has_fingerprints() && FINGERPRINTS + self.slot_count() >= slots_at;
+        let slots_at_then = if wants_places { slots_at + PLACES_STEP } else { slots_at };
+        slot_bytes(self.level()) + slots_at_then.max(SLOTS) - slots_at.max(SLOTS)
     }
 
     /// Bytes between the slots and the heap.

@@ -27,7 +27,7 @@
 //! - **SP5** A half of a dense leaf fits if its records do in slots, or in places from its first to its last (AN1). Boundaries are preferred
 //!   as in SP1.2; the one in the middle serves for SP1.3: fences grow by at most eight bytes, because the prefix holds all but
 //!   the tail, and what a half loses takes more than that unless there are so few records that they fit in slots.
-//! - **SP6** Where many heads are equal, room for fingerprints is reckoned with the halves of SP1.2. A half that has no room for its own goes
+//! - **SP6** A leaf with fingerprints holds no more than one with hints could (FP5). Where many heads are equal, room for fingerprints is reckoned with the halves of SP1.2. A half that has no room for its own goes
 //!   without (FP2); one that has them and then no room for the incoming record is cut again, with fewer records than before.
 //!
 //! # Runs

@@ -4,6 +4,7 @@ use super::super::build::{Builder, Plan};
 use super::super::search::Found;
 use super::super::test_tree::{
     LONE_PAGE, Scramble, assert_page_is_whole, hard_key, path_key, put_on, records_on, remove_from, value,
+    value_len,
 };
 use super::super::words::tests::OnlyWords;
 use super::*;
@@ -52,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn fingerprints_follow_their_slots(changes in vec((prop::bool::weighted(0.7), path_key(), 0..30usize), 1..400)) {
+    fn fingerprints_follow_their_slots(changes in vec((prop::bool::weighted(0.7), path_key(), value_len(1024)), 1..400)) {
         let (mut page, keys) = leaf(16384, &BTreeSet::new());
         prop_assert!(keys.is_empty());
         let mut model = BTreeMap::new();
@@ -162,4 +163,29 @@ fn places_grow_with_the_records_and_are_reckoned() {
     }
     // 20 bytes each; the 193rd would need another 16 places.
     assert_eq!(count, 192);
+}
+
+/// Else a split, which may give the halves hints, could fail.
+#[test]
+fn what_fits_with_fingerprints_fits_with_hints() {
+    for left in 1..16u32 {
+        let key = |n: u32| format!("path/to/{n:04}").into_bytes();
+        let (mut page, keys) = leaf(4096, &(0..16).map(key).collect());
+        keys[left as usize..].iter().for_each(|key| assert!(remove_from(&mut page, key)));
+        for len in 1..1024 {
+            (0..left).for_each(|n| {
+                put_on(&mut page, &key(n), &vec![n as u8; len]);
+            });
+            assert_page_is_whole(&page);
+        }
+        let node = Node::new(page.as_slice());
+        assert!(
+            node.has_fingerprints() && (left < 4 || node.free_bytes() < 16),
+            "{left}: {}",
+            node.free_bytes()
+        );
+        let mut builder = Builder::new(4096, &Plan::root(1, LONE_PAGE, 0)).unwrap();
+        builder.push_records(Leaf::of(node), 0..node.count()).unwrap();
+        assert!(!Node::new(builder.finish_with(false).as_slice()).has_fingerprints());
+    }
 }
