@@ -132,6 +132,17 @@ fn dense(page_bytes: usize, stem: &str, numbers: std::ops::Range<u64>, value_len
     index_pages::input(page_bytes, |m| BTree::create(m, TABLE), &records, &operations)
 }
 
+/// Pages with leaves that have fingerprints, and operations on them: as many records put as there are places, one replaced, one removed.
+fn paths(count: u32, value_len: usize) -> Vec<u8> {
+    let key = |n: u32| format!("host/section-{:02}/article-{n:04}", n / 10).into_bytes();
+    let records: Vec<_> = (0..count).map(|n| (key(n * 7 % count), value_len)).collect();
+    let new: Vec<_> = (0..20).map(|n| [&key(3)[..], &[n]].concat()).collect();
+    let (there, absent) = (key(5), key(count + 9));
+    let mut operations: Vec<(u8, &[u8], u16)> = new.iter().map(|key| (3, key.as_slice(), 3)).collect();
+    operations.extend([(0, &there[..], 0), (3, &there, 40), (1, &there, 0), (2, &there, 0), (0, &absent, 0)]);
+    index_pages::input(4096, |m| BTree::create(m, TABLE), &records, &operations)
+}
+
 fn seeds() -> Seeds {
     let prefixed: Vec<_> =
         (0..12u32).map(|n| (format!("a/rather/long/path/that/all/share/{n}").into_bytes(), 20)).collect();
@@ -152,5 +163,7 @@ fn seeds() -> Seeds {
         ("dense-long-values".into(), dense(4096, "", 0..38, 100)),
         ("dense-stem".into(), dense(4096, "a stem/", 0..520, 8)),
         ("dense-empty-values".into(), dense(4096, "", 7..500, 0)),
+        ("fingerprints".into(), paths(120, 12)),
+        ("fingerprints-long-values".into(), paths(40, 90)),
     ]
 }

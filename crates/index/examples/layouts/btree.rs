@@ -25,6 +25,10 @@ pub(crate) mod dense_edit;
 pub(crate) mod edit;
 #[allow(dead_code)]
 #[rustfmt::skip]
+#[path = "../../src/btree/fingerprint.rs"]
+pub(crate) mod fingerprint;
+#[allow(dead_code)]
+#[rustfmt::skip]
 #[path = "../../src/btree/layout.rs"]
 pub(crate) mod layout;
 #[allow(dead_code)]

@@ -1,28 +1,35 @@
-//! The leaf that is built in, in this example's tree: common prefix, heads and hints. The page's code is the crate's.
+//! Leaves that are built in, in this example's tree: common prefix, heads, and hints or fingerprints, whatever the keys. The page's code is
+//! the crate's.
 
 use crate::LeafValue;
 use crate::btree::build::{Builder, Plan};
 use crate::btree::edit::NodeMut;
-use crate::btree::layout::{HEAD_BYTES, SLOT_BYTES, Suffix};
+use crate::btree::fingerprint;
+use crate::btree::layout::{HEAD_BYTES, Suffix};
 use crate::btree::node::Node;
 use crate::leaf::{Leaf, PAGE_BYTES, Slice};
 use crate::words::Words;
 
 #[derive(Debug)]
-pub(crate) struct Hinted;
+pub(crate) struct Built<const WITH_FINGERPRINTS: bool>;
 
-impl Leaf for Hinted {
+/// With hints, whatever the heads.
+pub(crate) type Hinted = Built<false>;
+
+impl<const WITH_FINGERPRINTS: bool> Leaf for Built<WITH_FINGERPRINTS> {
     fn build(plan: &Plan<'_>, records: Slice<'_>) -> Option<Vec<u8>> {
         let mut builder = Builder::new(PAGE_BYTES, plan).ok()?;
         for (key, value) in records.iter() {
             builder.push_record(key, LeafValue::inline(value)).ok()?;
         }
-        Some(builder.finish())
+        let page = builder.finish_with(WITH_FINGERPRINTS);
+        (Node::new(page.as_slice()).has_fingerprints() == WITH_FINGERPRINTS).then_some(page)
     }
 
     #[inline(always)]
     fn get<W: Words>(node: Node<W>, key: &[u8]) -> Option<(usize, usize)> {
-        node.value_range(node.find(key).slot?)
+        let slot = if node.has_fingerprints() { node.probe(key)?.1 } else { node.find(key).slot? };
+        node.value_range(slot)
     }
 
     #[inline(always)]
@@ -34,12 +41,13 @@ impl Leaf for Hinted {
     fn insert(page: &mut [u8], position: usize, key: &[u8], value: &[u8]) -> bool {
         let node = Node::new(&*page);
         let suffix = Suffix::of(key, node.prefix_len());
-        if SLOT_BYTES + 2 + suffix.rest.len() + value.len() > node.gap_bytes() {
+        if node.next_slot_bytes() + 2 + suffix.rest.len() + value.len() > node.gap_bytes() {
             return false;
         }
         let mut node = NodeMut::new(page);
         node.stash(suffix.rest);
-        node.insert_stashed(position, suffix.head, suffix.len, LeafValue::inline(value));
+        let fingerprint = fingerprint::of(key);
+        node.insert_stashed(position, suffix.head, suffix.len, fingerprint, LeafValue::inline(value));
         true
     }
 

@@ -3,8 +3,16 @@
 use std::ops::Range;
 
 /// The inputs.
-pub(crate) const NAMES: [&str; 5] =
-    ["integers, ascending", "integers, dense", "integers, sparse", "random 16 bytes", "URLs"];
+pub(crate) const NAMES: [&str; 8] = [
+    "integers, ascending",
+    "integers, dense",
+    "integers, sparse",
+    "random 16 bytes",
+    "an eighth of heads equal",
+    "a quarter of heads equal",
+    "half of heads equal",
+    "URLs",
+];
 
 /// Keys one after the other, so that going through them in order costs next to nothing.
 #[derive(Debug, Default)]
@@ -57,6 +65,9 @@ impl Input {
             "random 16 bytes" => {
                 halves(records, |n| [scatter(2 * n).to_be_bytes(), scatter(2 * n + 1).to_be_bytes()].concat())
             }
+            "an eighth of heads equal" => groups(records, 8, &mut random),
+            "a quarter of heads equal" => groups(records, 4, &mut random),
+            "half of heads equal" => groups(records, 2, &mut random),
             _ => urls(records, &mut random),
         };
         if name != "integers, ascending" {
@@ -85,6 +96,19 @@ fn dense_integers(records: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 fn halves(records: usize, key: impl Fn(u64) -> Vec<u8>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let records = records as u64;
     ((0..records).map(&key).collect(), (records..2 * records).map(&key).collect())
+}
+
+/// Sixteen bytes, of which each key has the first eight of the one before in one case of so many. Absent keys differ in the last eight.
+fn groups(records: usize, one_in: u64, random: &mut Random) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let mut group = 0;
+    let groups = (0..records).map(|_| {
+        group += u64::from(random.below(one_in) > 0);
+        group
+    });
+    let groups: Vec<u64> = groups.collect();
+    let key =
+        |at: usize, n: usize| [scatter(groups[at]).to_be_bytes(), scatter(n as u64).to_be_bytes()].concat();
+    ((0..records).map(|at| key(at, at)).collect(), (0..records).map(|at| key(at, at + records)).collect())
 }
 
 const SYLLABLES: [&str; 16] =

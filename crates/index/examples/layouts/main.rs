@@ -1,11 +1,12 @@
 //! Ablation of leaf layouts: lookups, insertions, scans and pages of trees that differ in their leaves alone.
 //!
-//! `cargo run --release -p aquifer-index --example layouts -- [RECORDS] [ROUNDS] [INPUT]`
+//! `cargo run --release -p aquifer-index --example layouts -- [RECORDS] [ROUNDS] [INPUT] [LEAVES,LEAVES]`: parts of names, all without them.
 //!
 //! All trees lie on a real pager, are read as optimistic readers read, and have the real inner pages: this example compiles the
 //! crate's own files for pages, so that layouts which exist here only share code with the one that is built in. The tree
 //! itself ([`tree`]) is for one thread and knows nothing of deletions. The row `built in` is the crate's tree, through its public
-//! interface; it must agree with the row `dense`, which has the same leaves in this example's tree.
+//! interface; it must agree with the row `dense`, or with `fingerprints, sorted`, whichever it chooses for an input: they have the same leaves in
+//! this example's tree.
 //!
 //! Inputs are made from seeds. All trees of a round grow and are read side by side, in turns of some ten milliseconds, so that what
 //! else goes on disturbs all alike; time is the processor's. Figures are medians over the turns of all rounds, and ratios medians of
@@ -44,7 +45,7 @@ mod tree;
 
 use built_in::BuiltIn;
 use dense::Dense;
-use hinted::Hinted;
+use hinted::{Built, Hinted};
 use inputs::Input;
 use leaf_value::{LeafValue, ValueKind};
 use measure::{Entry, Section, entry, print_head};
@@ -62,7 +63,7 @@ const LAYOUTS: [(&str, Entry); 9] = [
     ("+ heads", entry::<Tree<Slotted<{ PREFIX | HEADS }>>>),
     ("+ hints", entry::<Tree<Hinted>>),
     ("built in", entry::<BuiltIn>),
-    ("fingerprints, sorted", entry::<Tree<Slotted<{ PREFIX | HEADS | FINGERPRINTS }>>>),
+    ("fingerprints, sorted", entry::<Tree<Built<true>>>),
     ("fingerprints, unsorted", entry::<Tree<Slotted<{ PREFIX | FINGERPRINTS | UNSORTED }>>>),
     ("dense", entry::<Tree<Dense>>),
     ("packed", entry::<Tree<Packed>>),
@@ -74,6 +75,12 @@ fn main() {
     let records = arguments.next().map_or(1_000_000, |number| number.parse().expect("a number of records"));
     let rounds = arguments.next().map_or(3, |number| number.parse().expect("a number of rounds"));
     let only = arguments.next();
+    let leaves = arguments.next();
+    let is_wanted = |name: &str| {
+        name == REFERENCE
+            || leaves.as_deref().is_none_or(|leaves| leaves.split(',').any(|part| name.contains(part)))
+    };
+    let layouts: Vec<_> = LAYOUTS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     println!("{records} records, pages of 4096 bytes, medians of {rounds} rounds\n");
     print_head();
     for name in
@@ -81,7 +88,7 @@ fn main() {
     {
         let input = Input::new(name, records);
         for value_bytes in VALUE_BYTES {
-            let mut section = Section::new(&input, value_bytes, &LAYOUTS);
+            let mut section = Section::new(&input, value_bytes, &layouts);
             for round in 0..rounds {
                 section.measure(round == 0);
             }

@@ -7,6 +7,8 @@
 //! - **AN2** A dense leaf gets all the places for which its page has room and which its fences allow: above its records, below, or on both
 //!   sides, as the insertions before went.
 //! - **AN3** Leaves are built aside; nothing is changed if a page turns out to be nonsense.
+//! - **AN4** A leaf with slots gets fingerprints or hints as FP2 says. One that was dense and makes way for a record that is unlike gets
+//!   hints, for the room for that record was reckoned with them.
 
 use super::build::{Builder, Plan, UNLIKE};
 use super::dense::{Form, Shape};
@@ -115,7 +117,7 @@ pub(crate) fn rebuild_leaf(node: Node<&[u8]>, shape: Option<Shape>) -> Result<Ve
         None => Builder::new(node.page_bytes(), &plan)?,
     };
     builder.push_records(leaf, 0..node.count())?;
-    Ok(builder.finish())
+    Ok(builder.finish_with(false)) // AN4
 }
 
 #[cfg(all(test, not(loom)))]

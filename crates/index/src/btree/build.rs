@@ -3,6 +3,7 @@
 use super::dense::{self, Shape};
 use super::edit::NodeMut;
 use super::fault::Nonsense;
+use super::fingerprint;
 use super::layout::*;
 use super::leaf::Leaf;
 use super::node::Node;
@@ -75,6 +76,10 @@ pub(crate) struct Builder {
     level: u8,
     prefix_len: usize,
     count: usize,
+    /// Heads that equal the one before.
+    equal_heads: usize,
+    /// Fingerprints of the first records, as far as they are known.
+    fingerprints: Vec<u8>,
     heap_start: usize,
     /// A dense leaf's, and the run position that was asked for.
     dense: Option<(Shape, usize)>,
@@ -100,9 +105,17 @@ impl Builder {
         }
         bytes[CHANGED_AT..CHANGED_AT + 8].copy_from_slice(&plan.changed_at.to_le_bytes());
         let prefix_len = plan.prefix_len();
-        let references = Vec::new();
-        let mut builder =
-            Self { bytes, references, level: plan.level, prefix_len, count: 0, heap_start, dense: None };
+        let mut builder = Self {
+            bytes,
+            references: Vec::new(),
+            level: plan.level,
+            prefix_len,
+            count: 0,
+            equal_heads: 0,
+            fingerprints: Vec::new(),
+            heap_start,
+            dense: None,
+        };
         builder.set_u16(PREFIX_LEN, prefix_len);
         builder.set_u16(LOWER_LEN, plan.lower.len());
         builder.set_u16(UPPER_LEN, upper.len());
@@ -161,6 +174,8 @@ impl Builder {
         self.bytes[value_at..start + len].copy_from_slice(value);
         let slot = Slot::new(suffix.head, if len == 0 { 0 } else { start }, suffix.len);
         let at = SLOTS + SLOT_BYTES * self.count;
+        let head_before = &self.bytes[at - HEAD_BYTES..at];
+        self.equal_heads += usize::from(self.count > 0 && *head_before == suffix.head.to_le_bytes());
         self.bytes[at..at + SLOT_BYTES].copy_from_slice(&slot.0.to_le_bytes());
         if self.level > 0 {
             self.bytes[at..at + 4].copy_from_slice(payload);
@@ -199,10 +214,11 @@ impl Builder {
     ) -> Result<(), Nonsense> {
         let mut key = Vec::new();
         let shared_len = leaf.shared_to(&mut key);
-        for spot in leaf.spots(records) {
+        for spot in leaf.spots(records.clone()) {
             leaf.rest_to(spot, shared_len, &mut key).ok_or(BEYOND)?;
             self.push_record(&key, leaf.value(spot).ok_or(BEYOND)?)?;
         }
+        self.fingerprints.extend_from_slice(leaf.fingerprints(records));
         Ok(())
     }
 
@@ -220,8 +236,14 @@ impl Builder {
         Ok(())
     }
 
-    /// The page.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    /// The page; a leaf with slots gets what serves its search better (FP2).
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let wants_fingerprints = fingerprint::are_worth_it(self.count, self.equal_heads);
+        self.finish_with(wants_fingerprints)
+    }
+
+    /// The page; a leaf with slots has fingerprints if they are wanted and there is room.
+    pub(crate) fn finish_with(mut self, wants_fingerprints: bool) -> Vec<u8> {
         let heap_bytes = self.bytes.len() - self.heap_start;
         self.set_u16(COUNT, self.count);
         if self.dense.is_some() {
@@ -231,7 +253,12 @@ impl Builder {
         self.set_u16(LIVE_BYTES, heap_bytes);
         let references = SLOTS + SLOT_BYTES * self.count;
         self.bytes[references..references + self.references.len()].copy_from_slice(&self.references);
-        NodeMut::new(&mut self.bytes).write_hints();
+        let has_room = references + fingerprint::bytes_more(self.count) <= self.heap_start;
+        if wants_fingerprints && has_room && self.level == 0 {
+            fingerprint::write_all(&mut self.bytes, &self.fingerprints);
+        } else {
+            NodeMut::new(&mut self.bytes).write_hints();
+        }
         self.bytes
     }
 

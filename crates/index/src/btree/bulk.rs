@@ -22,6 +22,7 @@ use super::build::{Builder, Plan};
 use super::dense::Form;
 use super::edit::NodeMut;
 use super::fault::Attempt;
+use super::fingerprint;
 use super::layout::*;
 use super::node::Node;
 use super::split::Halves;
@@ -61,7 +62,7 @@ pub struct BulkLoader {
     /// Keys and values of the records that are on no leaf yet, one after the other.
     bytes: Vec<u8>,
     records: Vec<Buffered>,
-    /// Length of what the first and the last key of these share.
+    /// Length of what the first and the last key of these share: what all neighbours do.
     shared: usize,
     /// A lower bound of the bytes that they take on a leaf with slots.
     least: usize,
@@ -74,6 +75,8 @@ pub struct BulkLoader {
 #[derive(Debug, Clone)]
 struct Buffered {
     key: Range<usize>,
+    /// Length of what its key shares with the one before.
+    shared: usize,
     value_end: usize,
     kind: ValueKind,
 }
@@ -130,19 +133,22 @@ impl BulkLoader {
     ) -> Result<(), BulkError> {
         let (key_max, value_max) = BTree::limits(self.page_bytes);
         assert!(key.len() <= key_max && value.bytes.len() <= value_max, "a record beyond the limits");
-        if let Some(last) = self.records.last()
-            && key <= &self.bytes[last.key.clone()]
-        {
-            let previous = self.bytes[last.key.clone()].to_vec();
-            return Err(BulkError::Unsorted { index: self.count, previous, key: key.to_vec() });
+        let mut shared = 0;
+        if let Some(last) = self.records.last() {
+            let previous = &self.bytes[last.key.clone()];
+            shared = common_prefix_len(previous, key);
+            if previous[shared..] >= key[shared..] {
+                let previous = previous.to_vec();
+                return Err(BulkError::Unsorted { index: self.count, previous, key: key.to_vec() });
+            }
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value.bytes);
         let key = start..start + key.len();
-        self.records.push(Buffered { key, value_end: self.bytes.len(), kind: value.kind });
+        self.shared = if self.records.is_empty() { key.len() } else { self.shared.min(shared) };
+        self.records.push(Buffered { key, shared, value_end: self.bytes.len(), kind: value.kind });
         self.count += 1;
-        self.shared = self.shared_len();
         self.least += SLOT_BYTES + 2 + value.bytes.len();
         self.count_alike();
         while self.least_bytes() > self.page_bytes {
@@ -251,7 +257,12 @@ impl BulkLoader {
             let rest_len = record.key.len().saturating_sub(prefix_len + HEAD_BYTES);
             SLOT_BYTES + 2 + rest_len + record.value_end - record.key.end
         };
-        let slotted = SLOTS + self.records[..count].iter().map(entry).sum::<usize>();
+        let equal_heads = |records: &[Buffered]| {
+            records.iter().filter(|record| record.shared >= prefix_len + HEAD_BYTES).count()
+        };
+        let is_crowded = fingerprint::are_worth_it(count, equal_heads(&self.records[1.min(count)..count]));
+        let more = if is_crowded { fingerprint::bytes_more(count) } else { 0 };
+        let slotted = SLOTS + self.records[..count].iter().map(entry).sum::<usize>() + more;
         fences + self.dense_bytes(count, prefix_len).map_or(slotted, |dense| dense.min(slotted))
     }
 

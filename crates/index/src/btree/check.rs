@@ -67,7 +67,7 @@ struct Walk<'p> {
 }
 
 impl BTree {
-    /// Walks everything and checks order, fences, prefixes, heads, hints, levels, neighbours, owners and own
+    /// Walks everything and checks order, fences, prefixes, heads, hints, fingerprints, levels, neighbours, owners and own
     /// ids; `progress` gets the number of pages done. For trees that nobody changes meanwhile.
     /// Damaged pages are faults.
     ///

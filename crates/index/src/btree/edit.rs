@@ -6,9 +6,10 @@
 //!   found out under the same latch. Sizes are then exact, and nothing here can fail.
 //! - **ED2** Compaction finds nonsense before it changes anything: it builds the page aside.
 //! - **ED3** After a change at slot `i` only hints of slots at or behind `i` are written, unless the
-//!   distance between hints changed.
+//!   distance between hints changed. A leaf has hints or fingerprints, and keeps its kind.
 
 use super::fault::Nonsense;
+use super::fingerprint;
 use super::layout::*;
 use super::node::Node;
 use crate::LeafValue;
@@ -62,12 +63,13 @@ impl<'b> NodeMut<'b> {
         self.bytes[start..start + rest.len()].copy_from_slice(rest);
     }
 
-    /// Inserts a record whose key's rest was stashed.
+    /// Inserts a record whose key's rest was stashed. On a leaf without fingerprints the one given means nothing.
     pub(crate) fn insert_stashed(
         &mut self,
         index: usize,
         head: u32,
         suffix_len: usize,
+        fingerprint: u8,
         value: LeafValue<'_>,
     ) {
         let rest_len = suffix_len.saturating_sub(HEAD_BYTES);
@@ -75,6 +77,9 @@ impl<'b> NodeMut<'b> {
         let offset = self.open_entry(2 + rest_len + value.bytes.len());
         self.bytes.copy_within(stash..stash + rest_len, offset + 2);
         self.write_value(offset, rest_len, value);
+        if self.node().has_fingerprints() {
+            fingerprint::insert(self.bytes, index, fingerprint);
+        }
         self.insert_slot(index, Slot::new(head, offset, suffix_len));
     }
 
@@ -120,14 +125,17 @@ impl<'b> NodeMut<'b> {
     pub(crate) fn remove(&mut self, index: usize, entry_len: usize) {
         let (slot, count) = (self.node().slot(index), self.node().count());
         self.close_entry(slot, entry_len);
-        let at = SLOTS + SLOT_BYTES * index;
-        let old = SLOTS + SLOT_BYTES * count;
+        let slots = self.node().slots_at();
+        let (at, old) = (slots + SLOT_BYTES * index, slots + SLOT_BYTES * count);
         self.bytes.copy_within(at + SLOT_BYTES..old, at);
         if self.node().level() > 0 {
             let new = old - SLOT_BYTES;
             let (before, all) = (REFERENCE_BYTES * index, REFERENCE_BYTES * count);
             self.bytes.copy_within(old..old + before, new);
             self.bytes.copy_within(old + before + REFERENCE_BYTES..old + all, new + before);
+        }
+        if self.node().has_fingerprints() {
+            fingerprint::remove(self.bytes, index);
         }
         self.set_u16(COUNT, count - 1);
         if count == 1 {
@@ -136,7 +144,7 @@ impl<'b> NodeMut<'b> {
             self.set_u16(LIVE_BYTES, fence_bytes);
         }
         self.bytes[RUN] = 0;
-        self.update_hints(index, count);
+        self.update_hints(index, count, count - 1);
     }
 
     /// Brings all free bytes together between slots and heap. The entry of slot `last` becomes the
@@ -181,7 +189,7 @@ impl<'b> NodeMut<'b> {
     }
 
     fn stash_start(&self) -> usize {
-        SLOTS + SLOT_BYTES * (self.node().count() + 1)
+        self.node().slots_end() + self.node().next_slot_bytes()
     }
 
     /// Takes bytes from the gap for an entry; returns its offset.
@@ -208,20 +216,20 @@ impl<'b> NodeMut<'b> {
         self.bytes[start..start + value.bytes.len()].copy_from_slice(value.bytes);
     }
 
-    /// Inserts the word of a slot; the references of an inner page have made way.
+    /// Inserts the word of a slot; the references of an inner page have made way, and fingerprints.
     fn insert_slot(&mut self, index: usize, word: Slot) {
-        let count = self.node().count();
-        let at = SLOTS + SLOT_BYTES * index;
-        self.bytes.copy_within(at..SLOTS + SLOT_BYTES * count, at + SLOT_BYTES);
+        let (count, slots) = (self.node().slot_count(), self.node().slots_at());
+        let at = slots + SLOT_BYTES * index;
+        self.bytes.copy_within(at..slots + SLOT_BYTES * count, at + SLOT_BYTES);
         self.bytes[at..at + SLOT_BYTES].copy_from_slice(&word.0.to_le_bytes());
-        self.set_u16(COUNT, count + 1);
+        self.update_hints(index, count, count + 1);
         self.note_run(index);
-        self.update_hints(index, count);
+        self.set_u16(COUNT, count + 1); // the last: a word that was just written in part is slow to read
     }
 
     /// Sets head and key reference of a slot.
     fn set_slot(&mut self, index: usize, slot: Slot) {
-        let (at, slot) = (SLOTS + SLOT_BYTES * index, slot.0.to_le_bytes());
+        let (at, slot) = (self.node().slots_at() + SLOT_BYTES * index, slot.0.to_le_bytes());
         if self.node().level() == 0 {
             self.bytes[at..at + SLOT_BYTES].copy_from_slice(&slot);
         } else {
@@ -245,23 +253,21 @@ impl<'b> NodeMut<'b> {
         self.set_u16(RUN_POSITION, index + 1);
     }
 
-    /// Brings hints up to date after slots from `index` on moved; `count_before` is the count before.
-    fn update_hints(&mut self, index: usize, count_before: usize) {
-        let count = self.node().count();
-        if count <= UNHINTED_MAX {
+    /// Brings hints up to date after slots from `index` on moved, and their number became another.
+    fn update_hints(&mut self, index: usize, before: usize, count: usize) {
+        if count <= UNHINTED_MAX || self.node().has_fingerprints() {
             return;
         }
         let distance = count / (HINT_COUNT + 1);
-        let same_distance = count_before > UNHINTED_MAX && count_before / (HINT_COUNT + 1) == distance;
+        let same_distance = before > UNHINTED_MAX && before / (HINT_COUNT + 1) == distance;
         let first = if same_distance { index.div_ceil(distance).saturating_sub(1) } else { 0 };
         self.write_hints_from(first, distance);
     }
 
     fn write_hints_from(&mut self, first: usize, distance: usize) {
         for hint in first..HINT_COUNT {
-            let head = (self.node().slot_word((hint + 1) * distance) >> 32) as u32;
-            let at = HINTS + 4 * hint;
-            self.bytes[at..at + 4].copy_from_slice(&head.to_le_bytes());
+            let head = SLOTS + SLOT_BYTES * (hint + 1) * distance + SLOT_BYTES - HEAD_BYTES;
+            self.bytes.copy_within(head..head + HEAD_BYTES, HINTS + HEAD_BYTES * hint);
         }
     }
 

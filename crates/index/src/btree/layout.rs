@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  size  what
-//!      0     1  kind: 1 leaf, 2 inner, 6 dense leaf (`dense`; other kinds belong to other indexes)
+//!      0     1  kind: 1 leaf, 2 inner, 6 dense leaf (`dense`), 7 leaf with fingerprints (`fingerprint`; other kinds belong to other indexes)
 //!      1     1  flags: bit 0 no upper fence, bit 1 the tree is being dismantled, bit 2 the tree is detached from its table,
 //!               bit 3 there may be large values (all three: root only)
 //!      2     1  level: 0 leaf
@@ -17,11 +17,11 @@
 //!     28     4  right neighbour on this level; 0 none
 //!     32     2  length of the lower fence
 //!     34     2  length of the upper fence
-//!     36     2  ghosts (reserved, 0)
+//!     36     2  ghosts (reserved, 0); kind 7: places for fingerprints
 //!     38     2  run position: slot after the last insertion
 //!     40     4  leftmost child (inner), else 0
 //!     44     4  reserved, 0
-//!     48    64  16 hints of four bytes: heads sampled from the slots
+//!     48    64  16 hints of four bytes: heads sampled from the slots; kind 7: fingerprints
 //!    112   8·n  slots in key order
 //!      …    4·n  key references in key order (inner pages only)
 //!      …        free
@@ -69,6 +69,7 @@
 //! - **BT5** Heap bytes are counted from the end because a 64 KiB page's end does not fit 16 bits; an
 //!   entry that is not empty begins before it, so its offset does.
 //!
+//!
 //! Sources: G. Graefe, "Modern B-Tree Techniques" (2011), for fences and prefix truncation; M. Müller
 //! et al., "B-Trees Are Back: Engineering Fast and Pageable Node Layouts" (2025), for heads and hints.
 
@@ -78,6 +79,7 @@ use aquifer_buffer::PageId;
 pub(crate) const KIND_LEAF: u8 = 1;
 pub(crate) const KIND_INNER: u8 = 2;
 pub(crate) const KIND_DENSE: u8 = 6;
+pub(crate) const KIND_FINGERPRINTS: u8 = 7;
 
 pub(crate) const FLAG_UNBOUNDED: u8 = 1;
 pub(crate) const FLAG_DISMANTLED: u8 = 2;
@@ -104,6 +106,7 @@ pub(crate) const RUN_POSITION: usize = 38;
 pub(crate) const LEFTMOST: usize = 40;
 pub(crate) const HEADER_BYTES: usize = 48;
 pub(crate) const HINTS: usize = HEADER_BYTES;
+pub(crate) const FINGERPRINTS: usize = HINTS;
 pub(crate) const HINT_COUNT: usize = 16;
 pub(crate) const SLOTS: usize = HINTS + 4 * HINT_COUNT;
 pub(crate) const SLOT_BYTES: usize = 8;

@@ -89,12 +89,24 @@ impl<W: Words> Leaf<W> {
         }
     }
 
+    /// Finds the record of a key that lies between the fences, if there is one.
+    #[inline(always)]
+    pub(crate) fn find_record(self, key: &[u8]) -> Option<Sought> {
+        match self {
+            Leaf::Slotted(node) if node.has_fingerprints() => {
+                let (index, slot) = node.probe(key)?;
+                Some(Sought::Slot(Found { index, slot: Some(slot) }))
+            }
+            _ => Some(self.find(key)).filter(|sought| sought.exists()),
+        }
+    }
+
     /// The value of a key that lies between the fences, if there is a record; nothing inside if it lies beyond the page.
     #[inline(always)]
     pub(crate) fn value_of(self, key: &[u8]) -> Option<Option<ValueAt>> {
         match self {
             Leaf::Slotted(node) => {
-                let slot = node.find(key).slot?;
+                let slot = if node.has_fingerprints() { node.probe(key)?.1 } else { node.find(key).slot? };
                 Some(slotted_value(node, slot))
             }
             Leaf::Dense(_, dense) => {
@@ -215,6 +227,14 @@ impl<'b> Leaf<&'b [u8]> {
         let ValueAt { offset, len, kind } = self.value_at(spot)?;
         let bytes = self.node().words().get(offset..offset + len)?;
         Some(LeafValue { kind, bytes })
+    }
+
+    /// The fingerprints of these records; none if the leaf has none.
+    pub(crate) fn fingerprints(self, records: Range<usize>) -> &'b [u8] {
+        match self {
+            Leaf::Slotted(node) if node.has_fingerprints() => node.fingerprints(records).unwrap_or_default(),
+            _ => &[],
+        }
     }
 
     /// Makes `out` what all keys begin with, and returns its length: for [`rest_to`](Self::rest_to).

@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - **LP1** A page is read only after every check of [`page_check`](super::page_check) that needs no other page: sizes,
-//!   fences, order of keys, hints, heap. What passes can be read without a panic (ND1).
+//!   fences, order of keys, hints or fingerprints, heap. What passes can be read without a panic (ND1).
 
 use super::layout::FLAG_DISMANTLED;
 use super::leaf::Leaf;

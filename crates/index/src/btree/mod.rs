@@ -5,8 +5,9 @@
 //! | `layout` | the bytes of a page |
 //! | `node`, `search` | reading a page, finding a key on it |
 //! | `edit`, `build` | changing a page, making one |
+//! | `fingerprint` | finding a key where heads say little |
 //! | `dense`, `dense_edit` | leaves without slots: their bytes, reading and changing them |
-//! | `leaf`, `anew` | the records of a leaf of either kind; which kind it gets |
+//! | `leaf`, `anew` | the records of a leaf of any kind; which kind it gets |
 //! | `split` | where a page is cut |
 //! | `descent` | from the root to a leaf without a latch |
 //! | `place`, `grow` | a leaf latched for a change; splits with their latches |
@@ -39,6 +40,7 @@ mod dense_edit;
 mod descent;
 mod dismantle;
 mod edit;
+mod fingerprint;
 mod grow;
 mod large;
 mod layout;

@@ -9,6 +9,7 @@
 //!   page has slots, or allocate more than the page's size and a key.
 
 use super::dense::Dense;
+use super::fingerprint::PLACES_STEP;
 use super::layout::*;
 use super::words::Words;
 use crate::ValueKind;
@@ -56,7 +57,7 @@ impl Summary {
     #[inline(always)]
     pub(crate) fn is_tree_page(self) -> bool {
         let (kind, level) = (self.kind(), self.level());
-        ((kind == KIND_LEAF || kind == KIND_DENSE) && level == 0)
+        (matches!(kind, KIND_LEAF | KIND_DENSE | KIND_FINGERPRINTS) && level == 0)
             || (kind == KIND_INNER && level > 0 && level <= LEVEL_MAX)
     }
 }
@@ -88,7 +89,13 @@ impl<W: Words> Node<W> {
         self.summary().kind() == KIND_DENSE
     }
 
-    /// Records of a leaf of either kind, separators of an inner page; never more than fit on the page.
+    /// Is it a leaf with slots and fingerprints?
+    #[inline(always)]
+    pub(crate) fn has_fingerprints(self) -> bool {
+        self.summary().kind() == KIND_FINGERPRINTS
+    }
+
+    /// Records of a leaf of any kind, separators of an inner page; never more than fit on the page.
     #[inline]
     pub(crate) fn count(self) -> usize {
         if self.is_dense() { Dense::of(self).count() } else { self.slot_count() }
@@ -152,19 +159,29 @@ impl<W: Words> Node<W> {
         self.summary().flags() & FLAG_UNBOUNDED != 0
     }
 
-    /// The word of slot `index`; 0 beyond the page.
+    /// Where slots begin, a multiple of eight; of a damaged leaf with fingerprints, maybe beyond the page.
     #[inline(always)]
-    pub(crate) fn slot_word(self, index: usize) -> u64 {
+    pub(crate) fn slots_at(self) -> usize {
+        if !self.has_fingerprints() {
+            return SLOTS;
+        }
+        let places = (self.words.word(4) >> 32) as usize & 0xFFF8;
+        HEADER_BYTES + places
+    }
+
+    /// The word of slot `index` of a page without fingerprints; 0 beyond the page.
+    #[inline(always)]
+    fn slot_word(self, index: usize) -> u64 {
         self.words.word(SLOTS / SLOT_BYTES + index)
     }
 
     /// Head and key reference of slot `index`; zeros beyond the page.
     #[inline]
     pub(crate) fn slot(self, index: usize) -> Slot {
-        let word = self.slot_word(index);
         if self.level() == 0 {
-            return Slot(word);
+            return Slot(self.words.word(self.slots_at() / SLOT_BYTES + index));
         }
+        let word = self.slot_word(index);
         let reference = SLOTS + SLOT_BYTES * self.slot_count() + REFERENCE_BYTES * index;
         Slot(word >> 32 << 32 | u64::from(self.words.u32_at(reference)))
     }
@@ -225,15 +242,24 @@ impl<W: Words> Node<W> {
         let prefix_max = self.lower_range().map_or(0, |(_, len)| len);
         self.summary().is_tree_page()
             && count == self.slot_count()
-            && SLOTS + slot_bytes(self.level()) * count + self.heap_bytes() <= self.page_bytes()
+            && self.has_sane_places()
+            && self.slots_end() + self.heap_bytes() <= self.page_bytes()
             && fences <= self.live_bytes()
             && self.live_bytes() <= self.heap_bytes()
             && self.prefix_len() <= prefix_max
     }
 
-    /// Where slots and references end.
+    /// Where slots and references end, or would end behind hints, whichever is more (FP5).
     pub(crate) fn slots_end(self) -> usize {
-        SLOTS + slot_bytes(self.level()) * self.slot_count()
+        self.slots_at().max(SLOTS) + slot_bytes(self.level()) * self.slot_count()
+    }
+
+    /// Bytes that one more entry would take outside the heap.
+    pub(crate) fn next_slot_bytes(self) -> usize {
+        let slots_at = self.slots_at();
+        let wants_places = self.has_fingerprints() && FINGERPRINTS + self.slot_count() >= slots_at;
+        let slots_at_then = if wants_places { slots_at + PLACES_STEP } else { slots_at };
+        slot_bytes(self.level()) + slots_at_then.max(SLOTS) - slots_at.max(SLOTS)
     }
 
     /// Bytes between the slots and the heap.

@@ -91,6 +91,9 @@ fn check_slots(node: Node<&[u8]>, found: &mut Findings) {
         if !node.covers(&key) {
             found.fault(format!("the key of slot {index} is not between the fences (BT1)"));
         }
+        if !node.has_fingerprint_of(index, &key) {
+            found.fault(format!("the fingerprint of slot {index} is not its key's (FP1)"));
+        }
         let value_len = if node.level() == 0 { node.value_range(slot).map_or(0, |(_, len)| len) } else { 0 };
         found.record_bytes += if node.level() == 0 { (key.len() + value_len) as u64 } else { 0 };
         std::mem::swap(&mut key, &mut previous);
@@ -105,7 +108,7 @@ fn check_slots(node: Node<&[u8]>, found: &mut Findings) {
 }
 
 fn check_hints(node: Node<&[u8]>, found: &mut Findings) {
-    if node.count() <= UNHINTED_MAX {
+    if node.count() <= UNHINTED_MAX || node.has_fingerprints() {
         return;
     }
     let distance = node.count() / (HINT_COUNT + 1);

@@ -29,6 +29,7 @@ use super::dense::{Form, Shape};
 use super::dense_edit::DenseMut;
 use super::edit::NodeMut;
 use super::fault::{Attempt, Nonsense};
+use super::fingerprint;
 use super::layout::*;
 use super::leaf::{Leaf, Sought, Spot, ValueAt};
 use super::node::Node;
@@ -55,7 +56,7 @@ pub struct Place<'m> {
 #[derive(Debug, Clone, Copy)]
 enum Target {
     /// A new slot; the rest of its key is stashed.
-    New { index: usize, head: u32, suffix_len: usize },
+    New { index: usize, head: u32, suffix_len: usize, fingerprint: u8 },
     /// The slot of the record that is there, and the length of its entry.
     Slot { index: usize, slot: Slot, entry_len: usize },
     /// A place of a dense leaf, and whether the record is there.
@@ -129,7 +130,7 @@ fn fit_in_slots(node: Node<&[u8]>, wanted: &Wanted<'_>, slot: Option<Slot>) -> O
             }
             (entry_len, slot.offset() == node.heap_start(), old)
         }
-        None => (SLOT_BYTES + entry_len, false, 0),
+        None => (node.next_slot_bytes() + entry_len, false, 0),
     };
     let gap = node.gap_bytes() + if first_in_heap { reclaimed } else { 0 };
     Some(if needed <= gap {
@@ -297,11 +298,10 @@ impl BTree {
         key: &[u8],
     ) -> Attempt<Option<Place<'m>>> {
         let leaf = self.leaf(pager, key)?;
-        let sought = Leaf::of(Node::new(leaf.words())).find(key);
-        if !sought.exists() {
+        let Some(sought) = Leaf::of(Node::new(leaf.words())).find_record(key) else {
             leaf.validate()?;
             return Ok(None);
-        }
+        };
         let mut page = m.upgrade(leaf)?; // nothing has changed since `find`
         let id = page.id();
         let node = Node::new(page.bytes());
@@ -342,8 +342,9 @@ impl<'m> Place<'m> {
             }
             Sought::Slot(Found { index, slot: None }) => {
                 let suffix = Suffix::of(wanted.key, node.prefix_len());
+                let fingerprint = if node.has_fingerprints() { fingerprint::of(wanted.key) } else { 0 };
                 NodeMut::new(page.bytes_mut()).stash(suffix.rest); // PL3
-                Target::New { index, head: suffix.head, suffix_len: suffix.len }
+                Target::New { index, head: suffix.head, suffix_len: suffix.len, fingerprint }
             }
             Sought::Place(place, is_taken) => Target::Place { place, is_taken },
             Sought::Nowhere => return Err(BEYOND.on(id)),
@@ -387,8 +388,8 @@ impl<'m> Place<'m> {
         assert!(value.kind == self.kind, "PL1: the place is for a value that is {:?}", self.kind);
         let bytes = self.page.bytes_mut();
         match self.target {
-            Target::New { index, head, suffix_len } => {
-                NodeMut::new(bytes).insert_stashed(index, head, suffix_len, value);
+            Target::New { index, head, suffix_len, fingerprint } => {
+                NodeMut::new(bytes).insert_stashed(index, head, suffix_len, fingerprint, value);
             }
             Target::Slot { index, slot, entry_len } => {
                 NodeMut::new(bytes).replace(index, slot, entry_len, value)

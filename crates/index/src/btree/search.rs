@@ -32,13 +32,14 @@ impl<W: Words> Node<W> {
     #[inline(always)]
     pub(crate) fn find(self, key: &[u8]) -> Found {
         let summary = self.summary();
-        self.find_suffix(summary, Suffix::of(key, summary.prefix_len()))
+        self.find_suffix(summary, self.slots_at() / SLOT_BYTES, Suffix::of(key, summary.prefix_len()))
     }
 
     /// The child that covers a key that lies between the fences.
     #[inline(always)]
     pub(crate) fn child_index(self, key: &[u8]) -> usize {
-        let found = self.find(key);
+        let summary = self.summary();
+        let found = self.find_suffix(summary, SLOTS / SLOT_BYTES, Suffix::of(key, summary.prefix_len()));
         found.index + usize::from(found.slot.is_some())
     }
 
@@ -66,14 +67,14 @@ impl<W: Words> Node<W> {
         }
     }
 
+    /// Finds a key; slots begin with word `first`.
     #[inline(always)]
-    fn find_suffix(self, summary: Summary, key: Suffix<'_>) -> Found {
+    fn find_suffix(self, summary: Summary, first: usize, key: Suffix<'_>) -> Found {
         let count = self.slot_count();
-        let index = self.first_head(count, key.head);
-        if index >= count {
-            return Found { index, slot: None };
-        }
-        if (self.slot_word(index) >> 32) as u32 != key.head {
+        let is_hinted = count > UNHINTED_MAX && summary.kind() != KIND_FINGERPRINTS;
+        let (low, high) = if is_hinted { self.hinted(count, key.head) } else { (0, count) };
+        let index = self.first_head(first, low, high, key.head);
+        if index >= count || (self.words().word(first + index) >> 32) as u32 != key.head {
             return Found { index, slot: None };
         }
         let slot = self.slot(index);
@@ -85,20 +86,20 @@ impl<W: Words> Node<W> {
         }
     }
 
-    /// The first of `count` slots whose head is not below `head`.
+    /// The first of the slots from `low` to `high` whose head is not below `head`.
     #[inline(always)]
-    fn first_head(self, count: usize, head: u32) -> usize {
+    fn first_head(self, first: usize, low: usize, high: usize, head: u32) -> usize {
         let target = u64::from(head) << 32;
-        let (mut low, mut high) = if count > UNHINTED_MAX { self.hinted(count, head) } else { (0, count) };
+        let (mut low, mut high) = (low, high);
         while high - low > COUNTED_MAX {
             let middle = low + (high - low) / 2;
-            if self.slot_word(middle) < target {
+            if self.words().word(first + middle) < target {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        low + (low..high).map(|index| usize::from(self.slot_word(index) < target)).sum::<usize>()
+        low + (low..high).map(|index| usize::from(self.words().word(first + index) < target)).sum::<usize>()
     }
 
     /// Where the hints say that the first slot whose head is not below `head` lies; the upper end is

@@ -27,6 +27,8 @@
 //! - **SP5** A half of a dense leaf fits if its records do in slots, or in places from its first to its last (AN1). Boundaries are preferred
 //!   as in SP1.2; the one in the middle serves for SP1.3: fences grow by at most eight bytes, because the prefix holds all but
 //!   the tail, and what a half loses takes more than that unless there are so few records that they fit in slots.
+//! - **SP6** A leaf with fingerprints holds no more than one with hints could (FP5). Where many heads are equal, room for fingerprints is reckoned with the halves of SP1.2. A half that has no room for its own goes
+//!   without (FP2); one that has them and then no room for the incoming record is cut again, with fewer records than before.
 //!
 //! # Runs
 //!
@@ -41,6 +43,7 @@ use super::anew::build_leaf_of;
 use super::build::{Builder, Plan};
 use super::dense::Form;
 use super::fault::Nonsense;
+use super::fingerprint;
 use super::layout::*;
 use super::leaf::{Leaf, Spot};
 use super::node::Node;
@@ -153,7 +156,7 @@ fn tighten(node: Node<&[u8]>, incoming: &Incoming<'_>) -> Option<Halves> {
         return has_place.then_some(halves);
     }
     let rest_len = key.len().saturating_sub(full.prefix_len() + HEAD_BYTES);
-    let fits = SLOT_BYTES + 2 + rest_len + incoming.value_len <= full.gap_bytes();
+    let fits = full.next_slot_bytes() + 2 + rest_len + incoming.value_len <= full.gap_bytes();
     fits.then_some(halves)
 }
 
@@ -173,6 +176,8 @@ struct Items<'n> {
     incoming: Option<&'n Incoming<'n>>,
     /// Bytes of the items before each boundary, in slots.
     sums: Vec<usize>,
+    /// Are the halves likely to get fingerprints?
+    is_crowded: bool,
 }
 
 impl<'n> Items<'n> {
@@ -197,7 +202,9 @@ impl<'n> Items<'n> {
         }
         let behind = incoming.filter(|incoming| incoming.index >= spots.len());
         behind.iter().for_each(|incoming| push(incoming.bytes(node)));
-        Ok(Self { node, leaf, spots, incoming, sums })
+        let equal_heads = spots.windows(2).filter(|pair| heads_are_equal(pair[0], pair[1])).count();
+        let is_crowded = fingerprint::are_worth_it(spots.len(), equal_heads);
+        Ok(Self { node, leaf, spots, incoming, sums, is_crowded })
     }
 
     fn split(self, incoming: &Incoming<'_>) -> Result<Halves, Nonsense> {
@@ -285,10 +292,11 @@ impl<'n> Items<'n> {
             && self.side_fits(boundary..self.sums.len() - 1, separator_len + upper_len)
     }
 
-    /// Do these items fit between such fences, in slots or in places (SP5)?
+    /// Do these items fit between such fences, in slots (SP6) or in places (SP5)?
     fn side_fits(&self, items: Range<usize>, fences_len: usize) -> bool {
         let room = self.node.page_bytes().saturating_sub(fences_len);
-        if SLOTS + self.sums[items.end] - self.sums[items.start] <= room {
+        let more = if self.is_crowded { fingerprint::bytes_more(items.len()) } else { 0 };
+        if SLOTS + self.sums[items.end] - self.sums[items.start] + more <= room {
             return true;
         }
         let Leaf::Dense(_, dense) = self.leaf else { return false };
@@ -323,6 +331,10 @@ impl<'n> Items<'n> {
             None => self.leaf.key_to(self.spots[self.slots_before(item)], out),
         }
     }
+}
+
+fn heads_are_equal(one: Spot, other: Spot) -> bool {
+    matches!((one, other), (Spot::Slot(one), Spot::Slot(other)) if one.head() == other.head())
 }
 
 impl Incoming<'_> {

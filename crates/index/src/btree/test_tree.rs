@@ -3,6 +3,7 @@
 use super::anew::rebuild_leaf;
 use super::dense_edit::DenseMut;
 use super::edit::NodeMut;
+use super::fingerprint;
 use super::layout::Suffix;
 use super::leaf::{Leaf, Sought, Spot};
 use super::page_check::{Expected, check_page};
@@ -87,6 +88,12 @@ impl TestTree {
     }
 }
 
+/// How many leaves of a tree are of this kind.
+pub(crate) fn leaves_of_kind(tree: &TestTree, kind: u8) -> u64 {
+    let pages = tree.check().pages;
+    pages.iter().filter(|&&page| tree.pager.shared(page).unwrap().bytes()[0] == kind).count() as u64
+}
+
 /// Checks a page by itself.
 pub(crate) fn assert_page_is_whole(page: &[u8]) {
     let node = Node::new(page);
@@ -121,7 +128,8 @@ pub(crate) fn put_on(page: &mut Vec<u8>, key: &[u8], value: &[u8]) -> bool {
         Sought::Slot(Found { index, slot: None }) => {
             let mut node = NodeMut::new(page);
             node.stash(suffix.rest);
-            node.insert_stashed(index, suffix.head, suffix.len, LeafValue::inline(value));
+            let fingerprint = fingerprint::of(key);
+            node.insert_stashed(index, suffix.head, suffix.len, fingerprint, LeafValue::inline(value));
         }
         Sought::Place(place, _) => DenseMut::new(page).put(place, value),
         Sought::Nowhere => unreachable!("it fits"),
@@ -165,6 +173,18 @@ pub(crate) fn number_record() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let short = (0u16..700).prop_map(|n| n.to_be_bytes().to_vec());
     let key = prop_oneof![20 => wide, 8 => stemmed, 4 => short];
     (key, prop_oneof![60 => Just(8usize), 1 => 0usize..40])
+}
+
+/// Keys like addresses, whose leaves get fingerprints; some are whole numbers instead.
+pub(crate) fn path_key() -> impl Strategy<Value = Vec<u8>> {
+    let path = (0..6000u32).prop_map(path);
+    let number = (0u64..700).prop_map(|n| (0xFFF0_FF00 + n).to_be_bytes().to_vec());
+    prop_oneof![9 => path, 1 => number]
+}
+
+/// An address: the four hosts have eight of each section's numbers, so most neighbours' heads are equal.
+pub(crate) fn path(n: u32) -> Vec<u8> {
+    format!("https://host-{}.example/section-{}/article-{n}", n % 4, n / 32).into_bytes()
 }
 
 /// Keys that are hard on a tree: long common prefixes, prefixes of each other, runs of 0x00 and 0xFF,

@@ -1,6 +1,7 @@
 //! Whole trees on a pager in memory.
 
 mod damage;
+mod kinds;
 mod model;
 mod small_budget;
 mod stress;

@@ -5,6 +5,8 @@ pub(crate) const HASHED_TABLE: u8 = 1;
 /// The table whose keys are whole numbers in a row, and whose values have mostly one length: its leaves become dense.
 const NUMBERS_TABLE: u8 = 2;
 const NUMBERS_VALUE_LEN: u16 = 24;
+/// The table whose keys are alike but for a few bytes here and there: its leaves get fingerprints.
+const PATHS_TABLE: u8 = 3;
 
 pub(super) fn name(table: u8) -> String {
     format!("table{table}")
@@ -15,6 +17,9 @@ pub(super) fn name(table: u8) -> String {
 pub(super) fn key(table: u8, number: u32) -> Vec<u8> {
     if table == NUMBERS_TABLE {
         return u64::from(number).to_be_bytes().to_vec();
+    }
+    if table == PATHS_TABLE {
+        return format!("a/path/{:04}/that/some/share/{number:06}", number / 20).into_bytes();
     }
     let mut key = format!("{number:06}").into_bytes();
     match number % 20 {

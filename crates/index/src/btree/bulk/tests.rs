@@ -1,6 +1,8 @@
 //! What is loaded is there, on full pages; what is not in order is refused with its place; roots change places.
 
-use super::super::test_tree::{TABLE, TestTree, change, hard_key, value, value_len};
+use super::super::test_tree::{
+    TABLE, TestTree, change, hard_key, leaves_of_kind, path, path_key, value, value_len,
+};
 use super::*;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -42,7 +44,7 @@ proptest! {
 
     #[test]
     fn what_is_loaded_is_there(
-        records in btree_map(hard_key(512), value_len(1024).prop_map(|len| value(2, len)), 0..300),
+        records in btree_map(prop_oneof![hard_key(512), path_key()], value_len(1024).prop_map(|len| value(2, len)), 0..300),
         fill_percent in 50usize..=100,
     ) {
         let tree = TestTree::in_memory(4096);
@@ -94,6 +96,24 @@ fn numbers_are_loaded_into_full_dense_leaves() {
             for (key, value) in &records {
                 assert_eq!(tree.get(key), Some(value.clone()));
             }
+        }
+    }
+}
+
+#[test]
+fn paths_are_loaded_into_full_leaves_with_fingerprints() {
+    for (value_len, fill_percent, least) in [(8, 100, 0.97), (100, 100, 0.95), (8, 70, 0.67)] {
+        let records: BTreeMap<_, _> =
+            (0..20_000u32).map(|n| (path(n), vec![n as u8; value_len + n as usize % 2])).collect();
+        let tree = TestTree::in_memory(4096);
+        load(&tree, &records, fill_percent);
+        let report = tree.check();
+        let fill = report.leaf_bytes_used as f64 / (report.leaves * 4096) as f64;
+        assert!(fill >= least && fill <= fill_percent as f64 / 100.0, "{fill} of {fill_percent} %");
+        let marked = leaves_of_kind(&tree, KIND_FINGERPRINTS);
+        assert!(marked * 100 >= report.leaves * 97, "{marked} of {}", report.leaves);
+        for (key, value) in &records {
+            assert_eq!(tree.get(key), Some(value.clone()));
         }
     }
 }

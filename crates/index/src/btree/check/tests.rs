@@ -80,6 +80,40 @@ fn each_kind_of_damage_of_a_dense_leaf_is_a_fault() {
     check(&|page| page[HEADER_BYTES + places(page) / 8] |= 0x80, "does not have (DN2)");
 }
 
+/// Keys of which a hundred have the same head each.
+fn tree_of_paths() -> TestTree {
+    let tree = TestTree::in_memory(4096);
+    for n in 0..4000usize {
+        tree.put(format!("k{:02}/{n:07}", n / 100).as_bytes(), &vec![n as u8; 3 + n % 2 * 2]);
+    }
+    tree
+}
+
+#[test]
+fn each_kind_of_damage_of_a_leaf_with_fingerprints_is_a_fault() {
+    let check = |damage: &dyn Fn(&mut [u8]), expected| check_of(tree_of_paths(), damage, expected);
+    check(&|page| assert_eq!(std::mem::replace(&mut page[KIND], 1), KIND_FINGERPRINTS), "beyond the page");
+    check(&|page| page[KIND] = KIND_DENSE, "make no sense");
+    check(&|page| page[LEVEL] = 1, "level");
+    check(&|page| page[COUNT + 1] = 0xFF, "sizes");
+    check(&|page| page[COUNT] -= 1, "live bytes");
+    check(&|page| page[36] = 0, "sizes");
+    check(&|page| page[36] += 8, "sizes");
+    check(&|page| page[36] += 16, "(FP1)");
+    check(&|page| page[37] = 0xFF, "sizes");
+    check(&|page| page[FINGERPRINTS] ^= 1, "the fingerprint of slot 0 is not its key's (FP1)");
+    check(&|page| page[FINGERPRINTS + 130] ^= 0x80, "the fingerprint of slot 130 is not its key's (FP1)");
+    check(&|page| page[FINGERPRINTS..FINGERPRINTS + 5].rotate_left(1), "(FP1)");
+    let slots = |page: &mut [u8], damage: &dyn Fn(&mut [u8])| {
+        let places = usize::from(u16::from_le_bytes([page[36], page[37]]));
+        damage(&mut page[HEADER_BYTES + places..]);
+    };
+    check(&|page| slots(page, &|slots| slots[7] ^= 0x80), "(BT");
+    check(&|page| slots(page, &|slots| slots[..16].rotate_left(8)), "(BT2)");
+    check(&|page| slots(page, &|slots| slots[2] = slots[10]), "overlap");
+    check(&|page| page[PREFIX_LEN] -= 1, "prefix");
+}
+
 #[test]
 fn a_page_that_is_reached_twice_is_visited_once() {
     let tree = tree();

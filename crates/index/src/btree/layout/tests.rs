@@ -23,13 +23,14 @@ fn offsets_are_those_of_the_table() {
         (LEFTMOST, 40),
         (HEADER_BYTES, 48),
         (HINTS, 48),
+        (FINGERPRINTS, 48),
         (SLOTS, 112),
     ];
     for (offset, expected) in offsets {
         assert_eq!(offset, expected);
     }
     assert_eq!(SLOTS % 8, 0);
-    assert_eq!((KIND_LEAF, KIND_INNER, KIND_DENSE), (1, 2, 6));
+    assert_eq!((KIND_LEAF, KIND_INNER, KIND_DENSE, KIND_FINGERPRINTS), (1, 2, 6, 7));
     assert_eq!((FLAG_UNBOUNDED, FLAG_DISMANTLED, FLAG_DETACHED, FLAG_LARGE), (1, 2, 4, 8));
 }
 

@@ -39,6 +39,7 @@ fn both_kinds_say_the_same_of_the_same_records() {
                 let key = [&b"stem"[..], &n.to_be_bytes()].concat();
                 let at = leaf.value_of(&key);
                 assert_eq!(at.is_some(), leaf.find(&key).exists());
+                assert_eq!(leaf.find_record(&key).and_then(Sought::spot), leaf.find(&key).spot());
                 at.map(|at| at.map(|at| (at.len, at.kind)))
             })
             .collect();

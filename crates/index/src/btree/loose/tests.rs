@@ -1,27 +1,35 @@
 //! Pages by themselves: whole ones say what they hold, and any bytes give an error or something that can be read.
 
+use super::super::layout::{KIND_DENSE, KIND_FINGERPRINTS, KIND_LEAF};
 use super::super::test_tree::{TABLE, TestTree};
 use super::*;
 use aquifer_buffer::PageId;
 use proptest::prelude::*;
 
-/// Pages of a tree whose leaves have slots, or are dense.
-fn pages(records: u64, is_dense: bool) -> Vec<Vec<u8>> {
+/// Pages of a tree whose leaves are of this kind, but for the last.
+fn pages(records: u64, kind: u8) -> Vec<Vec<u8>> {
     let tree = TestTree::in_memory(4096);
     for n in 0..records {
-        let len = if is_dense { 8 } else { 8 - n as usize % 2 };
-        tree.put(&[&b"key"[..], &n.to_be_bytes()].concat(), &n.to_le_bytes()[..len]);
+        let len = if kind == KIND_DENSE { 8 } else { 8 - n as usize % 2 };
+        let key = match kind {
+            KIND_FINGERPRINTS => format!("{:05}/page-{:02}", n / 50, n % 50).into_bytes(),
+            _ => [&b"key"[..], &n.to_be_bytes()].concat(),
+        };
+        tree.put(&key, &n.to_le_bytes()[..len]);
     }
-    tree.check().pages.iter().map(|&page| tree.pager.shared(page).unwrap().bytes().to_vec()).collect()
+    let pages = tree.check().pages;
+    let kinds: Vec<u8> = pages.iter().map(|&page| tree.pager.shared(page).unwrap().bytes()[0]).collect();
+    assert!(pages.len() < 4 || kinds[2] == kind, "{kinds:?}");
+    pages.iter().map(|&page| tree.pager.shared(page).unwrap().bytes().to_vec()).collect()
 }
 
 #[test]
 fn the_pages_of_a_tree_say_what_they_hold() {
-    [false, true].into_iter().for_each(say_what_they_hold);
+    [KIND_LEAF, KIND_DENSE, KIND_FINGERPRINTS].into_iter().for_each(say_what_they_hold);
 }
 
-fn say_what_they_hold(is_dense: bool) {
-    let pages = pages(2000, is_dense);
+fn say_what_they_hold(kind: u8) {
+    let pages = pages(2000, kind);
     let pages: Vec<LoosePage<'_>> = pages.iter().map(|bytes| LoosePage::new(bytes).unwrap()).collect();
     let mut records = Vec::new();
     let mut leaves = Vec::new();
@@ -44,7 +52,7 @@ fn say_what_they_hold(is_dense: bool) {
 
 #[test]
 fn what_is_no_page_is_refused() {
-    let pages = pages(10, false);
+    let pages = pages(10, KIND_LEAF);
     let whole = &pages[0];
     assert!(LoosePage::new(whole).is_ok());
     assert!(LoosePage::new(&[0xA5; 4096]).is_err());
@@ -62,9 +70,9 @@ proptest! {
     fn damaged_pages_are_refused_or_read(
         flips in proptest::collection::vec((0usize..4096, 1u8..), 1..6),
         inner in any::<bool>(),
-        is_dense in any::<bool>(),
+        kind in prop_oneof![Just(KIND_LEAF), Just(KIND_DENSE), Just(KIND_FINGERPRINTS)],
     ) {
-        let pages = pages(800, is_dense);
+        let pages = pages(800, kind);
         let wanted = u8::from(inner);
         let mut bytes = pages.into_iter().find(|bytes| bytes[2] == wanted).unwrap();
         for (at, flip) in flips {

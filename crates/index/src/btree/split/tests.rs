@@ -2,7 +2,8 @@
 
 use super::super::edit::NodeMut;
 use super::super::test_tree::{
-    LONE_PAGE, assert_page_is_whole, hard_key, number_record, put_on, records_on, value, value_len,
+    LONE_PAGE, assert_page_is_whole, hard_key, number_record, path, path_key, put_on, records_on, value,
+    value_len,
 };
 use super::*;
 use proptest::collection::vec;
@@ -94,6 +95,20 @@ proptest! {
     }
 
     #[test]
+    fn a_row_of_leaves_of_paths_is_a_map(
+        page_bytes in prop_oneof![3 => Just(4096usize), 1 => Just(16384)],
+        records in vec((path_key(), prop_oneof![9 => 0..40usize, 1 => 0..1024usize]), 1..1500),
+    ) {
+        let (mut row, mut model) = (Row::new(page_bytes), BTreeMap::new());
+        for (number, (key, len)) in records.into_iter().enumerate() {
+            let value = value(number as u64, len);
+            row.put(&key, &value);
+            model.insert(key, value);
+        }
+        prop_assert_eq!(row.records(), model.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_largest_records_find_room(records in vec(large(), 1..150)) {
         let (mut row, mut model) = (Row::new(4096), BTreeMap::new());
         for (number, (key, len)) in records.into_iter().enumerate() {
@@ -155,6 +170,20 @@ fn numbers_in_a_row_leave_full_dense_pages() {
         let (fill, dense) = (fill_of(&row), dense_share(&row));
         assert!(fill >= least && dense >= 0.95, "fill {fill:.3}, dense {dense:.3}, of {}", row.leaves.len());
         assert!(row.leaves.len() < 20_000 / 485 + 30, "{} leaves", row.leaves.len());
+    }
+}
+
+#[test]
+fn paths_in_any_order_leave_pages_with_fingerprints() {
+    let mut sorted: Vec<Vec<u8>> = (0..8000).map(path).collect();
+    let scattered: Vec<Vec<u8>> = (0..8000).map(|n| sorted[n * 3571 % 8000].clone()).collect();
+    sorted.sort();
+    for (keys, value_len, least) in [(&sorted, 8, 0.88), (&sorted, 100, 0.88), (&scattered, 8, 0.62)] {
+        let mut row = Row::new(4096);
+        keys.iter().for_each(|key| row.put(key, &vec![1; value_len]));
+        let (fill, leaves) = (fill_of(&row), row.leaves.len());
+        let marked = row.leaves.iter().filter(|leaf| Node::new(leaf.as_slice()).has_fingerprints()).count();
+        assert!(fill >= least && marked * 100 >= leaves * 90, "fill {fill:.3}, {marked} of {leaves} leaves");
     }
 }
 

@@ -1,7 +1,9 @@
 //! A tree under random changes equals a map, whatever the keys and the page size.
 
 use super::super::BulkLoader;
-use super::super::test_tree::{TABLE, TestTree, change, hard_key, number_record, value, value_len};
+use super::super::test_tree::{
+    TABLE, TestTree, change, hard_key, number_record, path, path_key, value, value_len,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -16,13 +18,20 @@ enum Change {
     /// Asks for room and does not use it.
     Abandon(Vec<u8>, usize),
     /// Values of eight bytes for so many numbers from one on, upwards or downwards.
-    Fill(u64, u64, bool),
+    Fill(KeyOf, u64, u64, bool),
     /// Removes so many numbers from one on, every one or every other.
-    Thin(u64, u64, bool),
+    Thin(KeyOf, u64, u64, bool),
     /// Deletes a range.
     Cut(Vec<u8>, Vec<u8>),
     /// Puts all records in a tree that is loaded in bulk, so full in percent.
     Load(usize),
+}
+
+/// The key of a number.
+type KeyOf = fn(u64) -> Vec<u8>;
+
+fn numbered_path(n: u64) -> Vec<u8> {
+    path(n as u32)
 }
 
 fn number(n: u64) -> Vec<u8> {
@@ -37,10 +46,28 @@ fn changes_of_numbers() -> impl Strategy<Value = Vec<Change>> {
         3 => key().prop_map(Change::Remove),
         2 => (key(), 0..10usize, 0..10usize).prop_map(|(key, offset, len)| Change::Patch(key, offset, len)),
         1 => number_record().prop_map(|(key, len)| Change::Abandon(key, len)),
-        4 => (0..4000u64, 1..700u64, any::<bool>()).prop_map(|(from, len, up)| Change::Fill(from, len, up)),
-        3 => (0..4000u64, 1..700u64, any::<bool>()).prop_map(|(from, len, all)| Change::Thin(from, len, all)),
+        4 => (0..4000u64, 1..700u64, any::<bool>()).prop_map(|(from, len, up)| Change::Fill(number, from, len, up)),
+        3 => (0..4000u64, 1..700u64, any::<bool>()).prop_map(|(from, len, all)| Change::Thin(number, from, len, all)),
         1 => (key(), key()).prop_map(|(from, to)| Change::Cut(from, to)),
         1 => (0..4000u64, 0..1000u64).prop_map(|(from, len)| Change::Cut(number(from), number(from + len))),
+        1 => (50..=100usize).prop_map(Change::Load),
+    ];
+    vec(change, 1..60)
+}
+
+/// Changes of a tree most of whose leaves have fingerprints; some become dense.
+fn changes_of_paths(page_bytes: usize) -> impl Strategy<Value = Vec<Change>> {
+    let len = || prop_oneof![12 => 0usize..60, 1 => value_len(page_bytes / 4)];
+    let bounds = || (0..3000u64, 1..700u64, any::<bool>());
+    let key_of = || prop_oneof![4 => Just(numbered_path as KeyOf), 1 => Just(number as KeyOf)];
+    let change = prop_oneof![
+        6 => (path_key(), len()).prop_map(|(key, len)| Change::Put(key, len)),
+        3 => path_key().prop_map(Change::Remove),
+        2 => (path_key(), 0..50usize, 0..50usize).prop_map(|(key, offset, len)| Change::Patch(key, offset, len)),
+        1 => (path_key(), len()).prop_map(|(key, len)| Change::Abandon(key, len)),
+        4 => (key_of(), bounds()).prop_map(|(key, (from, len, up))| Change::Fill(key, from, len, up)),
+        3 => (key_of(), bounds()).prop_map(|(key, (from, len, all))| Change::Thin(key, from, len, all)),
+        1 => (path_key(), path_key()).prop_map(|(one, other)| Change::Cut(one.clone().min(other.clone()), one.max(other))),
         1 => (50..=100usize).prop_map(Change::Load),
     ];
     vec(change, 1..60)
@@ -84,16 +111,16 @@ fn apply(tree: &TestTree, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, number: u64, i
         Change::Abandon(key, len) => {
             change(&tree.pager, |m| tree.tree.place(m, &tree.pager, &key, len).map(drop));
         }
-        Change::Fill(from, len, up) => {
+        Change::Fill(key_of, from, len, up) => {
             for at in 0..len {
-                let key = self::number(if up { from + at } else { from + len - at });
+                let key = key_of(if up { from + at } else { from + len - at });
                 tree.put(&key, &value(number + at, 8));
                 model.insert(key, value(number + at, 8));
             }
         }
-        Change::Thin(from, len, all) => {
+        Change::Thin(key_of, from, len, all) => {
             for n in (from..from + len).filter(|n| all || n % 2 == 0) {
-                assert_eq!(tree.remove(&self::number(n)), model.remove(&self::number(n)));
+                assert_eq!(tree.remove(&key_of(n)), model.remove(&key_of(n)));
             }
         }
         Change::Cut(from, to) => {
@@ -193,6 +220,14 @@ proptest! {
     fn a_tree_of_numbers_is_a_map(
         page_bytes in prop_oneof![4 => Just(4096usize), 1 => Just(16384)],
         changes in changes_of_numbers(),
+    ) {
+        check_against_model(page_bytes, changes);
+    }
+
+    #[test]
+    fn a_tree_of_paths_is_a_map(
+        (page_bytes, changes) in prop_oneof![4 => Just(4096usize), 1 => Just(16384)]
+            .prop_flat_map(|page_bytes| (Just(page_bytes), changes_of_paths(page_bytes))),
     ) {
         check_against_model(page_bytes, changes);
     }

@@ -23,12 +23,20 @@ enum Keys {
     Mixed,
     /// Numbers, mostly with values of eight bytes: leaves become dense and have slots again.
     Numbers,
+    /// With long beginnings that many share: leaves get fingerprints.
+    Paths,
 }
-use Keys::{Mixed, Numbers};
+use Keys::{Mixed, Numbers, Paths};
 
 impl Keys {
     fn number(self, number: u64, name: &[u8]) -> Vec<u8> {
-        [&number.to_be_bytes()[..], if self == Mixed { name } else { b"" }].concat()
+        match self {
+            Mixed => [&number.to_be_bytes()[..], name].concat(),
+            Numbers => number.to_be_bytes().to_vec(),
+            Paths => {
+                [format!("a/path/{:03}/that/some/share/{number:06}-", number / 40).as_bytes(), name].concat()
+            }
+        }
     }
 
     fn own(self, thread: u64, n: u64) -> Vec<u8> {
@@ -44,13 +52,14 @@ impl Keys {
     }
 
     fn is_fixed(self, key: &[u8]) -> bool {
-        if self == Mixed { key.ends_with(b"fixed") } else { key[7] % 8 == 6 }
+        if self == Numbers { key[7] % 8 == 6 } else { key.ends_with(b"fixed") }
     }
 
     /// Words of a value.
     fn words(self, scramble: &mut Scramble) -> usize {
         match self {
             Numbers if scramble.below(200) > 0 => 1,
+            Paths => scramble.below(6) as usize,
             _ => scramble.below(40) as usize,
         }
     }
@@ -106,7 +115,7 @@ fn run(page_bytes: usize, keys: Keys, steps: u64) {
     const FIXED: u64 = 150;
     let tree = Arc::new(TestTree::in_memory(page_bytes));
     for n in 0..FIXED {
-        tree.put(&keys.fixed(n), &whole(n, if keys == Mixed { 2 } else { 1 }));
+        tree.put(&keys.fixed(n), &whole(n, if keys == Numbers { 1 } else { 2 }));
     }
     let stop = Arc::new(AtomicBool::new(false));
     let scanners: Vec<_> = [true, false]
@@ -151,6 +160,11 @@ fn four_writers_and_two_scanners_on_dense_leaves() {
 }
 
 #[test]
+fn four_writers_and_two_scanners_on_leaves_with_fingerprints() {
+    run(4096, Paths, 12_000);
+}
+
+#[test]
 fn threads_that_append_to_one_place_lose_nothing() {
     let tree = Arc::new(TestTree::in_memory(4096));
     let writers: Vec<_> = (0..4u64)
@@ -176,7 +190,7 @@ fn fill_and_empty(tree: &TestTree, keys: Keys, thread: u64, rounds: u64) {
         if round % 2 == 1 {
             stretch.reverse();
         }
-        let words = if keys == Mixed { 12 } else { 1 };
+        let words = if keys == Numbers { 1 } else { 12 };
         for &n in &stretch {
             tree.put(&keys.own(thread, n), &whole(thread << 32 | round, words));
         }
@@ -192,7 +206,7 @@ fn fill_and_empty(tree: &TestTree, keys: Keys, thread: u64, rounds: u64) {
 
 #[test]
 fn writers_that_fill_and_empty_stretches_under_scans_lose_nothing() {
-    for (fixed, keys) in [(0u64, Mixed), (40, Mixed), (0, Numbers), (40, Numbers)] {
+    for (fixed, keys) in [(0u64, Mixed), (40, Mixed), (0, Numbers), (40, Numbers), (0, Paths), (40, Paths)] {
         let tree = Arc::new(TestTree::in_memory(4096));
         for n in 0..fixed {
             tree.put(&keys.fixed(n * 4), &whole(n, 2));
