@@ -612,7 +612,8 @@ impl Transaction {
         let mut group = Vec::new();
         let is_there = self.view().find_whole(table, &group_key, &mut group)?;
         match long_key::with_member(table, &group_key, is_there.then_some(&group[..]), suffix, value)? {
-            long_key::Outcome::Same => Ok(()),
+            // A write all the same: else it would be lost to who changes the group meanwhile (TN2).
+            long_key::Outcome::Same => self.write_record(table, &group_key, is_there.then_some(&group[..])),
             long_key::Outcome::Gone => self.write_record(table, &group_key, None),
             long_key::Outcome::Changed(bytes) => self.write_record(table, &group_key, Some(&bytes)),
             long_key::Outcome::TooLong(_) => unreachable!("it was an error"),
