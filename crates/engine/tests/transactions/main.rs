@@ -4,17 +4,19 @@
 //! |---|---|
 //! | `hermitage` | which interleavings of two transactions each level refuses |
 //! | `model` | every operation of interleaved transactions and snapshots, against plain maps |
+//! | `plain` | the means of `model`: maps, and what they foretell |
 //! | `levels` | invariants that many threads keep, or break, at each level |
 //! | `limits` | too old, too large, locked, dropped, closed, poisoned, full |
+//! | `long_keys` | writes of long keys that change nothing |
 //! | `crash` | what a loss of power leaves of transactions |
-//! | `histories` | random histories of threads, with crashes, checked for cycles |
 
 mod crash;
 mod hermitage;
-mod histories;
 mod levels;
 mod limits;
+mod long_keys;
 mod model;
+mod plain;
 
 use aquifer::{AnyTable, Database, Isolation, Options, Table, TableKind, TableOptions, Transaction, TxOptions};
 

@@ -1,1 +1,463 @@
-//! To come.
+//! One thread, many open transactions and snapshots: every operation against plain maps, and every commit against what the maps foretell.
+//!
+//! `roomy` runs in ample memory: whoever is refused must have been foretold to be. `cramped` runs in two mebibytes, where snapshots grow too old
+//! and transactions too large at any time: then nothing wrong is read, and nothing is refused for another reason.
+
+use crate::plain::{Bounds, Maps, Part, Past, Plain, Writes, record_of};
+use crate::{LEVELS, assert_clean, sorted};
+use aquifer::{
+    AnyTable, Database, Durability, Error, ErrorKind, HashTable, Isolation, Savepoint, Snapshot, Table,
+    TableOptions, Transaction, TxOptions, WriteBatch,
+};
+use aquifer_sim::{Random, SimDisk};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+mod reading;
+
+/// An open transaction.
+struct Open {
+    tx: Transaction,
+    level: Isolation,
+    past: Past,
+    /// What it sees.
+    view: Maps,
+    writes: Writes,
+    reads: Vec<Part>,
+    savepoints: Vec<(Savepoint, Maps, Writes)>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    committed: u64,
+    conflicts: u64,
+    too_old: u64,
+    too_large: u64,
+    reads: u64,
+}
+
+struct World {
+    db: Database,
+    tables: [AnyTable; 2],
+    sorted: Table,
+    hashed: HashTable,
+    plain: Plain,
+    open: Vec<Open>,
+    snapshots: Vec<(Snapshot, Past)>,
+    random: Random,
+    /// Memory is short.
+    cramped: bool,
+    counts: Counts,
+}
+
+fn key(random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0 => Vec::new(),
+        1 => [b"k5", &[b'x'; 509][..]].concat(),
+        // Two groups, amid the short keys.
+        2..6 => {
+            let group = [b"k3", b"k7"][random.below(2) as usize];
+            let suffix = [&b""[..], b"\0", b"a", b"ab", b"b", b"\xFF\xFF"][random.below(6) as usize];
+            [&group[..], &[b'g'; 520], suffix].concat()
+        }
+        _ => format!("k{}", random.below(40)).into_bytes(),
+    }
+}
+
+fn value(random: &mut Random, key: &[u8]) -> Vec<u8> {
+    let len = match random.below(12) {
+        0 => 0,
+        1..7 => random.below(60),
+        7..9 => 200 + random.below(800),
+        _ if key.len() > 500 => random.below(700),
+        9 | 10 => 1000 + random.below(4000),
+        _ => 5000 + random.below(15_000),
+    };
+    let mut value = vec![0; len as usize];
+    random.fill(&mut value);
+    value
+}
+
+impl World {
+    fn new(db: Database, seed: u64, cramped: bool) -> World {
+        let sorted = sorted(&db, "sorted");
+        let hashed = db.create_table("hashed", TableOptions::hashed()).unwrap();
+        World {
+            tables: [db.any_table("sorted").unwrap(), db.any_table("hashed").unwrap()],
+            db,
+            sorted,
+            hashed,
+            plain: Plain::default(),
+            open: Vec::new(),
+            snapshots: Vec::new(),
+            random: Random(seed),
+            cramped,
+            counts: Counts::default(),
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(100) {
+            0..6 if self.open.len() < 6 => self.begin(),
+            6..8 if self.snapshots.len() < 3 => {
+                self.snapshots.push((self.db.snapshot().unwrap(), self.plain.past()));
+            }
+            8 if !self.snapshots.is_empty() => {
+                let at = self.random.below(self.snapshots.len() as u64) as usize;
+                drop(self.snapshots.swap_remove(at));
+            }
+            9..16 => self.end(),
+            16..30 => self.autocommit(),
+            30..33 => self.batch(),
+            33 if self.random.chance(30) => self.range_delete(),
+            34 => drop(self.db.step().unwrap()),
+            35 if self.random.chance(20) => self.db.checkpoint().unwrap(),
+            36..45 => self.read_of_snapshot(),
+            _ => self.operate(),
+        }
+        let open = self.open.iter().map(|open| open.past.at);
+        let oldest = open.chain(self.snapshots.iter().map(|(_, past)| past.at)).min();
+        self.plain.forget(oldest.unwrap_or(self.plain.now));
+    }
+
+    fn begin(&mut self) {
+        let level = LEVELS[self.random.below(2) as usize];
+        let tx = self.db.begin_with(TxOptions::new().isolation(level)).unwrap();
+        let past = self.plain.past();
+        let view = past.maps.clone();
+        let (writes, reads, savepoints) = (Writes::default(), Vec::new(), Vec::new());
+        self.open.push(Open { tx, level, past, view, writes, reads, savepoints });
+    }
+
+    fn end(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let at = self.random.below(self.open.len() as u64) as usize;
+        let Open { tx, level, past, view, writes, reads, .. } = self.open.swap_remove(at);
+        match self.random.below(10) {
+            0 => return tx.rollback(),
+            1 => return drop(tx),
+            _ => {}
+        }
+        let reads = (level == Isolation::Serializable).then_some(&reads[..]);
+        let verdict = self.plain.verdict(past.at, &writes, reads);
+        let durability = [Durability::Eventual, Durability::Power][self.random.below(2) as usize];
+        let committed = match self.random.chance(20) {
+            true => tx.submit(durability).and_then(|ticket| ticket.wait()),
+            false => tx.commit_with(durability),
+        };
+        let told = committed.as_ref().map_err(Error::kind);
+        match told {
+            Ok(()) => {
+                assert!(verdict.ok, "{verdict:?}: began at {} {level:?} {writes:?} {reads:?}", past.at);
+                self.counts.committed += 1;
+                if !writes.places.is_empty() {
+                    self.plain.commit(&writes.places, &view);
+                }
+            }
+            Err(ErrorKind::Conflict) => {
+                assert!(verdict.conflict, "{verdict:?}: {committed:?}");
+                self.counts.conflicts += 1;
+            }
+            Err(ErrorKind::SnapshotTooOld) => {
+                assert!(verdict.too_old || self.cramped, "{verdict:?}");
+                self.counts.too_old += 1;
+            }
+            Err(_) => self.too_large(&committed.unwrap_err()),
+        }
+    }
+
+    /// The error is one of little memory.
+    fn too_large(&mut self, error: &Error) {
+        let kinds = [ErrorKind::TransactionTooLarge, ErrorKind::BudgetExhausted];
+        assert!(self.cramped && kinds.contains(&error.kind()), "{error}");
+        self.counts.too_large += 1;
+    }
+
+    fn autocommit(&mut self) {
+        let of = self.random.below(2) as usize;
+        let key = key(&mut self.random);
+        let value = value(&mut self.random, &key);
+        let table = self.tables[of].clone().with_durability(Durability::Eventual);
+        let old = self.plain.maps[of].get(&key).cloned();
+        let same = |found: Option<Vec<u8>>| assert_eq!(found.as_deref(), old.as_deref());
+        let (done, new) = match self.random.below(8) {
+            0 => (table.get(&key).map(same), None),
+            1 => (table.contains(&key).map(|found| assert_eq!(found, old.is_some())), None),
+            2 => (table.delete(&key), Some(None)),
+            3 => (table.take(&key).map(same), Some(None)),
+            4 => (table.replace(&key, &value).map(same), Some(Some(value))),
+            5 if !value.is_empty() && value.len() < 300 => {
+                let longer = [old.as_deref().unwrap_or_default(), &value].concat();
+                (table.append(&key, &value), Some(Some(longer)))
+            }
+            6 if old.as_ref().is_some_and(|old| old.len() > 9) => {
+                let mut patched = old.as_deref().unwrap().to_vec();
+                patched[3..9].copy_from_slice(b"patch!");
+                (table.patch(&key, 3, b"patch!"), Some(Some(patched)))
+            }
+            _ => (table.put(&key, &value), Some(Some(value))),
+        };
+        match (done, new) {
+            (Ok(()), Some(new)) => self.plain.put(of, &key, new.as_deref()),
+            (Ok(()), None) => {}
+            (Err(error), _) => self.too_large(&error),
+        }
+    }
+
+    fn batch(&mut self) {
+        let mut batch = WriteBatch::new();
+        let mut changes = BTreeMap::new();
+        for _ in 0..1 + self.random.below(8) {
+            let of = self.random.below(2) as usize;
+            let key = key(&mut self.random);
+            if self.random.chance(30) {
+                batch.delete(&self.tables[of], &key);
+                changes.insert((of, key), None);
+            } else {
+                let value: Rc<[u8]> = value(&mut self.random, &key).into();
+                batch.put(&self.tables[of], &key, &value);
+                changes.insert((of, key), Some(value));
+            }
+        }
+        match self.db.write(&mut batch, Durability::Eventual) {
+            Ok(()) => {
+                let mut maps = self.plain.maps.clone();
+                // Of groups of long keys those stay out of it that nothing is put into and nothing is taken from.
+                let counts = |(of, key): &(usize, Vec<u8>), value: &Option<_>| {
+                    key.len() < 512 || value.is_some() || self.plain.maps[*of].contains_key(key)
+                };
+                let places = changes.iter().filter(|(place, value)| counts(place, value));
+                let places = places.map(|((of, key), _)| (*of, record_of(key))).collect();
+                for ((of, key), value) in changes {
+                    match value {
+                        Some(value) => maps[of].insert(key, value),
+                        None => maps[of].remove(&key),
+                    };
+                }
+                self.plain.commit(&places, &maps);
+            }
+            Err(error) => self.too_large(&error),
+        }
+    }
+
+    fn range_delete(&mut self) {
+        let bounds = reading::bounds(&mut self.random);
+        if reading::is_in_one_group(&bounds) {
+            return; // a commit of one record, and no range
+        }
+        match self.sorted.range_delete(reading::as_slices(&bounds)) {
+            Ok(()) => self.plain.delete_range(0, &bounds),
+            Err(error) => self.too_large(&error),
+        }
+    }
+
+    /// Something that a transaction does.
+    fn operate(&mut self) {
+        if self.open.is_empty() {
+            return self.begin();
+        }
+        let at = self.random.below(self.open.len() as u64) as usize;
+        let mut open = self.open.swap_remove(at);
+        let alive = match self.random.below(10) {
+            0..5 => {
+                let blurred = [0, 1].map(|of| self.plain.is_blurred(of, open.past.at));
+                let read = self.read(&open.tx, &open.view, blurred);
+                let alive = read.is_some();
+                open.reads.extend(read.into_iter().flatten());
+                alive
+            }
+            5 => {
+                self.savepoints(&mut open);
+                true
+            }
+            6 if self.random.chance(20) => self.range_delete_in(&mut open),
+            _ => self.write_in(&mut open),
+        };
+        if alive {
+            self.open.push(open);
+        }
+    }
+
+    fn savepoints(&mut self, open: &mut Open) {
+        if open.savepoints.is_empty() || self.random.chance(60) {
+            open.savepoints.push((open.tx.savepoint(), open.view.clone(), open.writes.clone()));
+            return;
+        }
+        let at = self.random.below(open.savepoints.len() as u64) as usize;
+        let (savepoint, view, writes) = open.savepoints[at].clone();
+        open.tx.rollback_to(savepoint);
+        (open.view, open.writes) = (view, writes);
+        open.savepoints.truncate(at + 1);
+    }
+
+    /// Whether it goes on.
+    fn write_in(&mut self, open: &mut Open) -> bool {
+        let of = self.random.below(2) as usize;
+        let key = key(&mut self.random);
+        let value = value(&mut self.random, &key);
+        let (table, tx) = (&self.tables[of], &mut open.tx);
+        let old = open.view[of].get(&key).cloned();
+        let same = |found: Option<Vec<u8>>| assert_eq!(found.as_deref(), old.as_deref());
+        let blurred = self.plain.is_blurred(of, open.past.at);
+        let place = (of, record_of(&key));
+        // What it becomes, unless it stays as it was, and whether it was read.
+        let (done, new, is_read) = match self.random.below(8) {
+            0 | 1 => (tx.delete(table, &key), Some(None), false),
+            2 => (tx.take(table, &key).map(same), old.as_ref().map(|_| None), true),
+            3 => (tx.replace(table, &key, &value).map(same), Some(Some(value)), true),
+            4 => {
+                let longer = [old.as_deref().unwrap_or_default(), &value].concat();
+                (tx.append(table, &key, &value), Some(Some(longer)), true)
+            }
+            5 if old.as_ref().is_some_and(|old| old.len() > 9) => {
+                let mut patched = old.as_deref().unwrap().to_vec();
+                patched[3..9].copy_from_slice(b"patch!");
+                (tx.patch(table, &key, 3, b"patch!"), Some(Some(patched)), true)
+            }
+            // Of what is there as well as of other values.
+            6 => {
+                let value = old.as_deref().unwrap_or(&value).to_vec();
+                (tx.put(table, &key, &value), Some(Some(value)), false)
+            }
+            _ => (tx.put(table, &key, &value), Some(Some(value)), false),
+        };
+        if is_read {
+            open.reads.push(Part::One(place.clone()));
+        }
+        match done {
+            Ok(()) => {
+                assert!(!blurred || !is_read && key.len() < 512, "a table that it cannot see was read");
+                let Some(new) = new else { return true };
+                match new {
+                    Some(value) => open.view[of].insert(key, value.into()),
+                    None => open.view[of].remove(&key),
+                };
+                open.writes.places.insert(place);
+                true
+            }
+            Err(Error::SnapshotTooOld) => {
+                assert!(blurred || self.cramped);
+                self.counts.too_old += 1;
+                blurred // then the other table can be read still
+            }
+            Err(error) => {
+                self.too_large(&error);
+                true
+            }
+        }
+    }
+
+    /// Whether it goes on.
+    fn range_delete_in(&mut self, open: &mut Open) -> bool {
+        let bounds = reading::bounds(&mut self.random);
+        let blurred = self.plain.is_blurred(0, open.past.at);
+        match open.tx.range_delete(&self.sorted, reading::as_slices(&bounds)) {
+            Ok(count) => {
+                let gone: Vec<_> = open.view[0].range(bounds.clone()).map(|(key, _)| key.clone()).collect();
+                assert!(!blurred && count == gone.len() as u64);
+                for key in gone {
+                    open.writes.places.insert((0, record_of(&key)));
+                    open.view[0].remove(&key);
+                }
+                open.reads.push(Part::Range(0, crate::plain::records_of(&bounds)));
+                true
+            }
+            Err(Error::SnapshotTooOld) => {
+                assert!(blurred || self.cramped);
+                false
+            }
+            Err(error) => {
+                self.too_large(&error);
+                false // some are deleted
+            }
+        }
+    }
+
+    /// Everything, as every snapshot, every transaction and everybody else sees it.
+    fn check_all(&mut self) {
+        let now = self.plain.past();
+        let everybody = self.db.snapshot().unwrap();
+        self.check_whole(&everybody, &now.maps, now.at);
+        let open = std::mem::take(&mut self.open);
+        open.iter().for_each(|open| self.check_whole(&open.tx, &open.view, open.past.at));
+        // It was read whole.
+        self.open = open;
+        for open in &mut self.open {
+            open.reads.extend([0, 1].map(|of| Part::Range(of, reading::ALL)));
+        }
+        let snapshots = std::mem::take(&mut self.snapshots);
+        snapshots.iter().for_each(|(snapshot, past)| self.check_whole(snapshot, &past.maps, past.at));
+        self.snapshots = snapshots;
+    }
+}
+
+fn check(db: Database, seed: u64, cramped: bool, steps: u64) -> (World, Counts) {
+    let mut world = World::new(db, seed, cramped);
+    for step in 0..steps {
+        world.step();
+        if step % 300 == 299 {
+            world.check_all();
+        }
+    }
+    let counts = std::mem::take(&mut world.counts);
+    (world, counts)
+}
+
+fn options(cramped: bool) -> aquifer::Options {
+    let options = Database::options().background(false).hash_seed(7);
+    options.memory_budget(if cramped { 2 << 20 } else { 128 << 20 })
+}
+
+#[test]
+fn in_ample_memory_every_commit_is_as_foretold() {
+    for seed in 0..6 {
+        let (_, counts) = check(options(false).in_memory().unwrap(), seed, false, 6_000);
+        assert!(counts.committed > 100 && counts.conflicts > 50 && counts.reads > 500, "{seed}: {counts:?}");
+        assert!(counts.too_old > 0, "{seed}: of tables that had a range deleted: {counts:?}");
+    }
+}
+
+#[test]
+fn on_disk_every_commit_is_as_foretold_and_is_there_afterwards() {
+    for seed in 100..104 {
+        let disk = SimDisk::new();
+        let db = options(false).disk(disk.disk()).create("").unwrap();
+        let (World { plain, db, .. }, _) = check(db, seed, false, 4_000);
+        db.close().unwrap();
+        drop(db);
+        let mut again = options(true).disk(disk.disk()).open("").map(reopened).unwrap();
+        again.plain = plain;
+        again.check_all();
+        assert_clean(&again.db);
+    }
+}
+
+fn reopened(db: Database) -> World {
+    World {
+        tables: [db.any_table("sorted").unwrap(), db.any_table("hashed").unwrap()],
+        sorted: db.table("sorted").unwrap(),
+        hashed: db.hash_table("hashed").unwrap(),
+        db,
+        plain: Plain::default(),
+        open: Vec::new(),
+        snapshots: Vec::new(),
+        random: Random(0),
+        cramped: true,
+        counts: Counts::default(),
+    }
+}
+
+#[test]
+fn in_little_memory_nothing_wrong_is_read() {
+    for seed in 200..206 {
+        let db = match seed % 2 {
+            0 => options(true).in_memory().unwrap(),
+            _ => options(true).log_bytes_max(1 << 20).disk(SimDisk::new().disk()).create("").unwrap(),
+        };
+        let (world, counts) = check(db, seed, true, 5_000);
+        assert!(counts.committed > 50 && counts.too_large > 0 && counts.reads > 300, "{seed}: {counts:?}");
+        assert_clean(&world.db);
+    }
+}
