@@ -625,16 +625,19 @@ impl Transaction {
         let engine = Arc::clone(&self.snapshot.handle.engine);
         let name = table.index.name(key);
         let writes = self.snapshot.writes.as_mut().expect("a transaction has a write set");
+        let bytes = writes.bytes_with(&name, value);
+        if bytes <= writes.bytes_max() {
+            self.charge.cover(bytes)?; // before anything has changed
+        }
         let written = match value {
             Some(value) => writes.put(table.id, &name, value),
             None => writes.delete(table.id, &name),
         };
         written.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
-        let bytes = writes.bytes();
         if !self.tables.contains_key(&table.id) {
             self.tables.insert(table.id, Arc::clone(table));
         }
-        self.charge.cover(bytes)
+        Ok(())
     }
 }
 
