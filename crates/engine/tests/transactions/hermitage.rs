@@ -150,7 +150,7 @@ fn pmp_predicate_many_preceders() {
             Isolation::Snapshot => first.commit().unwrap(),
             Isolation::Serializable => assert_refused(first, "3"),
         }
-        let mut after = store.begin(level);
+        let after = store.begin(level);
         assert_eq!(store.select(&after, |value| value == 30), ["3"]);
     });
 }
@@ -237,7 +237,7 @@ fn g2_anti_dependency_cycles() {
         store.put(&mut first, "3", "30");
         store.put(&mut second, "4", "42");
         first.commit().unwrap();
-        let mut after = match level {
+        let after = match level {
             Isolation::Snapshot => {
                 second.commit().unwrap();
                 store.begin(level)

@@ -44,6 +44,8 @@ pub struct Plain {
     blurred: [u64; 2],
     /// What each commit has announced, in order.
     announced: Vec<(u64, Part)>,
+    /// When a range of a table was deleted: who has read of it may be refused though it has read nothing that went.
+    deletions: Vec<(u64, usize)>,
 }
 
 /// A state of the past.
@@ -117,7 +119,12 @@ impl Plain {
         if since.clone().any(|(_, part)| overlaps(part)) {
             return CONFLICT;
         }
-        Verdict { ok: true, conflict: false, too_old: false }
+        let of = |part: &Part| match part {
+            Part::One((table, _)) | Part::Range(table, _) => *table,
+        };
+        let has_read = |table| reads.is_some_and(|reads| reads.iter().any(|read| of(read) == table));
+        let perhaps = self.deletions.iter().any(|&(when, table)| when > at && has_read(table));
+        Verdict { ok: true, conflict: perhaps, too_old: false }
     }
 
     /// Somebody has committed these records as they are in `maps`; those that are absent from both count for readers alone.
@@ -165,11 +172,9 @@ impl Plain {
     /// Somebody has deleted a range of keys with [`aquifer::Table::range_delete`].
     pub fn delete_range(&mut self, table: usize, bounds: &Bounds) {
         let gone: Vec<Vec<u8>> = self.maps[table].range(bounds.clone()).map(|(key, _)| key.clone()).collect();
-        if gone.is_empty() {
-            return;
-        }
         self.now += 1;
         self.blurred[table] = self.now;
+        self.deletions.push((self.now, table));
         for key in gone {
             self.maps[table].remove(&key);
             self.announced.push((self.now, Part::One((table, record_of(&key)))));
@@ -179,6 +184,7 @@ impl Plain {
     /// Forgets what only snapshots before that time could ask for.
     pub fn forget(&mut self, at: u64) {
         self.announced.retain(|(when, _)| *when > at);
+        self.deletions.retain(|(when, _)| *when > at);
         self.changed.retain(|_, when| *when > at);
     }
 }
