@@ -18,7 +18,7 @@ pub type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 const LONG_KEY_LEN: usize = 512;
 
 /// What was read, or changed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Part {
     One(Place),
     Range(usize, Bounds),
@@ -75,6 +75,19 @@ pub fn records_of((from, to): &Bounds) -> Bounds {
         other => other.clone(),
     };
     (whole(from), whole(to))
+}
+
+/// Short: keys may be long.
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |key: &Vec<u8>| format!("{:.8}… ({})", key.escape_ascii().to_string(), key.len());
+        match self {
+            Part::One((table, key)) => write!(f, "{table}: {}", shown(key)),
+            Part::Range(table, (from, to)) => {
+                write!(f, "{table}: {:?} to {:?}", from.as_ref().map(shown), to.as_ref().map(shown))
+            }
+        }
+    }
 }
 
 impl Part {
