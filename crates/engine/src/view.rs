@@ -12,7 +12,7 @@ mod cursor;
 mod reads;
 
 pub(crate) use cursor::ViewCursor;
-pub(crate) use reads::ReadLog;
+pub(crate) use reads::{ReadLog, Reads};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
