@@ -79,7 +79,8 @@ fn attempt<'e>(
     borders: &[Border],
 ) -> Result<Option<(Outcome, Option<Notice<'e>>)>> {
     let record = if table.writes_log { record(table, bounds, borders) } else { NOTHING.to_vec() };
-    let mut keys = WriteKeys { keys: Vec::new(), ranges: vec![(table.id, KeyRange::new(bounds.0, bounds.1))] };
+    let mut keys =
+        WriteKeys { keys: Vec::new(), ranges: vec![(table.id, KeyRange::new(bounds.0, bounds.1))] };
     keys.keys.extend(borders.iter().map(|border| (table.id, border.key().into())));
     let mut catalog = engine.lock_catalog_to_change()?;
     let (outcome, notice) = loop {

@@ -41,7 +41,8 @@ impl<'v> View<'v> {
             writes.get(table.id, &name).is_some() || writes.is_deleted(table.id, &name)
         });
         let mut bytes = Vec::new();
-        let Lookup { kind, changed_at } = table.reading(table.index.look_up(&table.pager, key, &mut bytes))?;
+        let Lookup { kind, changed_at } =
+            table.reading(table.index.look_up(&table.pager, key, &mut bytes))?;
         table.check_clear(self.snapshot)?; // VW2
         let current = kind.map(|kind| Found { kind, bytes });
         if !own && changed_at <= self.snapshot.lsn().0 {

@@ -83,7 +83,7 @@ fn g0_write_cycles() {
 
 #[test]
 fn g1a_aborted_reads() {
-    check(|_, store, mut first, mut second| {
+    check(|_, store, mut first, second| {
         store.put(&mut first, "1", "101");
         assert_eq!(store.get(&second, "1"), "10");
         drop(first);
@@ -95,7 +95,7 @@ fn g1a_aborted_reads() {
 
 #[test]
 fn g1b_intermediate_reads() {
-    check(|_, store, mut first, mut second| {
+    check(|_, store, mut first, second| {
         store.put(&mut first, "1", "101");
         assert_eq!(store.get(&second, "1"), "10");
         store.put(&mut first, "1", "11");
@@ -129,7 +129,7 @@ fn otv_observed_transaction_vanishes() {
         store.put(&mut first, "2", "19");
         store.put(&mut second, "1", "12");
         first.commit().unwrap();
-        let mut third = store.begin(level);
+        let third = store.begin(level);
         assert_eq!(store.get(&third, "1"), "11");
         store.put(&mut second, "2", "18");
         assert_eq!(store.get(&third, "2"), "19");
@@ -185,7 +185,7 @@ fn p4_lost_update() {
 
 #[test]
 fn g_single_read_skew() {
-    check(|_, store, mut first, mut second| {
+    check(|_, store, first, mut second| {
         assert_eq!(store.get(&first, "1"), "10");
         assert_eq!((store.get(&second, "1"), store.get(&second, "2")), ("10".into(), "20".into()));
         store.put(&mut second, "1", "12");
@@ -213,7 +213,10 @@ fn g_single_by_predicate_and_by_write() {
 fn g2_item_write_skew() {
     check(|level, store, mut first, mut second| {
         for transaction in [&first, &second] {
-            assert_eq!((store.get(transaction, "1"), store.get(transaction, "2")), ("10".into(), "20".into()));
+            assert_eq!(
+                (store.get(transaction, "1"), store.get(transaction, "2")),
+                ("10".into(), "20".into())
+            );
         }
         store.put(&mut first, "1", "11");
         store.put(&mut second, "2", "21");

@@ -18,7 +18,9 @@ mod long_keys;
 mod model;
 mod plain;
 
-use aquifer::{AnyTable, Database, Isolation, Options, Table, TableKind, TableOptions, Transaction, TxOptions};
+use aquifer::{
+    AnyTable, Database, Isolation, Options, Table, TableKind, TableOptions, Transaction, TxOptions,
+};
 
 const LEVELS: [Isolation; 2] = [Isolation::Snapshot, Isolation::Serializable];
 

@@ -3,7 +3,7 @@
 //! `roomy` runs in ample memory: whoever is refused must have been foretold to be. `cramped` runs in two mebibytes, where snapshots grow too old
 //! and transactions too large at any time: then nothing wrong is read, and nothing is refused for another reason.
 
-use crate::plain::{Bounds, Maps, Part, Past, Plain, Writes, record_of};
+use crate::plain::{Maps, Part, Past, Plain, Writes, record_of};
 use crate::{LEVELS, assert_clean, sorted};
 use aquifer::{
     AnyTable, Database, Durability, Error, ErrorKind, HashTable, Isolation, Savepoint, Snapshot, Table,
@@ -163,7 +163,8 @@ impl World {
             }
             Err(ErrorKind::Conflict) => {
                 // What was begun and taken back for want of memory may have left a trace.
-                let allowed = verdict.conflict || was_refused || self.failed_at.is_some_and(|failed| failed >= past.at);
+                let allowed =
+                    verdict.conflict || was_refused || self.failed_at.is_some_and(|failed| failed >= past.at);
                 assert!(allowed, "{verdict:?}: {}, since {} {reads:?}", committed.unwrap_err(), past.at);
                 self.counts.conflicts += 1;
             }

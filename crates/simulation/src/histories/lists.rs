@@ -128,8 +128,5 @@ fn corrupt(what: String) -> Error {
 /// Whether a transaction with this error has changed nothing, and may be begun again.
 pub(super) fn is_refusal(error: &Error) -> bool {
     use ErrorKind::{BudgetExhausted, Conflict, LockTimeout, SnapshotTooOld, TransactionTooLarge};
-    matches!(
-        error.kind(),
-        Conflict | LockTimeout | SnapshotTooOld | BudgetExhausted | TransactionTooLarge
-    )
+    matches!(error.kind(), Conflict | LockTimeout | SnapshotTooOld | BudgetExhausted | TransactionTooLarge)
 }

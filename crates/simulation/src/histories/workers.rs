@@ -50,7 +50,13 @@ struct Worker<'w> {
 }
 
 impl<'w> Work<'w> {
-    pub(super) fn new(plan: &'w Plan, clock: &'w AtomicU64, lists: &'w Lists, seed: u64, crash_at: u64) -> Self {
+    pub(super) fn new(
+        plan: &'w Plan,
+        clock: &'w AtomicU64,
+        lists: &'w Lists,
+        seed: u64,
+        crash_at: u64,
+    ) -> Self {
         // Each life begins with keys that no other one has; time only rises.
         let first_key = clock.load(Ordering::SeqCst) * WINDOW;
         Work { plan, clock, lists, seed, first_key, begun: AtomicU64::new(0), crash_at }
@@ -141,7 +147,13 @@ impl Worker<'_> {
         }
     }
 
-    fn record(&mut self, begin: u64, operations: Vec<Operation>, outcome: Outcome, durability: Option<Durability>) {
+    fn record(
+        &mut self,
+        begin: u64,
+        operations: Vec<Operation>,
+        outcome: Outcome,
+        durability: Option<Durability>,
+    ) {
         let end = if outcome == Outcome::Unknown { u64::MAX } else { self.work.tick() };
         let transaction = aquifer_history::Transaction { operations, outcome, begin, end };
         self.recorded.push(Recorded { transaction, durability, on_purpose: false });
@@ -215,7 +227,12 @@ impl Worker<'_> {
         committed
     }
 
-    fn operate(&mut self, tx: &mut Transaction, operations: &mut Vec<Operation>, read_only: bool) -> Result<()> {
+    fn operate(
+        &mut self,
+        tx: &mut Transaction,
+        operations: &mut Vec<Operation>,
+        read_only: bool,
+    ) -> Result<()> {
         for _ in 0..1 + self.random.below(5) {
             let key = self.key();
             match self.random.below(20) {
@@ -268,7 +285,9 @@ impl Worker<'_> {
         }
         match found.pop_first() {
             None => Ok(()),
-            Some((key, _)) => Err(Error::Corrupt { what: format!("key {key} in a scan from {from} to {to}") }),
+            Some((key, _)) => {
+                Err(Error::Corrupt { what: format!("key {key} in a scan from {from} to {to}") })
+            }
         }
     }
 
