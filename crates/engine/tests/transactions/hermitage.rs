@@ -3,8 +3,9 @@
 //! Snapshot isolation prevents all but G2-item and G2; serializable prevents these too. As transactions never wait, one
 //! thread can interleave them.
 
-use crate::{KINDS, LEVELS, any_table, begin};
-use aquifer::{AnyTable, Database, Error, Isolation, Transaction};
+use crate::{KINDS, LEVELS, begin, small};
+use aquifer::{AnyTable, Database, Durability, Error, Isolation, TableKind, TableOptions, Transaction};
+use aquifer_sim::SimDisk;
 
 /// Keys 1 and 2 with 10 and 20.
 struct Store {
@@ -41,16 +42,24 @@ impl Store {
     }
 }
 
-/// Two transactions at each level over a table of each kind.
+/// Two transactions at each level over a table of each kind, with and without a log.
 fn check(f: impl Fn(Isolation, &Store, Transaction, Transaction)) {
     for (level, kind) in LEVELS.into_iter().flat_map(|level| KINDS.map(|kind| (level, kind))) {
-        let db = Database::in_memory(4 << 20).unwrap();
-        let table = any_table(&db, "t", kind);
-        table.put(b"1", b"10").unwrap();
-        table.put(b"2", b"20").unwrap();
-        let store = Store { db, table };
-        let (first, second) = (store.begin(level), store.begin(level));
-        f(level, &store, first, second);
+        for logged in [true, false] {
+            let db = small().disk(SimDisk::new().disk()).create("").unwrap();
+            let table = match kind {
+                TableKind::Hashed => db.create_table("t", TableOptions::hashed().logged(logged)).map(drop),
+                _ => db.create_table("t", TableOptions::default().logged(logged)).map(drop),
+            };
+            table.unwrap();
+            let table = db.any_table("t").unwrap();
+            // Nobody waits for a checkpoint here.
+            table.put_with(b"1", b"10", Durability::Eventual).unwrap().wait().unwrap();
+            table.put_with(b"2", b"20", Durability::Eventual).unwrap().wait().unwrap();
+            let store = Store { db, table };
+            let (first, second) = (store.begin(level), store.begin(level));
+            f(level, &store, first, second);
+        }
     }
 }
 

@@ -59,7 +59,8 @@ fn a_put_for_which_others_have_left_no_memory_changes_nothing() {
 
 #[test]
 fn a_transaction_that_is_too_large_says_so_and_goes_on() {
-    let db = small().in_memory().unwrap();
+    let disk = SimDisk::new();
+    let db = small().disk(disk.disk()).create("").unwrap();
     let table = sorted(&db, "t");
     let mut tx = db.begin().unwrap();
     let mut n = 0u32;
@@ -72,8 +73,47 @@ fn a_transaction_that_is_too_large_says_so_and_goes_on() {
     let Error::TransactionTooLarge { bytes, bytes_max } = error else { panic!("{error}") };
     assert!(bytes > bytes_max && bytes_max == 128 << 10 && n > 100, "{n}");
     assert_eq!(tx.count(&table, ..).unwrap(), u64::from(n));
-    tx.commit().unwrap();
+    tx.commit().unwrap(); // of more than the log holds in memory
     assert_eq!(table.count(..).unwrap(), u64::from(n));
+    let after = disk.after_power_loss(1);
+    drop((table, db));
+    let db = small().disk(after.disk()).open("").unwrap();
+    assert_eq!(db.table("t").unwrap().count(..).unwrap(), u64::from(n));
+}
+
+#[test]
+fn a_database_stays_open_as_long_as_a_transaction() {
+    let disk = SimDisk::new();
+    let db = small().disk(disk.disk()).create("").unwrap();
+    let table = sorted(&db, "t");
+    let mut tx = db.begin().unwrap();
+    drop(db);
+    tx.put(&table, b"k", b"v").unwrap();
+    drop(table);
+    assert!(small().disk(disk.disk()).open("").is_err());
+    tx.commit().unwrap();
+    let db = small().disk(disk.disk()).open("").unwrap();
+    assert_eq!(db.table("t").unwrap().get(b"k").unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_value_written_as_a_stream_conflicts_like_any_other() {
+    for level in LEVELS {
+        let db = Database::in_memory(8 << 20).unwrap();
+        let table = sorted(&db, "t");
+        let (mut writer, mut reader) = (begin(&db, level), begin(&db, level));
+        writer.put(&table, b"k", b"v").unwrap();
+        assert_eq!(reader.get(&table, b"k").unwrap(), None);
+        reader.put(&table, b"l", b"v").unwrap();
+        let mut stream = table.write_large(b"k").unwrap();
+        std::io::Write::write_all(&mut stream, &[1; 20_000]).unwrap();
+        stream.finish().unwrap();
+        assert_eq!(writer.get(&table, b"k").unwrap().as_deref(), Some(&b"v"[..]));
+        assert_eq!(reader.get(&table, b"k").unwrap(), None);
+        assert_eq!(kind_of(writer.commit()), ErrorKind::Conflict);
+        assert_eq!(reader.commit().is_err(), level == Isolation::Serializable);
+        assert_eq!(table.get(b"k").unwrap(), Some(vec![1; 20_000]));
+    }
 }
 
 #[test]

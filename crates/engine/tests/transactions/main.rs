@@ -6,6 +6,7 @@
 //! | `model` | every operation of interleaved transactions and snapshots, against plain maps |
 //! | `plain` | the means of `model`: maps, and what they foretell |
 //! | `levels` | invariants that many threads keep, or break, at each level |
+//! | `ranges` | ranges that are deleted and loaded as one, beside transactions |
 //! | `limits` | too old, too large, locked, dropped, closed, poisoned, full |
 //! | `long_keys` | writes of long keys that change nothing |
 //! | `crash` | what a loss of power leaves of transactions |
@@ -17,6 +18,7 @@ mod limits;
 mod long_keys;
 mod model;
 mod plain;
+mod ranges;
 
 use aquifer::{
     AnyTable, Database, Isolation, Options, Table, TableKind, TableOptions, Transaction, TxOptions,

@@ -1,6 +1,7 @@
 //! What a snapshot or a transaction reads, against what it must see; and what a serializable one then depends on.
 
-use super::{World, key};
+use super::World;
+use super::writing::key;
 use crate::plain::{Bounds, Map, Maps, Part, record_of, records_of};
 use aquifer::{Error, Snapshot};
 use aquifer_sim::Random;
