@@ -28,7 +28,7 @@ use aquifer_sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 
 /// Memory of the database, in bytes: little, so that pages come and go and versions are cut.
-const MEMORY_BYTES: usize = 4 << 20;
+const MEMORY_BYTES: [usize; 2] = [2 << 20, 4 << 20];
 
 /// What is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,12 +132,17 @@ impl Plan {
 ///
 /// The first thing that the database got wrong.
 pub fn run(plan: &Plan) -> Result<Tally, Box<Failure>> {
+    run_at(plan, plan.level())
+}
+
+/// As [`run`], checked at this level.
+fn run_at(plan: &Plan, level: Level) -> Result<Tally, Box<Failure>> {
     let mut tally = Tally::default();
     let mut random = Random(plan.seed);
     let mut disk = SimDisk::with_seed(plan.seed);
     let clock = AtomicU64::new(1);
     for life in 0..plan.lives {
-        let lived = live(plan, &clock, &disk, &mut random, &mut tally);
+        let lived = live((plan, level), &clock, &disk, &mut random, &mut tally);
         disk = lived.map_err(|what| Box::new(Failure { plan: plan.clone(), life, what }))?;
     }
     Ok(tally)
@@ -147,7 +152,7 @@ impl std::error::Error for Failure {}
 
 /// One life, and a look at what it has left.
 fn live(
-    plan: &Plan,
+    (plan, level): (&Plan, Level),
     clock: &AtomicU64,
     disk: &SimDisk,
     random: &mut Random,
@@ -159,7 +164,7 @@ fn live(
         3 => End::Struck,
         _ => End::Close,
     };
-    let lists = Lists::new(open(disk)?)?;
+    let lists = Lists::new(open(disk, random.draw())?)?;
     let work = Work::new(plan, clock, &lists, random.draw(), random.below(plan.transactions));
     let crash_seed = random.draw();
     let take = || {
@@ -178,7 +183,7 @@ fn live(
     let (recorded, crash) = work.run(take)?;
     recorded.iter().for_each(|one| tally.add(one));
     let told: Vec<Transaction> = recorded.iter().map(|one| one.transaction.clone()).collect();
-    check_history(&told, plan.level(), "of what was told")?;
+    check_history(&told, level, "of what was told")?;
     let keys = work.keys();
     let crash = match (end, crash) {
         (_, Some(crash)) => crash,
@@ -190,19 +195,20 @@ fn live(
     };
     drop(lists);
     tally.crashes += u64::from(end != End::Close);
-    check_rest(plan, clock, recorded, end, &crash, keys, tally)?;
+    check_rest(level, clock, recorded, end, &crash, keys, tally)?;
     Ok(crash.disk)
 }
 
-fn open(disk: &SimDisk) -> Result<Database, String> {
-    let options = Database::options().memory_budget(MEMORY_BYTES).log_bytes_max(2 << 20);
+fn open(disk: &SimDisk, random: u64) -> Result<Database, String> {
+    let memory_bytes = MEMORY_BYTES[random as usize % MEMORY_BYTES.len()];
+    let options = Database::options().memory_budget(memory_bytes).log_bytes_max(2 << 20);
     let opened = options.segment_bytes_max(256 << 10).disk(disk.disk()).open_or_create("");
     opened.map_err(|error| format!("opening: {error}"))
 }
 
 /// Opens what a life has left, and reads every list that it had; then they go.
 fn check_rest(
-    plan: &Plan,
+    level: Level,
     clock: &AtomicU64,
     recorded: Vec<Recorded>,
     end: End,
@@ -210,7 +216,7 @@ fn check_rest(
     keys: std::ops::Range<u64>,
     tally: &mut Tally,
 ) -> Result<(), String> {
-    let lists = Lists::new(open(&crash.disk)?)?;
+    let lists = Lists::new(open(&crash.disk, keys.start)?)?;
     let begin = clock.fetch_add(1, Ordering::SeqCst);
     let snapshot = lists.db.snapshot().map_err(|error| error.to_string())?;
     let read = |key| Ok(Operation::Read { key, list: lists.read_in(&snapshot, key)? });
@@ -241,7 +247,7 @@ fn check_rest(
     }
     tally.lost += lost(&history, &reads);
     history.push(Transaction::committed(begin, clock.fetch_add(1, Ordering::SeqCst), reads));
-    check_history(&history, plan.level(), &format!("of what was there after {end:?}"))?;
+    check_history(&history, level, &format!("of what was there after {end:?}"))?;
     lists.clear().map_err(|error| format!("clearing: {error}"))
 }
 
@@ -303,8 +309,8 @@ impl Tally {
             Outcome::Aborted => self.refused += 1,
             Outcome::Unknown => self.unknown += 1,
         }
-        let appends = |operation: &&Operation| matches!(operation, Operation::Append { .. });
-        let appends = one.transaction.operations.iter().filter(appends).count() as u64;
+        let is_append = |operation: &&Operation| matches!(operation, Operation::Append { .. });
+        let appends = one.transaction.operations.iter().filter(is_append).count() as u64;
         self.appends += appends;
         self.reads += one.transaction.operations.len() as u64 - appends;
     }

@@ -1,6 +1,6 @@
 //! Histories, some 20,000 transactions of them; and that the judge can find something.
 
-use super::{Plan, run};
+use super::{Plan, run, run_at};
 use aquifer::Isolation;
 use aquifer_history::Level;
 
@@ -30,4 +30,11 @@ fn histories_at_serializable_level_are_of_that_level() {
 fn histories_at_both_levels_are_of_the_weaker_one() {
     assert_eq!(plan(3, &LEVELS).level(), Level::StrongSnapshot);
     check(3, &LEVELS);
+}
+
+/// Transactions meet, and who reads what another writes is seen.
+#[test]
+fn histories_at_snapshot_level_are_not_serializable() {
+    let failure = run_at(&plan(4, &LEVELS[..1]), Level::Serializable).unwrap_err();
+    assert!(failure.what.contains("G2"), "{failure}");
 }

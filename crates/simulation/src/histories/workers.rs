@@ -2,7 +2,7 @@
 
 use super::Plan;
 use super::lists::{self, Lists};
-use aquifer::{Durability, Error, ErrorKind, Isolation, Result, Transaction, TxOptions};
+use aquifer::{Durability, Error, ErrorKind, Isolation, Result, Snapshot, Transaction, TxOptions};
 use aquifer_history::{Operation, Outcome};
 use aquifer_sim::Random;
 use aquifer_sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +46,15 @@ struct Worker<'w> {
     level: Isolation,
     random: Random,
     recorded: Vec<Recorded>,
+    /// A snapshot that stays open for long.
+    held: Option<Held>,
     failed: bool,
+}
+
+struct Held {
+    snapshot: Snapshot,
+    begin: u64,
+    operations: Vec<Operation>,
 }
 
 impl<'w> Work<'w> {
@@ -86,10 +94,12 @@ impl<'w> Work<'w> {
         let run_one = |number: u64| {
             let level = self.plan.levels[number as usize % self.plan.levels.len()];
             let random = Random(self.seed.wrapping_add(number << 32));
-            let mut worker = Worker { work: self, level, random, recorded: Vec::new(), failed: false };
+            let mut worker =
+                Worker { work: self, level, random, recorded: Vec::new(), held: None, failed: false };
             loop {
                 let number = self.begun.fetch_add(1, Ordering::Relaxed);
                 if number >= self.plan.transactions || worker.failed {
+                    worker.let_go();
                     return Ok::<_, String>(worker.recorded);
                 }
                 if number == self.crash_at {
@@ -121,7 +131,9 @@ impl Worker<'_> {
             0..15 => self.get(begin),
             15..18 => self.multi_get(begin),
             18..33 => self.append(begin),
-            33..40 => self.snapshot(begin),
+            33..38 => self.snapshot(begin),
+            38..40 => self.hold(begin),
+            40..44 => self.read_held(),
             _ => self.transaction(begin),
         };
         match done {
@@ -202,6 +214,32 @@ impl Worker<'_> {
         drop(snapshot);
         self.record(begin, operations, Outcome::Committed, None);
         Ok(())
+    }
+
+    /// Takes a snapshot that stays open while others come and go.
+    fn hold(&mut self, begin: u64) -> Result<()> {
+        self.let_go();
+        let snapshot = self.work.lists.db.snapshot()?;
+        self.held = Some(Held { snapshot, begin, operations: Vec::new() });
+        Ok(())
+    }
+
+    fn read_held(&mut self) -> Result<()> {
+        let key = self.key();
+        let Some(held) = &mut self.held else { return Ok(()) };
+        match self.work.lists.read_in(&held.snapshot, key) {
+            Ok(list) => held.operations.push(Operation::Read { key, list }),
+            Err(error) => {
+                self.let_go(); // what it has read before counts
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn let_go(&mut self) {
+        let Some(Held { begin, operations, .. }) = self.held.take() else { return };
+        self.record(begin, operations, Outcome::Committed, None);
     }
 
     fn transaction(&mut self, begin: u64) -> Result<()> {
@@ -292,7 +330,7 @@ impl Worker<'_> {
     }
 
     /// Reads all hashed lists.
-    fn read_all(&mut self, snapshot: &aquifer::Snapshot, operations: &mut Vec<Operation>) -> Result<()> {
+    fn read_all(&mut self, snapshot: &Snapshot, operations: &mut Vec<Operation>) -> Result<()> {
         let found: std::collections::BTreeMap<_, _> =
             self.work.lists.hashed_in(snapshot)?.into_iter().collect();
         for key in self.work.keys().filter(|key| key % 2 == 1).rev().take(3 * WINDOW as usize) {
