@@ -163,18 +163,15 @@ impl World {
 
     /// Compares all that it sees, from both ends.
     pub fn check_whole(&self, snapshot: &Snapshot, maps: &Maps, at: u64) {
-        let forward = || snapshot.range(&self.sorted, ..).collect::<aquifer::Result<Vec<_>>>();
-        let backward = || snapshot.range(&self.sorted, ..).rev().collect::<aquifer::Result<Vec<_>>>();
-        let hashed = || snapshot.iter(&self.hashed).collect::<aquifer::Result<Vec<_>>>();
-        let expected = [0, 1].map(|of| maps[of].iter().map(owned).collect::<Vec<_>>());
-        let reads: [(usize, &dyn Fn() -> aquifer::Result<Vec<Record>>); 3] =
-            [(0, &forward), (0, &backward), (1, &hashed)];
-        for (of, read) in reads {
-            match read() {
+        let forward = snapshot.range(&self.sorted, ..).collect::<aquifer::Result<Vec<_>>>();
+        let backward = snapshot.range(&self.sorted, ..).rev().collect::<aquifer::Result<Vec<_>>>();
+        let hashed = snapshot.iter(&self.hashed).collect::<aquifer::Result<Vec<_>>>();
+        for (of, read) in [(0, forward), (0, backward), (1, hashed)] {
+            match read {
                 Ok(mut found) => {
                     assert!(!self.plain.is_blurred(of, at));
                     found.sort_unstable();
-                    assert_same(found, expected[of].clone());
+                    assert_same(found, maps[of].iter().map(owned).collect());
                 }
                 Err(Error::SnapshotTooOld) => assert!(self.cramped || self.plain.is_blurred(of, at)),
                 Err(error) => panic!("{error}"),
