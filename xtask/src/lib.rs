@@ -6,6 +6,7 @@
 //! | [`ci`] | what continuous integration runs |
 //! | [`crash`] | the kill loop |
 //! | [`fuzz`] | arbitrary bytes for every reader of bytes |
+//! | [`histories`] | histories of transactions by threads, and their isolation |
 //! | [`loom`] | model checks of the protocols between threads |
 //! | [`sanitize`] | the tests under the address and the thread sanitizer |
 //! | [`sim`] | the engine on a simulated disk |
@@ -20,6 +21,7 @@ pub mod bench;
 pub mod ci;
 pub mod crash;
 pub mod fuzz;
+pub mod histories;
 pub mod loom;
 pub mod sanitize;
 pub mod sim;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xtask::crash::{self, Plan};
-use xtask::{bench, ci, fuzz, loom, sanitize, sim, smoke, tidy, tree};
+use xtask::{bench, ci, fuzz, histories, loom, sanitize, sim, smoke, tidy, tree};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of the Aquifer workspace")]
@@ -49,6 +49,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Runs the engine on a simulated disk with faults and crashes, against a model, seed after seed.
     Sim(sim::Arguments),
+    /// Runs transactions on threads, with crashes, and checks that they were as isolated as their level says.
+    Histories(histories::Arguments),
     /// Runs random inputs over the readers of bytes.
     Fuzz(fuzz::Arguments),
     /// Runs the tests under the address and the thread sanitizer.
@@ -84,6 +86,7 @@ fn run() -> Result<()> {
             crash::run(&plan).map(|summary| println!("{summary}"))
         }
         Command::Sim(arguments) => sim::run(&arguments),
+        Command::Histories(arguments) => histories::run(&arguments),
         Command::Bench(arguments) => bench::run(&root, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&root, &arguments),
         Command::Sanitize(arguments) => sanitize::run(&root, &arguments),

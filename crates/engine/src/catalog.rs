@@ -305,12 +305,7 @@ impl Catalog {
     /// # Errors
     ///
     /// `TableNotFound`, and those of disk and budget.
-    pub(crate) fn drop_table(
-        &mut self,
-        name: &str,
-        stripes: &Stripes,
-        order: &Order,
-    ) -> Result<Option<Lsn>> {
+    pub(crate) fn drop_table(&mut self, name: &str, stripes: &Stripes, order: &Order) -> Result<Option<Lsn>> {
         self.check_open()?;
         let Some(table) = self.by_name.get(name).cloned() else {
             return Err(Error::TableNotFound { name: name.into() });

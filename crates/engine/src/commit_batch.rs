@@ -41,11 +41,12 @@ use crate::long_key::{Expected, Folded};
 use crate::record::{self, CommitWriter, NOTHING};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
+use crate::view::Reads;
 use aquifer_buffer::Mutation;
 use aquifer_index::{LeafValue, ValueKind};
 use aquifer_pools::Reservation;
 use aquifer_sync::{Arc, Condvar, Mutex, Rank};
-use aquifer_txn::{CommitLsn, Conflicts, Notice, ReadSet, Snapshot, Watch, WriteKeys};
+use aquifer_txn::{CommitLsn, Conflicts, Notice, Snapshot, Watch, WriteKeys};
 use aquifer_wal::Lsn;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -110,7 +111,7 @@ pub(crate) struct Terms<'t> {
     /// Nobody has changed since what is written.
     pub(crate) snapshot: Option<&'t Snapshot>,
     /// Nobody has changed since what was read.
-    pub(crate) reads: Option<(&'t Watch<Arc<Conflicts>>, &'t ReadSet)>,
+    pub(crate) reads: Option<(&'t Watch<Arc<Conflicts>>, Reads<'t>)>,
 }
 
 /// Commits a batch of records of the index on these terms.
@@ -434,8 +435,9 @@ impl<'a> Batch<'a> {
     /// What the transaction has read is as it was, as far as its place. Waits for those that are just reserving theirs.
     fn validate(&self, place: CommitLsn, notice: &Notice<'_>) -> std::result::Result<(), Failure> {
         let Some((watch, reads)) = self.terms.reads else { return Ok(()) };
-        let valid = watch.validate(reads, place, notice);
-        valid.map_err(|error| Failure::Undone(self.transaction_error(error)))
+        let valid = watch.validate(reads.set, place, notice);
+        let named = |error| reads.conflict(&error).unwrap_or_else(|| self.transaction_error(error));
+        valid.map_err(|error| Failure::Undone(named(error)))
     }
 
     #[cold]

@@ -274,7 +274,9 @@ impl Error {
             Error::NotFound { .. } | Error::TableNotFound { .. } | Error::TableDropped { .. } => {
                 ErrorKind::NotFound
             }
-            Error::ValueChanged { .. } | Error::Conflict { .. } | Error::Deadlock { .. } => ErrorKind::Conflict,
+            Error::ValueChanged { .. } | Error::Conflict { .. } | Error::Deadlock { .. } => {
+                ErrorKind::Conflict
+            }
             Error::LockTimeout { .. } => ErrorKind::LockTimeout,
             Error::SnapshotTooOld => ErrorKind::SnapshotTooOld,
             Error::AlreadyExists { .. } | Error::TableExists { .. } => ErrorKind::AlreadyExists,

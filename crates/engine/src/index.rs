@@ -296,7 +296,9 @@ impl Cursor<'_> {
     pub(crate) fn last_back(&self) -> Option<(&[u8], &[u8])> {
         match self {
             Cursor::Sorted(cursor) => cursor.last_back(),
-            Cursor::View(cursor) => cursor.last_of(Direction::Backward).map(|(key, value)| (key, value.bytes)),
+            Cursor::View(cursor) => {
+                cursor.last_of(Direction::Backward).map(|(key, value)| (key, value.bytes))
+            }
             Cursor::Hashed(_) => None,
         }
     }

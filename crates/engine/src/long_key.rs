@@ -38,10 +38,10 @@ mod group;
 pub(crate) use border::{Border, Plan};
 pub(crate) use commit::{Expected, Folded, commit, commit_removal};
 pub(crate) use expand::{Expansion, IndexRange, count};
-pub(crate) use group::{Builder, Group};
 pub(crate) use group::Outcome;
 #[cfg(feature = "fuzzing")]
 pub(crate) use group::merge;
+pub(crate) use group::{Builder, Group};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};

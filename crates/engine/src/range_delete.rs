@@ -64,22 +64,27 @@ pub(crate) fn commit_range_delete(
         table.index.sorted().rebalance_path(&engine.pager, key);
     }
     engine.checkpointer.nudge();
-    engine.finish(outcome.lsn, notice)?;
+    match notice {
+        Some(notice) => engine.finish(outcome.lsn, notice)?,
+        None => engine.order.wait(outcome.lsn)?,
+    }
     Ok(match table.writes_log {
         true => Commit::Logged(outcome.lsn),
         false => Commit::Unlogged { epoch: outcome.epoch },
     })
 }
 
-/// Deletes the range, and changes its borders; nothing if one of them is not what was read any more.
+/// Deletes the range, and changes its borders; nothing if one of them is not what was read any more. What there is to tell about it, if it
+/// has changed anything.
 fn attempt<'e>(
     engine: &'e Engine,
     table: &TableCore,
     bounds: KeyBounds<'_>,
     borders: &[Border],
-) -> Result<Option<(Outcome, Notice<'e>)>> {
+) -> Result<Option<(Outcome, Option<Notice<'e>>)>> {
     let record = if table.writes_log { record(table, bounds, borders) } else { NOTHING.to_vec() };
-    let mut keys = WriteKeys { keys: Vec::new(), ranges: vec![(table.id, KeyRange::new(bounds.0, bounds.1))] };
+    let mut keys =
+        WriteKeys { keys: Vec::new(), ranges: vec![(table.id, KeyRange::new(bounds.0, bounds.1))] };
     keys.keys.extend(borders.iter().map(|border| (table.id, border.key().into())));
     let mut catalog = engine.lock_catalog_to_change()?;
     let (outcome, notice) = loop {
@@ -112,9 +117,12 @@ fn attempt<'e>(
         };
         match attempted {
             Ok(outcome) => {
-                notice.shown(CommitLsn(outcome.lsn.0)).expect("it was announced");
                 held[0].committed();
-                break (outcome, notice);
+                if !outcome.changed {
+                    break (outcome, None); // which withdraws the notice
+                }
+                notice.shown(CommitLsn(outcome.lsn.0)).expect("it was announced");
+                break (outcome, Some(notice));
             }
             Err(stop) => {
                 drop(held);

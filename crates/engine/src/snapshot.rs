@@ -163,7 +163,9 @@ impl Snapshot {
         if let Some(reads) = &self.reads {
             let (engine, name) = (self.engine(), |key: &[u8]| table.index.name(key).into_owned());
             match table.is_long(key) {
-                true => reads.add_key(engine, table, &name(&crate::long_key::split(table.key_len_max, key).0))?,
+                true => {
+                    reads.add_key(engine, table, &name(&crate::long_key::split(table.key_len_max, key).0))?
+                }
                 false => reads.add_key(engine, table, &name(key))?,
             }
         }
@@ -293,14 +295,11 @@ impl Snapshot {
         &'t self,
         table: &'t Table<K, V, O>,
     ) -> Records<'t> {
-        self.scan_encoded(table.core(), (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded)).into_records()
+        self.scan_encoded(table.core(), (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded))
+            .into_records()
     }
 
-    pub(crate) fn scan_encoded<'t>(
-        &'t self,
-        table: &'t TableCore,
-        bounds: crate::range::Bounds,
-    ) -> Scan<'t> {
+    pub(crate) fn scan_encoded<'t>(&'t self, table: &'t TableCore, bounds: crate::range::Bounds) -> Scan<'t> {
         let failed = self.check_own(table).err();
         self.has_read.store(true, Ordering::Relaxed);
         let range = IndexRange::of(table, &bounds);

@@ -616,10 +616,8 @@ impl Transaction {
         let mut group = Vec::new();
         let is_there = self.view().find_whole(table, &group_key, &mut group)?;
         match long_key::with_member(table, &group_key, is_there.then_some(&group[..]), suffix, value)? {
-            // A write all the same, with which others may conflict: to delete what is absent, too.
-            long_key::Outcome::Same => {
-                self.write_record(table, &group_key, is_there.then_some(&group[..]))
-            }
+            // A write all the same: else it would be lost to who changes the group meanwhile (TN2).
+            long_key::Outcome::Same => self.write_record(table, &group_key, is_there.then_some(&group[..])),
             long_key::Outcome::Gone => self.write_record(table, &group_key, None),
             long_key::Outcome::Changed(bytes) => self.write_record(table, &group_key, Some(&bytes)),
             long_key::Outcome::TooLong(_) => unreachable!("it was an error"),
@@ -631,8 +629,10 @@ impl Transaction {
         let engine = Arc::clone(&self.snapshot.handle.engine);
         let name = table.index.name(key);
         let writes = self.snapshot.writes.as_mut().expect("a transaction has a write set");
-        let more = WRITE_BYTES + name.len() + value.map_or(0, <[u8]>::len);
-        self.charge.cover(&engine, writes.bytes() + more)?;
+        let bytes = writes.bytes_with(&name, value);
+        if bytes <= writes.bytes_max() {
+            self.charge.cover(&engine, bytes)?; // before anything has changed
+        }
         let written = match value {
             Some(value) => writes.put(table.id, &name, value),
             None => writes.delete(table.id, &name),
@@ -645,7 +645,5 @@ impl Transaction {
     }
 }
 
-/// Bytes that a write takes beside key and value, with what takes it back, at most.
-const WRITE_BYTES: usize = 256;
 /// Bytes of keys that a range delete collects before it writes.
 const DELETED_AT_ONCE: usize = 64 << 10;

@@ -12,7 +12,7 @@ mod cursor;
 mod reads;
 
 pub(crate) use cursor::ViewCursor;
-pub(crate) use reads::ReadLog;
+pub(crate) use reads::{ReadLog, Reads};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -49,7 +49,8 @@ impl<'v> View<'v> {
             writes.get(table.id, &name).is_some() || writes.is_deleted(table.id, &name)
         });
         let mut bytes = Vec::new();
-        let Lookup { kind, changed_at } = table.reading(table.index.look_up(&table.pager, key, &mut bytes))?;
+        let Lookup { kind, changed_at } =
+            table.reading(table.index.look_up(&table.pager, key, &mut bytes))?;
         self.check_clear(table)?;
         let current = kind.map(|kind| Found { kind, bytes });
         if !own && changed_at <= self.snapshot.lsn().0 {

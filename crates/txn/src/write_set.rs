@@ -212,6 +212,16 @@ impl WriteSet {
         self.bytes
     }
 
+    /// Memory that it needs, in bytes, to take one more put or delete; at most this much afterwards.
+    pub fn bytes_with(&self, key: &[u8], value: Option<&[u8]>) -> usize {
+        self.bytes + self.undo_bytes(ENTRY_BYTES + key.len() + value.map_or(0, <[u8]>::len))
+    }
+
+    /// Its limit, in bytes.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// Names the state as it is. Savepoints are nested: going back to one gives up those after it.
     pub fn savepoint(&mut self) -> Savepoint {
         self.savepoints += 1;

@@ -69,6 +69,8 @@ pub(crate) struct Outcome {
     pub(crate) lsn: Lsn,
     pub(crate) epoch: u64,
     pub(crate) detached: Option<BTree>,
+    /// There was something to be done.
+    pub(crate) changed: bool,
 }
 
 fn key(root: PageId) -> [u8; 5] {
@@ -185,7 +187,7 @@ impl Catalog {
         let cut = table.index.sorted().cut(m, &self.pager, from, to)?;
         if cut.is_nothing() && borders.iter().all(Border::is_same) {
             // The absence was read, and may be another's delete that is not yet durable.
-            return Ok(Outcome { lsn: journal.now(), epoch: m.epoch(), detached: None });
+            return Ok(Outcome { lsn: journal.now(), epoch: m.epoch(), detached: None, changed: false });
         }
         let detached = cut.detached();
         let row = match detached {
@@ -212,7 +214,7 @@ impl Catalog {
             Some(turn) => turn.fill(record),
             None => {}
         }
-        Ok(Outcome { lsn, epoch: m.epoch(), detached })
+        Ok(Outcome { lsn, epoch: m.epoch(), detached, changed: true })
     }
 
     /// Puts a loaded tree in the place of a table's, which is empty, in one passage. `keep`: as for a range delete.
@@ -236,7 +238,7 @@ impl Catalog {
             if let Some(turn) = turn {
                 turn.fill(record);
             }
-            Outcome { lsn, epoch: m.epoch(), detached: Some(loaded) }
+            Outcome { lsn, epoch: m.epoch(), detached: Some(loaded), changed: true }
         };
         if self.loading.contains(&loaded) {
             self.give_up_loading(loaded);

@@ -178,6 +178,10 @@ impl Folded {
             let changes: Vec<_> = changes.into_iter().collect();
             let merged = merge(seen.group(table)?, &changes).map_err(|what| malformed(table, what))?;
             match merged {
+                // As of one key: a put of what is there is a commit like any other, a delete of what is absent is none.
+                Outcome::Same if changes.iter().any(|(_, value)| value.is_some()) => {
+                    folded.batch.push_record(number, &group_key, Some(&seen.bytes));
+                }
                 Outcome::Same => {}
                 Outcome::Gone => folded.batch.push_record(number, &group_key, None),
                 Outcome::Changed(bytes) => folded.batch.push_record(number, &group_key, Some(&bytes)),

@@ -2,10 +2,12 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::index::Index;
 use crate::table_core::TableCore;
 use crate::transactions::Charge;
 use aquifer_sync::{Mutex, Rank};
 use aquifer_txn::{KeyRange, ReadSet};
+use std::collections::BTreeMap;
 
 /// Keys and ranges, and whether something could not be noted.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(crate) struct ReadLog(Mutex<State>);
 #[derive(Debug)]
 struct State {
     set: ReadSet,
+    /// Of which tables, by their ids, for errors to name them.
+    tables: Tables,
     charge: Charge,
     /// A range was read and could not be noted: the transaction cannot commit.
     failed: Option<Error>,
@@ -21,16 +25,36 @@ struct State {
     scans: usize,
 }
 
+type Tables = BTreeMap<u32, (String, Index)>;
+
+/// All that was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reads<'r> {
+    pub(crate) set: &'r ReadSet,
+    tables: &'r Tables,
+}
+
+impl Reads<'_> {
+    /// An error in the user's words, if it is a conflict over what was read.
+    pub(crate) fn conflict(self, error: &aquifer_txn::Error) -> Option<Error> {
+        let aquifer_txn::Error::Conflict { table, key } = error else { return None };
+        let (name, index) = self.tables.get(table)?;
+        Some(Error::Conflict { table: name.clone(), key: index.key_of_name(key).to_vec() })
+    }
+}
+
 impl ReadLog {
     pub(crate) fn new(engine: &Engine) -> ReadLog {
         let set = ReadSet::new(engine.txns.write_bytes_max);
         let charge = Charge::new(&engine.txns.memory, "transactions");
-        ReadLog(Mutex::new(Rank::Claims, State { set, charge, failed: None, scans: 0 }))
+        let state = State { set, tables: Tables::new(), charge, failed: None, scans: 0 };
+        ReadLog(Mutex::new(Rank::Claims, state))
     }
 
     /// A key was read.
     pub(crate) fn add_key(&self, engine: &Engine, table: &TableCore, name: &[u8]) -> Result<()> {
         let mut state = self.0.lock();
+        state.note(table);
         let added = state.set.add_key(table.id, name);
         added.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
         state.cover(engine)
@@ -39,6 +63,7 @@ impl ReadLog {
     /// A range was read. What goes wrong is said when the transaction commits.
     pub(crate) fn add_range(&self, engine: &Engine, table: &TableCore, range: KeyRange) {
         let mut state = self.0.lock();
+        state.note(table);
         let added = state.set.add_range(table.id, range);
         let added = added.map_err(|error| engine.transaction_error(error, |_| Some(table)));
         if let Err(error) = added.and_then(|()| state.cover(engine)) {
@@ -55,19 +80,23 @@ impl ReadLog {
     }
 
     /// Lends what was read, if it was all noted.
-    pub(crate) fn complete(&mut self) -> Result<&ReadSet> {
+    pub(crate) fn complete(&mut self) -> Result<Reads<'_>> {
         let state = self.0.get_mut();
         match &state.failed {
             Some(error) => Err(error.clone()),
             None if state.scans > 0 => Err(Error::usage(
                 "an iterator of the transaction was forgotten, so nobody knows what it has read; drop iterators before the commit",
             )),
-            None => Ok(&state.set),
+            None => Ok(Reads { set: &state.set, tables: &state.tables }),
         }
     }
 }
 
 impl State {
+    fn note(&mut self, table: &TableCore) {
+        self.tables.entry(table.id).or_insert_with(|| (table.name.clone(), table.index));
+    }
+
     fn cover(&mut self, engine: &Engine) -> Result<()> {
         self.charge.cover(engine, self.set.bytes())
     }

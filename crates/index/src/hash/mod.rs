@@ -55,9 +55,9 @@ pub use cursor::Cursor;
 pub use loose::LoosePage;
 pub use place::Place;
 
-use crate::{Lookup, ValueKind};
 use crate::fault::Attempt;
 use crate::words::Words as _;
+use crate::{Lookup, ValueKind};
 use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
 use bucket::{Bucket, Find, Found};
 use key_hash::KeyHash;
