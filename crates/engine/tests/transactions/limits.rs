@@ -71,7 +71,7 @@ fn a_transaction_that_is_too_large_says_so_and_goes_on() {
         }
     };
     let Error::TransactionTooLarge { bytes, bytes_max } = error else { panic!("{error}") };
-    assert!(bytes > bytes_max && bytes_max == 128 << 10 && n > 100, "{n}");
+    assert!(bytes > bytes_max && bytes_max == 256 << 10 && n > 200, "{n}");
     assert_eq!(tx.count(&table, ..).unwrap(), u64::from(n));
     tx.commit().unwrap(); // of more than the log holds in memory
     assert_eq!(table.count(..).unwrap(), u64::from(n));

@@ -8,10 +8,12 @@
 //! | `levels` | invariants that many threads keep, or break, at each level |
 //! | `ranges` | ranges that are deleted and loaded as one, beside transactions |
 //! | `limits` | too old, too large, locked, dropped, closed, poisoned, full |
+//! | `edges` | where several mechanisms meet |
 //! | `long_keys` | writes of long keys that change nothing |
 //! | `crash` | what a loss of power leaves of transactions |
 
 mod crash;
+mod edges;
 mod hermitage;
 mod levels;
 mod limits;

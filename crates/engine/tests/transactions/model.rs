@@ -231,7 +231,6 @@ fn in_ample_memory_every_commit_is_as_foretold() {
     for seed in seeds(0, 6) {
         let (_, counts) = check(options(false).in_memory().unwrap(), seed, false, 6_000);
         assert!(counts.committed > 100 && counts.conflicts > 50 && counts.reads > 500, "{seed}: {counts:?}");
-        assert!(counts.too_old > 0, "{seed}: of tables that had a range deleted: {counts:?}");
     }
 }
 
@@ -274,7 +273,7 @@ fn in_little_memory_nothing_wrong_is_read() {
             _ => options(true).log_bytes_max(1 << 20).disk(SimDisk::new().disk()).create("").unwrap(),
         };
         let (world, counts) = check(db, seed, true, 5_000);
-        assert!(counts.committed > 50 && counts.too_large > 0 && counts.reads > 300, "{seed}: {counts:?}");
+        assert!(counts.committed > 50 && counts.reads > 300, "{seed}: {counts:?}");
         assert_clean(&world.db);
     }
 }

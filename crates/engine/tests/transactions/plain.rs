@@ -108,7 +108,7 @@ impl Plain {
         Past { maps: self.maps.clone(), at: self.now }
     }
 
-    /// Can a snapshot of that time not read this table any more?
+    /// Was a range deleted since? Then a snapshot of that time may not be able to read this table any more, if that was too much to be kept.
     pub fn is_blurred(&self, table: usize, at: u64) -> bool {
         self.blurred[table] > at
     }
@@ -119,25 +119,22 @@ impl Plain {
         if writes.places.is_empty() {
             return Verdict { ok: true, conflict: false, too_old: false };
         }
-        let blurred = writes.places.iter().any(|&(table, _)| self.is_blurred(table, at));
+        let too_old = writes.places.iter().any(|&(table, _)| self.is_blurred(table, at));
         let changed = |place: &Place| self.changed.get(place).is_some_and(|&changed| changed > at);
         if writes.places.iter().any(changed) {
-            return Verdict { too_old: blurred, ..CONFLICT };
-        }
-        if blurred {
-            return Verdict { ok: false, conflict: false, too_old: true };
+            return Verdict { too_old, ..CONFLICT };
         }
         let since = self.announced.iter().filter(|(when, _)| *when > at);
         let overlaps = |part: &Part| reads.is_some_and(|reads| reads.iter().any(|read| read.meets(part)));
         if since.clone().any(|(_, part)| overlaps(part)) {
-            return CONFLICT;
+            return Verdict { too_old, ..CONFLICT };
         }
         let of = |part: &Part| match part {
             Part::One((table, _)) | Part::Range(table, _) => *table,
         };
         let has_read = |table| reads.is_some_and(|reads| reads.iter().any(|read| of(read) == table));
         let perhaps = self.deletions.iter().any(|&(when, table)| when > at && has_read(table));
-        Verdict { ok: true, conflict: perhaps, too_old: false }
+        Verdict { ok: true, conflict: perhaps, too_old }
     }
 
     /// Somebody has committed these records as they are in `maps`; those that are absent from both count for readers alone.
@@ -190,6 +187,7 @@ impl Plain {
         self.deletions.push((self.now, table));
         for key in gone {
             self.maps[table].remove(&key);
+            self.changed.insert((table, record_of(&key)), self.now);
             self.announced.push((self.now, Part::One((table, record_of(&key)))));
         }
     }

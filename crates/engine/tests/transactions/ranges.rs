@@ -16,27 +16,44 @@ fn filled(db: &Database, count: u32) -> Table {
     table
 }
 
-#[test]
-fn what_is_older_than_a_range_delete_cannot_read_the_table() {
+/// A range that is deleted is kept for older snapshots if it is small; else they cannot read its table any more.
+fn check_older(count: u32, is_kept: bool) {
     for level in LEVELS {
-        let db = Database::in_memory(8 << 20).unwrap();
-        let (table, other) = (filled(&db, 500), sorted(&db, "other"));
+        let db = Database::in_memory(32 << 20).unwrap();
+        let (table, other) = (filled(&db, count), sorted(&db, "other"));
         other.put(b"k", b"v").unwrap();
         let (mut old, mut writer, snapshot) = (begin(&db, level), begin(&db, level), db.snapshot().unwrap());
-        writer.put(&table, &key(1_000), b"").unwrap();
-        table.range_delete(key(100)..key(400)).unwrap();
+        writer.put(&table, &key(101), b"").unwrap();
+        table.range_delete(key(100)..key(count - 100)).unwrap();
         for reader in [&snapshot, &*old] {
-            assert_eq!(reader.get(&table, &key(0)).unwrap_err().kind(), ErrorKind::SnapshotTooOld);
-            assert_eq!(reader.count(&table, ..).unwrap_err().kind(), ErrorKind::SnapshotTooOld);
+            match is_kept {
+                true => assert_eq!(reader.count(&table, ..).unwrap(), u64::from(count)),
+                false => {
+                    assert_eq!(reader.get(&table, &key(0)).unwrap_err().kind(), ErrorKind::SnapshotTooOld);
+                    assert_eq!(reader.count(&table, ..).unwrap_err().kind(), ErrorKind::SnapshotTooOld);
+                }
+            }
             assert_eq!(reader.get(&other, b"k").unwrap().as_deref(), Some(&b"v"[..]), "another table");
         }
-        assert_eq!(writer.commit().unwrap_err().kind(), ErrorKind::SnapshotTooOld);
-        old.put(&other, b"l", b"v").unwrap();
-        old.commit().unwrap(); // it depends on nothing that it did not get to see
+        let refused = if is_kept { ErrorKind::Conflict } else { ErrorKind::SnapshotTooOld };
+        assert_eq!(writer.commit().unwrap_err().kind(), refused);
+        if level == Isolation::Snapshot || !is_kept {
+            old.put(&other, b"l", b"v").unwrap();
+            old.commit().unwrap(); // it depends on nothing that it did not get to see
+        }
         let young = db.snapshot().unwrap();
         assert_eq!(young.count(&table, ..).unwrap(), 200);
-        assert!(!table.contains(&key(1_000)).unwrap());
     }
+}
+
+#[test]
+fn a_small_range_that_is_deleted_is_kept_for_older_snapshots() {
+    check_older(500, true);
+}
+
+#[test]
+fn what_is_older_than_a_large_range_delete_cannot_read_the_table() {
+    check_older(20_000, false);
 }
 
 #[test]
