@@ -4,7 +4,8 @@
 //! `cargo run --release -p aquifer --example large_commit -- DIR [records [writes [MiB of memory]]]`; `DIR` must not be there.
 
 use aquifer::{Database, Durability, TableOptions};
-use std::sync::atomic::{AtomicBool, Ordering};
+use aquifer_sync::atomic::{AtomicBool, Ordering};
+use aquifer_sync::thread;
 use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Failure> {
     println!("{writes} writes taken in {:.2} s", begun.elapsed().as_secs_f64());
 
     let ended = AtomicBool::new(false);
-    let waits = std::thread::scope(|scope| {
+    let waits = thread::scope(|scope| {
         let waits = scope.spawn(|| -> Result<Vec<Duration>, aquifer::Error> {
             let mut waits = Vec::new();
             while !ended.load(Ordering::Relaxed) {
@@ -42,11 +43,11 @@ fn main() -> Result<(), Failure> {
             Ok(waits)
         });
         let committed = {
-            std::thread::sleep(Duration::from_millis(200));
+            thread::sleep(Duration::from_millis(200));
             let begun = Instant::now();
             let committed = tx.commit();
             println!("committed in {:.2} s", begun.elapsed().as_secs_f64());
-            std::thread::sleep(Duration::from_millis(200));
+            thread::sleep(Duration::from_millis(200));
             committed
         };
         ended.store(true, Ordering::Relaxed);
@@ -63,6 +64,10 @@ fn main() -> Result<(), Failure> {
     let report = db.verify(|_| ())?;
     println!("{wrong} of them wrong, {} faults", report.faults.len());
     let stats = db.stats();
-    println!("peak memory: {} of {} MiB", stats.memory.iter().map(|account| account.peak_bytes).sum::<u64>() >> 20, budget);
+    println!(
+        "peak memory: {} of {} MiB",
+        stats.memory.iter().map(|account| account.peak_bytes).sum::<u64>() >> 20,
+        budget
+    );
     Ok(())
 }

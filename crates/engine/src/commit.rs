@@ -272,32 +272,47 @@ impl<'a> Attempt<'a> {
                     record = patch_record;
                 }
             }
-            let Engine { txns, order, .. } = self.engine;
-            let notice = txns.notice_one(self.table, self.key);
-            let full = |_| Halt::Stop(Stop::LogFull(record.len()));
-            let turn = order.reserve(record.len()).map_err(full)?;
-            let lsn = turn.lsn();
-            stripe.reserved(lsn); // T4
-            if notice.shown(CommitLsn(lsn.0)).is_err() {
-                turn.abort();
-                return Err(Halt::Unannounced);
-            }
-            let deletes = matches!(self.change, Change::Delete);
-            txns.keep(self.table, self.key, place.old(), deletes, lsn);
-            let loose = self.apply(m, place, known, lsn.0); // lets the latch go
-            self.engine.tell(self.table, self.key, value, lsn);
-            if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
-                turn.fill(&record::aborted(record.len()));
-            } else {
-                turn.fill(record);
-            }
-            stripe.committed();
-            let commit = match self.table.writes_log {
-                true => Commit::Logged(lsn),
-                false => Commit::Unlogged { epoch: m.epoch() },
-            };
-            Ok(Done { commit, present, loose, place: Some((lsn, notice)) })
+            self.commit_place(m, stripe, place, known, record, value, present)
         })
+    }
+
+    /// From the reservation on.
+    #[expect(clippy::too_many_arguments, reason = "what the passage has found")]
+    fn commit_place(
+        &self,
+        m: &Mutation<'_>,
+        stripe: &mut StripeState,
+        place: Place<'_>,
+        known: Option<&Known>,
+        record: &[u8],
+        value: Option<LeafValue<'_>>,
+        present: bool,
+    ) -> std::result::Result<Done<'a>, Halt> {
+        let Engine { txns, order, .. } = self.engine;
+        let notice = txns.notice_one(self.table, self.key);
+        let full = |_| Halt::Stop(Stop::LogFull(record.len()));
+        let turn = order.reserve(record.len()).map_err(full)?;
+        let lsn = turn.lsn();
+        stripe.reserved(lsn); // T4
+        if notice.shown(CommitLsn(lsn.0)).is_err() {
+            turn.abort();
+            return Err(Halt::Unannounced);
+        }
+        let deletes = matches!(self.change, Change::Delete);
+        txns.keep(self.table, self.key, place.old(), deletes, lsn);
+        let loose = self.apply(m, place, known, lsn.0); // lets the latch go
+        self.engine.tell(self.table, self.key, value, lsn);
+        if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {
+            turn.fill(&record::aborted(record.len()));
+        } else {
+            turn.fill(record);
+        }
+        stripe.committed();
+        let commit = match self.table.writes_log {
+            true => Commit::Logged(lsn),
+            false => Commit::Unlogged { epoch: m.epoch() },
+        };
+        Ok(Done { commit, present, loose, place: Some((lsn, notice)) })
     }
 
     /// The absence was read, and may be another's delete that is not yet durable: waiting waits for that.

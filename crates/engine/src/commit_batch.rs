@@ -31,6 +31,13 @@
 //!   have found them. Where the entry was undone they are attached and detached in the same passage, which waits for readers
 //!   (DP5). Where it could not be undone they are attached and stay, for a leaf may still name them: no checkpoint has them (CP2).
 
+mod memory;
+mod terms;
+mod undo;
+
+pub(crate) use memory::CommitMemory;
+pub(crate) use terms::Terms;
+
 use crate::batch::{BatchEntry, WriteBatch};
 use crate::commit::{Stop, exchange_pages};
 use crate::durability::Commit;
@@ -41,15 +48,15 @@ use crate::long_key::{Expected, Folded};
 use crate::record::{self, CommitWriter, NOTHING};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
-use crate::view::Reads;
 use aquifer_buffer::Mutation;
 use aquifer_index::{LeafValue, ValueKind};
 use aquifer_pools::Reservation;
-use aquifer_sync::{Arc, Condvar, Mutex, Rank};
-use aquifer_txn::{CommitLsn, Conflicts, Notice, Snapshot, Watch, WriteKeys};
+use aquifer_sync::Arc;
+use aquifer_txn::{CommitLsn, Notice};
 use aquifer_wal::Lsn;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use undo::UndoList;
 
 /// Keys whose leaves are brought into memory at a time.
 const LOAD_KEYS_MAX: usize = 1024;
@@ -101,17 +108,6 @@ fn commit_folded(engine: &Arc<Engine>, batch: &WriteBatch) -> Result<Commit> {
             committed => return folded.stands(engine, Some(committed?)),
         }
     }
-}
-
-/// What must hold when a batch is committed, or nothing of it happens.
-#[derive(Default)]
-pub(crate) struct Terms<'t> {
-    /// Keys have what was read of them.
-    pub(crate) expected: &'t [Expected],
-    /// Nobody has changed since what is written.
-    pub(crate) snapshot: Option<&'t Snapshot>,
-    /// Nobody has changed since what was read.
-    pub(crate) reads: Option<(&'t Watch<Arc<Conflicts>>, Reads<'t>)>,
 }
 
 /// Commits a batch of records of the index on these terms.
@@ -237,43 +233,6 @@ impl<'a> Batch<'a> {
                 Err(Failure::Undone(error) | Failure::Lost(error)) => return Err(error),
             }
         }
-    }
-
-    fn check_expected(&self) -> Result<()> {
-        for expected in self.terms.expected {
-            let table = &self.batch.tables[expected.table as usize];
-            if table.find(&expected.key)? != expected.found {
-                return Err(Error::ValueChanged { table: table.name.clone() });
-            }
-        }
-        Ok(())
-    }
-
-    /// The first committer wins. Under the stripes nobody changes these keys, and who did before has kept what he replaced.
-    fn check_unchanged(&self) -> Result<()> {
-        let Some(snapshot) = self.terms.snapshot else { return Ok(()) };
-        for entry in self.entries() {
-            let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
-            let name = table.index.name(key);
-            let unchanged = self.engine.txns.versions.check_unchanged(snapshot, table.id, &name);
-            unchanged.map_err(|error| self.transaction_error(error))?;
-        }
-        self.batch.tables.iter().try_for_each(|table| table.check_clear(snapshot)) // TX3
-    }
-
-    fn transaction_error(&self, error: aquifer_txn::Error) -> Error {
-        self.engine.transaction_error(error, |id| {
-            self.batch.tables.iter().find(|table| table.id == id).map(|table| &**table)
-        })
-    }
-
-    /// What is announced.
-    fn keys(&self) -> WriteKeys {
-        let name = |entry: &BatchEntry| {
-            let table = self.batch.table_of(entry);
-            (table.id, table.index.name(self.batch.key(entry)).as_ref().into())
-        };
-        WriteKeys { keys: self.entries().map(name).collect(), ranges: Vec::new() }
     }
 
     /// Merges what deletes have left loose.
@@ -432,14 +391,6 @@ impl<'a> Batch<'a> {
         Ok(Done { commit, lsn, notice })
     }
 
-    /// What the transaction has read is as it was, as far as its place. Waits for those that are just reserving theirs.
-    fn validate(&self, place: CommitLsn, notice: &Notice<'_>) -> std::result::Result<(), Failure> {
-        let Some((watch, reads)) = self.terms.reads else { return Ok(()) };
-        let valid = watch.validate(reads.set, place, notice);
-        let named = |error| reads.conflict(&error).unwrap_or_else(|| self.transaction_error(error));
-        valid.map_err(|error| Failure::Undone(named(error)))
-    }
-
     #[cold]
     fn tell_watchers(&self, lsn: Lsn) {
         for &index in self.order {
@@ -473,9 +424,14 @@ impl<'a> Batch<'a> {
     /// Keeps what is replaced, for as long as it is not too much: then the table is blurred for older snapshots (TX3 of `transactions`).
     fn keep(&self, table: &TableCore, key: &[u8], old: Option<LeafValue<'_>>, deletes: bool, lsn: Lsn) {
         let txns = &self.engine.txns;
-        let kept = self.kept_bytes.get() + KEPT_ENTRY_BYTES + key.len() + old.map_or(0, |old| old.bytes.len());
+        let kept =
+            self.kept_bytes.get() + KEPT_ENTRY_BYTES + key.len() + old.map_or(0, |old| old.bytes.len());
         self.kept_bytes.set(kept);
-        if kept > txns.kept_bytes_max() { txns.blur(table, lsn) } else { txns.keep(table, key, old, deletes, lsn) }
+        if kept > txns.kept_bytes_max() {
+            txns.blur(table, lsn)
+        } else {
+            txns.keep(table, key, old, deletes, lsn)
+        }
     }
 
     /// Applies every entry, or none (CB2). Gives back the passage that it ends in.
@@ -606,79 +562,6 @@ enum Failure {
     Undone(Error),
     /// That was not possible: the log is poisoned.
     Lost(Error),
-}
-
-/// Values as they were before a batch, as long as they are not too many.
-#[derive(Debug, Default)]
-struct UndoList {
-    bytes_max: usize,
-    lost: bool,
-    ends: Vec<(Option<ValueKind>, usize)>,
-    bytes: Vec<u8>,
-}
-
-impl UndoList {
-    fn push(&mut self, old: Option<LeafValue<'_>>) {
-        let old_len = old.map_or(0, |old| old.bytes.len());
-        if self.lost || self.bytes.len() + old_len > self.bytes_max {
-            *self = UndoList { lost: true, ..UndoList::default() };
-            return;
-        }
-        self.bytes.extend_from_slice(old.map_or(&[], |old| old.bytes));
-        self.ends.push((old.map(|old| old.kind), self.bytes.len()));
-    }
-
-    fn get(&self, index: usize) -> Option<LeafValue<'_>> {
-        let (kind, end) = self.ends[index];
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
-        kind.map(|kind| LeafValue { kind, bytes: &self.bytes[start..end] })
-    }
-}
-
-/// Memory set aside for batches being committed (CB4).
-#[derive(Debug)]
-pub(crate) struct CommitMemory {
-    bytes: usize,
-    bytes_max: usize,
-    free: Mutex<usize>,
-    given_back: Condvar,
-}
-
-/// A share of it.
-#[derive(Debug)]
-pub(crate) struct CommitShare<'m> {
-    memory: &'m CommitMemory,
-    bytes: usize,
-    _from_frames: Option<Reservation>,
-}
-
-impl CommitMemory {
-    pub(crate) fn new(bytes: usize, bytes_max: usize) -> CommitMemory {
-        CommitMemory { bytes, bytes_max, free: Mutex::new(Rank::Leaf, bytes), given_back: Condvar::new() }
-    }
-
-    fn take(&self, engine: &Engine, bytes: usize) -> Result<CommitShare<'_>> {
-        if bytes > self.bytes_max {
-            return Err(Error::TransactionTooLarge { bytes, bytes_max: self.bytes_max });
-        }
-        if bytes > self.bytes {
-            let from_frames = engine.pager.reserve_from_frames("long commits", bytes)?;
-            return Ok(CommitShare { memory: self, bytes: 0, _from_frames: Some(from_frames) });
-        }
-        let mut free = self.free.lock();
-        while *free < bytes {
-            free = self.given_back.wait(free);
-        }
-        *free -= bytes;
-        Ok(CommitShare { memory: self, bytes, _from_frames: None })
-    }
-}
-
-impl Drop for CommitShare<'_> {
-    fn drop(&mut self) {
-        *self.memory.free.lock() += self.bytes;
-        self.memory.given_back.notify_all();
-    }
 }
 
 #[cfg(test)]

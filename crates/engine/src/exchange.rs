@@ -6,12 +6,46 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::large::{self, Logging, write_whole};
 use crate::long_key;
+use crate::table::Table;
 use crate::table_core::{Found, TableCore};
 use aquifer_buffer::Pin;
+use aquifer_codec::{Key, Value};
 use aquifer_sync::Arc;
 
+impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
+    /// Gives `key` the value `new` (or removes it, if there is none) if it has `expected` now, or nothing, as the case may be; whether it had. With
+    /// this handle's durability. Values are compared as encoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    ///
+    /// ```
+    /// # let db = aquifer::Database::in_memory(4 << 20)?;
+    /// # let locks = db.create_table("locks", Default::default())?;
+    /// assert!(locks.compare_and_swap(b"printer", None, Some(b"ada"))?);
+    /// assert!(!locks.compare_and_swap(b"printer", None, Some(b"bob"))?);
+    /// assert!(locks.compare_and_swap(b"printer", Some(b"ada"), None)?);
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    pub fn compare_and_swap(&self, key: &K, expected: Option<&V>, new: Option<&V>) -> Result<bool> {
+        let encode = |value: &V| {
+            let mut bytes = Vec::new();
+            let encoded = value.encode(&mut bytes);
+            encoded.map_err(|error| Error::Encode { table: self.name().to_owned(), error })?;
+            Ok::<_, Error>(bytes)
+        };
+        let (expected, new) = (expected.map(encode).transpose()?, new.map(encode).transpose()?);
+        let mut encoded = Vec::new();
+        key.encode(&mut encoded);
+        let swapped =
+            compare_and_swap(self.engine(), self.core(), &encoded, expected.as_deref(), new.as_deref())?;
+        swapped.map_or(Ok(false), |commit| self.engine().wait_for(commit, self.durability()).map(|()| true))
+    }
+}
+
 /// Gives a key another value if it has the expected one, or none. Where the commit stands, if it had.
-pub(crate) fn compare_and_swap(
+fn compare_and_swap(
     engine: &Arc<Engine>,
     table: &TableCore,
     key: &[u8],
@@ -22,7 +56,7 @@ pub(crate) fn compare_and_swap(
 }
 
 /// Gives a key what `change` makes of its value, unless that is nothing. Repeated until nobody else has changed it meanwhile.
-pub(crate) fn exchange(
+fn exchange(
     engine: &Arc<Engine>,
     table: &TableCore,
     key: &[u8],

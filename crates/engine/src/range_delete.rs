@@ -111,7 +111,9 @@ fn attempt<'e>(
         };
         let attempted = loop {
             match attempt() {
-                Err(stop) if range.was_read() || doomed.0.is_some() => stop.resolve(&engine.pager, Some(&engine.log))?, // RL4
+                Err(stop) if range.was_read() || doomed.0.is_some() => {
+                    stop.resolve(&engine.pager, Some(&engine.log))?
+                } // RL4
                 other => break other,
             }
         };

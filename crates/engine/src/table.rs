@@ -6,7 +6,6 @@ use crate::database::{Database, Handle, TableInfo};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::exchange;
 use crate::kind::{Kind, Sorted};
 use crate::large::{self, LargeReader, LargeWriter};
 use crate::long_key::{self, IndexRange};
@@ -99,6 +98,10 @@ impl<K: ?Sized, V: ?Sized, O> Table<K, V, O> {
 
     pub(crate) fn core(&self) -> &Arc<TableCore> {
         &self.core
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
     }
 
     pub(crate) fn handle(&self) -> &Arc<Handle> {
@@ -282,39 +285,6 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         let (commit, present) = self.commit_delete(key, Some(&mut old))?;
         self.engine().wait_for(commit, self.durability)?;
         present.then(|| self.decode_value(&old)).transpose()
-    }
-
-    /// Gives `key` the value `new` (or removes it, if there is none) if it has `expected` now, or nothing, as the case may be; whether it had. With
-    /// this handle's durability. Values are compared as encoded.
-    ///
-    /// # Errors
-    ///
-    /// As [`put`](Self::put).
-    ///
-    /// ```
-    /// # let db = aquifer::Database::in_memory(4 << 20)?;
-    /// # let locks = db.create_table("locks", Default::default())?;
-    /// assert!(locks.compare_and_swap(b"printer", None, Some(b"ada"))?);
-    /// assert!(!locks.compare_and_swap(b"printer", None, Some(b"bob"))?);
-    /// assert!(locks.compare_and_swap(b"printer", Some(b"ada"), None)?);
-    /// # Ok::<(), aquifer::Error>(())
-    /// ```
-    pub fn compare_and_swap(&self, key: &K, expected: Option<&V>, new: Option<&V>) -> Result<bool> {
-        let encode = |value: &V| {
-            let mut bytes = Vec::new();
-            let encoded = value.encode(&mut bytes);
-            encoded.map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
-            Ok::<_, Error>(bytes)
-        };
-        let (expected, new) = (expected.map(encode).transpose()?, new.map(encode).transpose()?);
-        let swapped = exchange::compare_and_swap(
-            self.engine(),
-            &self.core,
-            &encoded_key(key),
-            expected.as_deref(),
-            new.as_deref(),
-        )?;
-        swapped.map_or(Ok(false), |commit| self.engine().wait_for(commit, self.durability).map(|()| true))
     }
 
     /// Sets the value of `key` without waiting: the ticket does.

@@ -11,7 +11,10 @@
 //! - **TN3** A long key is read and written with its group, which is one record of the index: transactions conflict if they write members of
 //!   one group.
 
+mod options;
 mod retry;
+
+pub use options::{Isolation, TxOptions};
 
 use crate::batch::WriteBatch;
 use crate::commit_batch::{Terms, commit_records};
@@ -34,78 +37,6 @@ use aquifer_wal::Lsn;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
-use std::time::Duration;
-
-/// What a transaction is protected from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Isolation {
-    /// It reads one snapshot, and commits only if nobody else has committed a change of what it writes. Two transactions that each read what
-    /// the other writes may both commit (write skew).
-    #[default]
-    Snapshot,
-    /// As if all serializable transactions had run one after the other: it also commits only if nobody has committed a change of what it has
-    /// read, be it a key, or a range with the keys that were absent from it. Transactions that write at the other level are not part of
-    /// that order.
-    Serializable,
-}
-
-/// How a transaction is begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub struct TxOptions {
-    isolation: Isolation,
-    read_only: bool,
-    lock_timeout: Duration,
-    retries_max: u32,
-}
-
-impl Default for TxOptions {
-    /// Snapshot isolation, one second of patience for locks, a hundred retries.
-    fn default() -> Self {
-        TxOptions {
-            isolation: Isolation::Snapshot,
-            read_only: false,
-            lock_timeout: Duration::from_secs(1),
-            retries_max: 100,
-        }
-    }
-}
-
-impl TxOptions {
-    /// The default options.
-    pub fn new() -> TxOptions {
-        TxOptions::default()
-    }
-
-    /// Sets what it is protected from.
-    pub fn isolation(mut self, isolation: Isolation) -> TxOptions {
-        self.isolation = isolation;
-        self
-    }
-
-    /// A serializable one.
-    pub fn serializable() -> TxOptions {
-        TxOptions::default().isolation(Isolation::Serializable)
-    }
-
-    /// Writes are refused. Such a transaction never conflicts, at either level.
-    pub fn read_only(mut self) -> TxOptions {
-        self.read_only = true;
-        self
-    }
-
-    /// How long it waits for a key that another transaction has locked.
-    pub fn lock_timeout(mut self, timeout: Duration) -> TxOptions {
-        self.lock_timeout = timeout;
-        self
-    }
-
-    /// How often [`Database::transact_with`] begins again after a conflict.
-    pub fn retries_max(mut self, retries: u32) -> TxOptions {
-        self.retries_max = retries;
-        self
-    }
-}
 
 /// Several reads and writes as one: all of it is committed, or nothing. Reads go by the methods of [`Snapshot`], which it is, and see its own
 /// writes; dropping it rolls it back.
@@ -237,7 +168,16 @@ impl Database {
             too_old: AtomicBool::new(false),
         };
         let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory, "transactions"));
-        Ok(Transaction { snapshot, watch, claimant, options, tables, charge, refused: None, is_applied: false })
+        Ok(Transaction {
+            snapshot,
+            watch,
+            claimant,
+            options,
+            tables,
+            charge,
+            refused: None,
+            is_applied: false,
+        })
     }
 }
 
@@ -638,9 +578,7 @@ impl Transaction {
             None => writes.delete(table.id, &name),
         };
         written.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
-        if !self.tables.contains_key(&table.id) {
-            self.tables.insert(table.id, Arc::clone(table));
-        }
+        self.tables.entry(table.id).or_insert_with(|| Arc::clone(table));
         Ok(())
     }
 }

@@ -165,7 +165,7 @@ impl Engine {
         if self.txns.snapshots.are_versions_kept() {
             // Spread, whatever the lengths of records have in common.
             let chance = lsn.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-            self.tidy_versions(chance % REST_EVERY == 0);
+            self.tidy_versions(chance.is_multiple_of(REST_EVERY));
         }
         Ok(())
     }

@@ -213,7 +213,7 @@ impl<P: FnMut(VerifyProgress)> Verification<'_, P> {
                 }
                 Ok(None) => return Ok(()),
                 Err(_) if !self.report.faults.is_empty() => return Ok(()), // the walk has met it
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
             let prefix_len = key.len() - 1;
             let checked = match long_key::read_group(self.engine, table, &key, &mut bytes) {

@@ -277,9 +277,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Watcher<K, V> {
 
     fn event(&self, lsn: Lsn, key: &[u8], what: What) -> Result<Event<K::Owned, V::Owned>> {
         let table = &*self.table;
-        let decoded = || {
-            K::decode(key).map_err(|error| Error::Decode { table: table.name.clone(), error })
-        };
+        let decoded = || K::decode(key).map_err(|error| Error::Decode { table: table.name.clone(), error });
         Ok(match what {
             What::Put(value) => {
                 Event::Put { lsn, key: decoded()?, value: Some(decode_value::<V>(table, &value)?) }

@@ -414,6 +414,17 @@ fn large(random: &mut Random, key: u32) -> Action {
     }
 }
 
+fn transact(random: &mut Random, taste: Taste) -> Action {
+    let most = *pick(random, &[2, 10, 40]);
+    Action::Transact(Transact {
+        serializable: random.chance(30),
+        changes: (0..1 + random.below(most)).map(|_| change(random, taste)).collect(),
+        others: (0..random.below(12)).map(|_| any(random, taste, false)).collect(),
+        rolls_back: random.chance(10),
+        durability: durability(random),
+    })
+}
+
 fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
     let client = random.below(u64::from(CLIENTS)) as u8;
     let key = random.below(taste.keys) as u32;
@@ -466,16 +477,7 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
             let (table, count) = (table(random), random.below(count) as u32);
             Action::BulkLoad { table, count, value_len: random.below(taste.value_len) as u16, large_len }
         }
-        59..=63 if may_nest => {
-            let most = *pick(random, &[2, 10, 40]);
-            Action::Transact(Transact {
-                serializable: random.chance(30),
-                changes: (0..1 + random.below(most)).map(|_| change(random, taste)).collect(),
-                others: (0..random.below(12)).map(|_| any(random, taste, false)).collect(),
-                rolls_back: random.chance(10),
-                durability: durability(random),
-            })
-        }
+        59..=63 if may_nest => transact(random, taste),
         59..=60 => {
             // A stretch of neighbours goes: pages become loose and are merged.
             let (table, end) = (table(random), key + 1 + random.below(80) as u32);

@@ -153,7 +153,6 @@ impl Catalog {
 
     /// Deletes a range of a table in one passage, with parts of the groups of long keys at its ends. `held`: all stripes, or none while the log
     /// is replayed. `keep` sees to what snapshots need of it, when it has its place and before a page shows it (TX1, TX3 of `transactions`).
-    #[expect(clippy::too_many_arguments, reason = "a passage needs all of it")]
     pub(crate) fn attempt_range_delete(
         &mut self,
         table: &TableCore,
@@ -255,7 +254,8 @@ impl Catalog {
     ) -> Result<()> {
         let range = DoomedRange::find(&self.pager, *table.index.sorted(), bounds)?;
         loop {
-            match self.attempt_range_delete(table, (&range, &[]), &[], Journal::Replay(lsn), &mut [], |_| ()) {
+            match self.attempt_range_delete(table, (&range, &[]), &[], Journal::Replay(lsn), &mut [], |_| ())
+            {
                 Ok(_) => return Ok(()),
                 Err(stop) => stop.resolve(&self.pager, None)?,
             }

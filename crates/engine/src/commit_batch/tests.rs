@@ -86,7 +86,9 @@ fn fail_half_way(db: &Database, undoable: bool) {
             false => UndoList { lost: true, ..UndoList::default() },
         };
         let (_m, failed) = run.apply_all(m, engine.log.reserved().0, undo, false);
-        let Err(Failure::Undone(error) | Failure::Lost(error)) = failed else { panic!("the second entry fails") };
+        let Err(Failure::Undone(error) | Failure::Lost(error)) = failed else {
+            panic!("the second entry fails")
+        };
         assert_eq!(matches!(error, Error::Poisoned { .. }), !undoable, "{error}");
     }
     read();

@@ -10,6 +10,9 @@ use std::time::Instant;
 /// Bytes that an event takes beside its key and value, about.
 const EVENT_BYTES: usize = 96;
 
+/// A key, and what became of it.
+type Told = (Box<[u8]>, What);
+
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -23,7 +26,7 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     /// By commit, and by number within it.
-    events: BTreeMap<(Lsn, u64), (Box<[u8]>, What)>,
+    events: BTreeMap<(Lsn, u64), Told>,
     bytes: usize,
     pushes: u64,
     /// Commits up to here are left out (WT1); nothing is known before the watcher has begun.
@@ -93,7 +96,9 @@ impl Queue {
         let before = |from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>| match (from, to) {
             (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
             (Bound::Included(from), Bound::Included(to)) => from <= to,
-            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from < to,
+            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
+                from < to
+            }
         };
         before(from, &self.bounds.1) && before(&self.bounds.0, to)
     }
@@ -155,7 +160,9 @@ impl Queue {
 impl State {
     fn take(&mut self, visible: Lsn) -> Option<(Lsn, Box<[u8]>, What)> {
         let first = self.events.first_key_value().map(|(&(lsn, _), _)| lsn);
-        if let Some(missed) = self.missed.as_mut().filter(|missed| first.is_none_or(|first| first >= missed.from)) {
+        if let Some(missed) =
+            self.missed.as_mut().filter(|missed| first.is_none_or(|first| first >= missed.from))
+        {
             missed.closed = true;
             let Missed { from, to, .. } = *missed;
             // Who reads the table when he is told must find all of it.

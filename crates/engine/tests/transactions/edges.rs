@@ -204,6 +204,10 @@ fn a_commit_keeps_within_the_budget() {
         committed.unwrap();
         watching.join().unwrap()
     });
-    println!("peak {peak} of {} for versions, budget {budget}; other {:?}", budget / 8, other.get(&t, &1u32.to_be_bytes()[..]).map(|v| v.map(|v| v.len())));
+    println!(
+        "peak {peak} of {} for versions, budget {budget}; other {:?}",
+        budget / 8,
+        other.get(&t, &1u32.to_be_bytes()[..]).map(|v| v.map(|v| v.len()))
+    );
     assert!(peak < 2 * (budget as u64 / 8), "peak {peak}");
 }

@@ -3,7 +3,7 @@
 use super::{Judged, LONG_KEY_BYTES_MIN, World, key, name, value_len};
 use crate::action::Transact;
 use crate::model::{Commit, State};
-use aquifer::{AnyTable, Database, Error, ErrorKind, Isolation, Snapshot, TxOptions};
+use aquifer::{AnyTable, Database, Error, ErrorKind, Isolation, Snapshot, Transaction, TxOptions};
 use std::collections::BTreeMap;
 
 /// Bytes that keys of one group have in common.
@@ -13,6 +13,15 @@ const GROUP_PREFIX_BYTES: usize = LONG_KEY_BYTES_MIN - 1;
 type Place = (String, Vec<u8>);
 /// What a transaction has written.
 type Own = BTreeMap<Place, Option<Vec<u8>>>;
+
+/// What is known of a transaction that is about to commit.
+struct Begun {
+    /// The state that it sees.
+    seen: State,
+    since: Since,
+    tables: BTreeMap<u8, (AnyTable, bool)>,
+    was_uncertain: bool,
+}
 
 /// What others have done since a transaction began, by table and key or group.
 #[derive(Debug, Default)]
@@ -53,7 +62,7 @@ fn place(table: &str, key: &[u8]) -> Place {
 impl World {
     /// WO7.
     pub(super) fn transact(&mut self, db: &Database, transact: &Transact) -> Judged {
-        let Transact { serializable, changes, others, rolls_back, durability, .. } = transact;
+        let Transact { serializable, changes, others, rolls_back, .. } = transact;
         let isolation = if *serializable { Isolation::Serializable } else { Isolation::Snapshot };
         let mut tx = match db.begin_with(TxOptions::new().isolation(isolation)) {
             Ok(tx) => tx,
@@ -107,6 +116,13 @@ impl World {
             tx.rollback();
             return Ok(());
         }
+        self.judge_commit(tx, transact, own, &Begun { seen, since, tables, was_uncertain })
+    }
+
+    /// Commits, and judges what becomes of it.
+    fn judge_commit(&mut self, tx: Transaction, transact: &Transact, own: Own, begun: &Begun) -> Judged {
+        let Transact { serializable, durability, .. } = transact;
+        let Begun { seen, since, tables, was_uncertain } = begun;
         let places = || own.keys().map(|(table, key)| place(table, key));
         let may_conflict = *serializable || places().any(|place| since.changed.contains_key(&place));
         let must_conflict = places().any(|place| since.changed.get(&place) == Some(&true));
@@ -115,7 +131,8 @@ impl World {
             value.is_some() || seen.get(table).is_some_and(|table| table.rows.contains_key(key))
         });
         let any_logged = tables.values().any(|(_, logged)| *logged);
-        let commit = Commit::Change(own.into_iter().map(|((table, key), value)| (table, key, value)).collect());
+        let commit =
+            Commit::Change(own.into_iter().map(|((table, key), value)| (table, key, value)).collect());
         let committed = tx.commit_with(*durability);
         match &committed {
             Ok(()) if must_conflict && !self.uncertain && !was_uncertain => {
@@ -123,9 +140,13 @@ impl World {
             }
             Ok(()) if !has_effect => Ok(()),
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                if may_conflict || self.uncertain { Ok(()) } else { Err(format!("without a conflict: {error}")) }
+                if may_conflict || self.uncertain {
+                    Ok(())
+                } else {
+                    Err(format!("without a conflict: {error}"))
+                }
             }
-            Err(error) if is_refusal(error, &since) => Ok(()),
+            Err(error) if is_refusal(error, since) => Ok(()),
             _ => self.settle(commit, committed, any_logged.then_some(*durability), "a transaction"),
         }
     }
@@ -135,7 +156,12 @@ impl World {
     }
 
     /// A table that was there when the transaction began, and is still.
-    fn table_of_transaction(&mut self, db: &Database, seen: &State, number: u8) -> Judged<Option<(AnyTable, bool)>> {
+    fn table_of_transaction(
+        &mut self,
+        db: &Database,
+        seen: &State,
+        number: u8,
+    ) -> Judged<Option<(AnyTable, bool)>> {
         let now = self.model.state().get(&name(number)).map(|table| table.instance);
         let then = seen.get(&name(number)).map(|table| table.instance);
         if now.is_none() || now != then { Ok(None) } else { self.table(db, number) }
@@ -167,7 +193,9 @@ fn judge_reads(
             };
             match tx.get(table, key) {
                 Ok(found) if found.as_ref() == expected.get(key) => {}
-                Ok(_) => return Err(format!("a transaction does not read its own write in {}", table.name())),
+                Ok(_) => {
+                    return Err(format!("a transaction does not read its own write in {}", table.name()));
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
