@@ -3,7 +3,7 @@
 use crate::{LEVELS, any_table, sorted};
 use aquifer::{
     AnyTable, Database, Durability, Error, HashTable, Isolation, Table, TableKind, TableOptions, Transaction,
-    TxOptions,
+    TxOptions, WriteBatch,
 };
 use aquifer_sim::Random;
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -285,6 +285,47 @@ fn nobody_sees_a_fork() {
     assert!(pairs.windows(2).all(|pair| pair[0].1 <= pair[1].1), "one of two comes first");
     pairs.dedup();
     assert!(pairs.len() > 1);
+}
+
+/// Large batches take a while to be applied: what is told of meanwhile is seen by whoever looks afterwards, and nothing else of them is.
+#[test]
+fn beside_large_batches_who_was_told_sees_it() {
+    const KEYS: u64 = 600;
+    let db = Database::in_memory(32 << 20).unwrap();
+    let (large, small) = (sorted(&db, "large"), sorted(&db, "small").with_durability(Durability::Eventual));
+    // As versions are kept, nobody who takes a snapshot waits for what is under way.
+    let _open = db.snapshot().unwrap();
+    let get = |key: u64| number(large.get(&key.to_be_bytes()).unwrap());
+    let work = |thread: u64| {
+        let mut random = Random(thread);
+        for round in 1..400 {
+            if thread == 0 {
+                let mut batch = WriteBatch::new();
+                let keys = 0..KEYS;
+                keys.for_each(|key| batch.put(&large, &key.to_be_bytes(), &u64::to_le_bytes(round)));
+                db.write(&mut batch, Durability::Eventual).unwrap();
+                continue;
+            }
+            // T1
+            let (key, value) = (thread.to_be_bytes(), u64::to_le_bytes(round));
+            small.put(&key, &value).unwrap();
+            assert_eq!(
+                number(db.snapshot().unwrap().get(&small, &key).unwrap()),
+                round,
+                "own commits are seen"
+            );
+            // T2
+            let seen = get(random.below(KEYS));
+            let snapshot = db.snapshot().unwrap();
+            let later = number(snapshot.get(&large, &random.below(KEYS).to_be_bytes()).unwrap());
+            assert!(seen <= later, "half a batch was seen: {seen}, and then {later}");
+            assert!(later <= get(random.below(KEYS)));
+        }
+    };
+    beside(work, || {
+        let (first, last) = (get(0), get(KEYS - 1));
+        assert!(first <= last, "{first} {last}");
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{KINDS, LEVELS, any_table, begin, small, sorted};
 use aquifer::{Database, Durability, Error, ErrorKind, Isolation, Result, TxOptions};
 use aquifer_sim::SimDisk;
 use aquifer_sync::atomic::{AtomicBool, Ordering};
-use aquifer_sync::thread;
+use aquifer_sync::{Arc, thread};
 use std::time::Duration;
 
 fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
@@ -232,12 +232,22 @@ fn a_locked_key_is_waited_for_no_longer_than_said() {
             other.put(&table, key, b"other").unwrap();
             assert_eq!(kind_of(other.commit()), ErrorKind::LockTimeout);
         }
+        let begun = Arc::new(AtomicBool::new(false));
         let autocommit = thread::spawn({
-            let table = table.clone();
-            move || table.put(b"k", b"autocommit").unwrap()
+            let (table, begun) = (table.clone(), Arc::clone(&begun));
+            move || {
+                begun.store(true, Ordering::SeqCst);
+                table.put(b"k", b"autocommit").unwrap();
+            }
         });
         holder.put(&table, b"k", b"holder").unwrap();
-        assert_eq!(table.get(b"k").unwrap(), None);
+        while !begun.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        for _ in 0..5_000 {
+            assert_eq!(table.get(b"k").unwrap(), None, "it waits");
+            thread::yield_now();
+        }
         holder.commit().unwrap();
         autocommit.join().unwrap();
         assert_eq!(table.get(b"k").unwrap().as_deref(), Some(&b"autocommit"[..]), "it came afterwards");

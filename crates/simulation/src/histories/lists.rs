@@ -20,6 +20,8 @@ pub(super) struct Lists {
     pub(super) sorted: Table,
     hashed: HashTable,
     tables: [AnyTable; 2],
+    /// Of no list: what makes a commit take long.
+    pub(super) ballast: Table,
 }
 
 impl Lists {
@@ -34,9 +36,13 @@ impl Lists {
         if matches!(db.any_table("hashed"), Err(Error::TableNotFound { .. })) {
             drop(db.create_table("hashed", TableOptions::hashed())?);
         }
+        if matches!(db.any_table("ballast"), Err(Error::TableNotFound { .. })) {
+            drop(db.create_table("ballast", TableOptions::default())?);
+        }
+        let ballast = db.table("ballast")?;
         let (sorted, hashed) = (db.table("sorted")?, db.hash_table("hashed")?);
         let tables = [db.any_table("sorted")?, db.any_table("hashed")?];
-        Ok(Lists { db, sorted, hashed, tables })
+        Ok(Lists { db, sorted, hashed, tables, ballast })
     }
 
     /// Empties both tables.

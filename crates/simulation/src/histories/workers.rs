@@ -259,10 +259,21 @@ impl Worker<'_> {
             self.record(begin, operations, Outcome::Aborted, None);
             return Err(error);
         }
+        if !read_only && self.random.chance(4) && self.load(&mut tx).is_err() {
+            self.record(begin, operations, Outcome::Aborted, None); // for want of memory
+            return Ok(());
+        }
         let durability = self.durability();
         let committed = tx.commit_with(durability);
         self.record(begin, operations, outcome_of(&committed), Some(durability));
         committed
+    }
+
+    /// Gives a transaction much to do when it commits, so that others meet it half-way.
+    fn load(&mut self, tx: &mut Transaction) -> Result<()> {
+        let first = self.random.below(1_000) as u32;
+        let mut keys = (first..first + 150).map(u32::to_be_bytes);
+        keys.try_for_each(|key| tx.put(&self.work.lists.ballast, &key, &[0; 20]))
     }
 
     fn operate(
