@@ -206,6 +206,8 @@ impl<'a> Batch<'a> {
         let of_expected =
             |expected: &Expected| stripes.of(batch.tables[expected.table as usize].id, &expected.key);
         numbers.extend(self.terms.expected.iter().map(of_expected));
+        let of_locked = |(table, key): &(u32, Vec<u8>)| stripes.of(batch.tables[*table as usize].id, key);
+        numbers.extend(self.terms.locked.iter().map(of_locked));
         numbers.sort_unstable();
         numbers.dedup();
         let mut held = stripes.lock_many(&numbers);

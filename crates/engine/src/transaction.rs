@@ -493,12 +493,19 @@ impl Transaction {
             let value = write.resolve(None, |value, _| value); // whole values: see `View::writes`
             batch.push_record(number, table.index.key_of_name(name), value.as_deref());
         }
+        // Who looked before a key was locked may have changed it after.
+        let mut locked = Vec::new();
+        for (id, name) in self.claimant.names() {
+            if let Some(table) = self.tables.get(&id) {
+                locked.push((batch.number_of(table), table.index.key_of_name(name).to_vec()));
+            }
+        }
         let Transaction { snapshot: Snapshot { inner, reads, .. }, watch, .. } = self;
         let reads = match (watch, reads) {
             (Some(watch), Some(reads)) => Some((&*watch, reads.complete()?)),
             _ => None,
         };
-        commit_records(&engine, &batch, &Terms { expected: &[], snapshot: Some(inner), reads })
+        commit_records(&engine, &batch, &Terms { expected: &[], snapshot: Some(inner), locked: &locked, reads })
     }
 
     /// Waits for those who have locked what it writes. Nothing is locked by the engine.

@@ -150,6 +150,11 @@ impl<C: Deref<Target = Claims>> Claimant<C> {
         Claimant { claims, id, names: Vec::new() }
     }
 
+    /// The keys that it holds, with their tables.
+    pub fn names(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.names.iter().map(|(table, key)| (*table, &**key))
+    }
+
     /// Claims a key, waiting for its holder if it has one. What it holds already, it may claim again.
     ///
     /// # Errors

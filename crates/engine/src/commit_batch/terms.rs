@@ -15,6 +15,8 @@ pub(crate) struct Terms<'t> {
     pub(crate) expected: &'t [Expected],
     /// Nobody has changed since what is written.
     pub(crate) snapshot: Option<&'t Snapshot>,
+    /// Nor these keys, which were locked: by their table's number in the batch.
+    pub(crate) locked: &'t [(u32, Vec<u8>)],
     /// Nobody has changed since what was read.
     pub(crate) reads: Option<(&'t Watch<Arc<Conflicts>>, Reads<'t>)>,
 }
@@ -33,8 +35,10 @@ impl Batch<'_> {
     /// The first committer wins. Under the stripes nobody changes these keys, and who did before has kept what he replaced.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         let Some(snapshot) = self.terms.snapshot else { return Ok(()) };
-        for entry in self.entries() {
-            let (table, key) = (self.batch.table_of(entry), self.batch.key(entry));
+        let written = self.entries().map(|entry| (entry.table, self.batch.key(entry)));
+        let locked = self.terms.locked.iter().map(|(table, key)| (*table, &key[..]));
+        for (number, key) in written.chain(locked) {
+            let table = &self.batch.tables[number as usize];
             let name = table.index.name(key);
             let unchanged = self.engine.txns.versions.check_unchanged(snapshot, table.id, &name);
             unchanged.map_err(|error| self.transaction_error(error))?;

@@ -69,11 +69,11 @@ fn a_batch_beyond_the_budget_is_refused_and_one_below_is_not() {
     let db = Database::options().memory_budget(2 << 20).create(dir.path().join("db")).unwrap();
     let (one, two) = tables(&db);
     let mut batch = WriteBatch::new();
-    for n in 0u32..2000 {
+    for n in 0u32..3000 {
         batch.put(&one, &n.to_be_bytes(), &[7; 100]);
     }
     match db.write(&mut batch, Durability::Power) {
-        Err(Error::TransactionTooLarge { bytes_max, .. }) => assert_eq!(bytes_max, 256 << 10),
+        Err(Error::TransactionTooLarge { bytes_max, .. }) => assert_eq!(bytes_max, 512 << 10),
         other => panic!("{other:?}"),
     }
     assert!(one.is_empty().unwrap());
