@@ -505,7 +505,11 @@ impl Transaction {
             (Some(watch), Some(reads)) => Some((&*watch, reads.complete()?)),
             _ => None,
         };
-        commit_records(&engine, &batch, &Terms { expected: &[], snapshot: Some(inner), locked: &locked, reads })
+        commit_records(
+            &engine,
+            &batch,
+            &Terms { expected: &[], snapshot: Some(inner), locked: &locked, reads },
+        )
     }
 
     /// Waits for those who have locked what it writes. Nothing is locked by the engine.
