@@ -172,7 +172,8 @@ impl Pager {
 
     fn frames_not_dirty(&self) -> usize {
         let frames = (0..self.frames.committed()).map(FrameId);
-        frames.filter(|&frame| self.frames.header(frame).dirty_epoch() == 0).count()
+        let clean = frames.filter(|&frame| self.frames.header(frame).dirty_epoch() == 0).count();
+        clean.saturating_sub(self.frames.surrendered()) // these hold nothing, and are of no use
     }
 
     /// Frees clean frames that are not in use, a few at most; how many, and the dirty ones met on the way, until these are

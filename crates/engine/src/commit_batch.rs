@@ -48,9 +48,9 @@ use crate::long_key::{Expected, Folded};
 use crate::record::{self, CommitWriter, NOTHING};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
+use crate::transactions::Charge;
 use aquifer_buffer::Mutation;
 use aquifer_index::{LeafValue, ValueKind};
-use aquifer_pools::Reservation;
 use aquifer_sync::Arc;
 use aquifer_txn::{CommitLsn, Notice};
 use aquifer_wal::Lsn;
@@ -128,7 +128,8 @@ pub(crate) fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, terms: &T
     let order = batch.in_order();
     let written = write_large(engine, batch, &order)?;
     let known = BTreeMap::new();
-    let (loose, kept_bytes, covered) = Default::default();
+    let (loose, kept_bytes) = Default::default();
+    let covered = RefCell::new(Charge::new(&engine.txns.long_commits, "long commits"));
     let order = &order;
     Batch { engine, batch, order, terms, small_bytes, written, known, loose, kept_bytes, covered }.run()
 }
@@ -176,7 +177,7 @@ struct Batch<'a> {
     /// Old values that were kept.
     kept_bytes: Cell<usize>,
     /// Memory for those of a long commit that may have to be put back.
-    covered: RefCell<Vec<Reservation>>,
+    covered: RefCell<Charge>,
 }
 
 impl<'a> Batch<'a> {
@@ -411,16 +412,11 @@ impl<'a> Batch<'a> {
     /// Takes memory for old values, of which there are so many bytes; outside the gate.
     fn cover(&self, undo_bytes: usize) -> Result<()> {
         self.engine.cover_versions();
-        let mut covered = self.covered.borrow_mut();
-        let more = undo_bytes.saturating_sub(covered.iter().map(Reservation::bytes).sum());
         let bytes_max = self.engine.limits.commit_bytes_max;
         if undo_bytes > bytes_max {
             return Err(Error::TransactionTooLarge { bytes: undo_bytes, bytes_max });
         }
-        if more > 0 {
-            covered.push(self.engine.pager.reserve_from_frames("long commits", more)?);
-        }
-        Ok(())
+        self.covered.borrow_mut().cover(self.engine, undo_bytes)
     }
 
     /// Keeps what is replaced, for as long as it is not too much: then the table is blurred for older snapshots (TX3 of `transactions`).

@@ -13,6 +13,7 @@
 //!   before a page shows it, and a snapshot below that cannot read the table any more.
 //! - **TX4** Older values have their memory from the frames, an eighth of what they may have ahead of what they use: under a page's latch, none can
 //!   be evicted for them. If no frame can be had, they are cut.
+//! - **TX5** What is taken from the frames is a quarter of the budget at most, all of it together: the rest stays with pages, or nobody would get on.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -52,6 +53,8 @@ pub(crate) struct Transactions {
     pub(crate) claims: Arc<Claims>,
     /// Memory of what transactions wrote and read.
     pub(crate) memory: Account,
+    /// Memory of long commits (CB4 of `commit_batch`).
+    pub(crate) long_commits: Account,
     pub(crate) write_bytes_max: usize,
     pub(crate) counters: Counters,
 }
@@ -74,7 +77,8 @@ impl Transactions {
         let options = VersionsOptions { bytes_max: limits.version_bytes, shards: VERSION_SHARDS };
         // What they have is taken from the frames afterwards (TX4).
         let version_account = Budget::new(limits.version_bytes).account("versions");
-        let covered = Budget::new(2 * limits.version_bytes).account("versions");
+        let working = Budget::new(limits.working_bytes);
+        let covered = working.account("versions");
         Transactions {
             versions: Versions::new(options, Arc::clone(&snapshots), version_account),
             version_memory: Mutex::new(Rank::Maintenance, Charge::new(&covered, "versions")),
@@ -83,7 +87,8 @@ impl Transactions {
             snapshots,
             conflicts: Arc::new(Conflicts::new(limits.announced_bytes)),
             claims: Arc::new(Claims::new()),
-            memory: Budget::new(limits.transaction_bytes).account("transactions"),
+            memory: working.account("transactions"),
+            long_commits: working.account("long commits"),
             write_bytes_max: limits.transaction_bytes,
             counters: Counters::default(),
         }

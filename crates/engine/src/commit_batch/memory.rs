@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use aquifer_pools::Reservation;
+use crate::transactions::Charge;
 use aquifer_sync::{Condvar, Mutex, Rank};
 
 /// Memory set aside for batches being committed (CB4).
@@ -19,7 +19,7 @@ pub(crate) struct CommitMemory {
 pub(crate) struct CommitShare<'m> {
     memory: &'m CommitMemory,
     pub(super) bytes: usize,
-    _from_frames: Option<Reservation>,
+    _long: Option<Charge>,
 }
 
 impl CommitMemory {
@@ -32,15 +32,16 @@ impl CommitMemory {
             return Err(Error::TransactionTooLarge { bytes, bytes_max: self.bytes_max });
         }
         if bytes > self.bytes {
-            let from_frames = engine.pager.reserve_from_frames("long commits", bytes)?;
-            return Ok(CommitShare { memory: self, bytes: 0, _from_frames: Some(from_frames) });
+            let mut long = Charge::new(&engine.txns.long_commits, "long commits");
+            long.cover(engine, bytes)?;
+            return Ok(CommitShare { memory: self, bytes: 0, _long: Some(long) });
         }
         let mut free = self.free.lock();
         while *free < bytes {
             free = self.given_back.wait(free);
         }
         *free -= bytes;
-        Ok(CommitShare { memory: self, bytes, _from_frames: None })
+        Ok(CommitShare { memory: self, bytes, _long: None })
     }
 }
 
