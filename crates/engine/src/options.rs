@@ -210,7 +210,7 @@ pub(crate) struct Limits {
     pub(crate) commit_bytes: usize,
     /// What a longer one may take, while it is committed: a quarter of the budget.
     pub(crate) commit_bytes_max: usize,
-    /// What transactions, older values and long commits together may take from the frames: a quarter of the budget.
+    /// What older values and long commits together may take from the frames: half of the budget.
     pub(crate) working_bytes: usize,
     /// What all transactions together may have written and read: an eighth of the budget, at most 64 MiB.
     pub(crate) transaction_bytes: usize,
@@ -249,7 +249,7 @@ impl Limits {
             ring_bytes: (1 << (budget / 32).ilog2()).clamp(64 << 10, 8 << 20).max(2 * page),
             commit_bytes: (budget / 8).min(16 << 20),
             commit_bytes_max: budget / 4,
-            working_bytes: budget / 4,
+            working_bytes: budget / 2,
             transaction_bytes: (budget / 8).min(64 << 20),
             version_bytes: (budget / 8).min(256 << 20),
             announced_bytes: (budget / 128).min(16 << 20),

@@ -13,7 +13,7 @@
 //!   before a page shows it, and a snapshot below that cannot read the table any more.
 //! - **TX4** Older values have their memory from the frames, an eighth of what they may have ahead of what they use: under a page's latch, none can
 //!   be evicted for them. If no frame can be had, they are cut.
-//! - **TX5** What is taken from the frames is a quarter of the budget at most, all of it together: the rest stays with pages, or nobody would get on.
+//! - **TX5** Older values and long commits together take half of the budget from the frames at most, transactions an eighth.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -87,7 +87,7 @@ impl Transactions {
             snapshots,
             conflicts: Arc::new(Conflicts::new(limits.announced_bytes)),
             claims: Arc::new(Claims::new()),
-            memory: working.account("transactions"),
+            memory: Budget::new(limits.transaction_bytes).account("transactions"),
             long_commits: working.account("long commits"),
             write_bytes_max: limits.transaction_bytes,
             counters: Counters::default(),
