@@ -130,7 +130,9 @@ impl World {
         let has_effect = own.iter().any(|((table, key), value)| {
             value.is_some() || seen.get(table).is_some_and(|table| table.rows.contains_key(key))
         });
-        let any_logged = tables.values().any(|(_, logged)| *logged);
+        // What it has taken back it has not written.
+        let is_written = |number: &u8| own.keys().any(|(table, _)| *table == name(*number));
+        let any_logged = tables.iter().any(|(number, (_, logged))| *logged && is_written(number));
         let commit =
             Commit::Change(own.into_iter().map(|((table, key), value)| (table, key, value)).collect());
         let committed = tx.commit_with(*durability);
