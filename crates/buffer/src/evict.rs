@@ -29,7 +29,7 @@ const CLEAN_MIN: usize = 24;
 /// Searches of one call for free frames ahead of need.
 const EVICTIONS_AHEAD: usize = 8;
 /// Frames that no other use of memory gets.
-const FRAMES_MIN: usize = 32;
+pub(crate) const FRAMES_MIN: usize = 32;
 
 /// A dirty page being written, and what it looked like.
 struct Writing {

@@ -131,7 +131,7 @@ fn prefetch_line(address: *const u8) {
 }
 
 /// Bytes of a frame and its header.
-fn frame_cost(page_bytes: usize) -> usize {
+pub(crate) fn frame_cost(page_bytes: usize) -> usize {
     page_bytes + size_of::<FrameHeader>()
 }
 

@@ -2,8 +2,9 @@
 
 use crate::direct::DirectPages;
 use crate::epoch::Epochs;
+use crate::evict::FRAMES_MIN;
 use crate::file::{DATA, DataFile};
-use crate::frame::Frames;
+use crate::frame::{Frames, frame_cost};
 use crate::ids::PageIds;
 use crate::kept::Holders;
 use crate::load::LoadWaiters;
@@ -234,11 +235,14 @@ impl Pager {
             return Err(Error::Full { what: "every page id is in use" });
         }
         let bytes = (pages - committed) as usize * PAGE_TABLE_BYTES_PER_PAGE;
-        if let Err(exhausted) = self.table_account.take(bytes) {
-            if self.file.is_none() {
-                return Err(exhausted.into());
+        match self.table_account.take(bytes) {
+            Err(exhausted) if self.file.is_none() => return Err(exhausted.into()),
+            Err(_) => self.surrender_frames(bytes, &self.table_account)?, // the table comes before cached pages
+            Ok(()) if self.file.is_some() && self.frames_to_be_had() < FRAMES_MIN => {
+                self.table_account.give_back(bytes);
+                return Err(self.exhausted(bytes));
             }
-            self.surrender_frames(bytes, &self.table_account)?; // the table comes before cached pages
+            Ok(()) => {}
         }
         self.table.commit(pages)
     }
@@ -344,6 +348,12 @@ impl Pager {
     /// Frames that have their memory.
     pub(crate) fn live_frames(&self) -> u32 {
         self.frames.committed() - self.frames.surrendered() as u32
+    }
+
+    /// Frames that have their memory, and those that the budget has memory for.
+    fn frames_to_be_had(&self) -> usize {
+        let left = self.budget.bytes().saturating_sub(self.budget.used());
+        self.live_frames() as usize + left / frame_cost(self.page_bytes())
     }
 
     /// Whether frames can still be had from the budget, without evicting.

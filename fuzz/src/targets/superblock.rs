@@ -50,12 +50,14 @@ fn run(input: &[u8]) {
 fn is_whole(block: &[u8]) -> bool {
     let crc = u32_at(block, BLOCK - 4);
     let (page_bytes, slot, height) = (u32_at(block, 12), u32_at(block, 56), u32_at(block, 64));
+    let flags = u32_at(block, 72);
     block.starts_with(b"AQUIFER\0")
         && crc == crc32c(0, &block[..BLOCK - 4])
         && page_bytes.is_power_of_two()
         && (4096..=65536).contains(&page_bytes)
         && height <= 4
         && (slot == 0) == (height == 0)
+        && flags <= 1
         && [32, 40, 48].iter().all(|&at| u64_at(block, at) <= 1 << 62)
 }
 
