@@ -1,4 +1,4 @@
-//! Where the records of one or two buckets are divided.
+//! Where the records of adjacent buckets are divided.
 //!
 //! The *weights* of a cut are the bytes that each record takes, by hash, with the incoming one among them. A cut between two
 //! hashes is made at the hash with the most zeros at its end that lies between them: what both have in common, and one bit more.

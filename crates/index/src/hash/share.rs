@@ -30,12 +30,12 @@ use std::ops::Range;
 const SHARE_PART: usize = 8;
 
 /// Buckets that lie side by side, latched, and the directory page above them.
-struct Adjacent<'m> {
+pub(crate) struct Adjacent<'m> {
     directory: ExclusivePage<'m>,
     /// The entry of the first bucket.
     index: usize,
     children: Vec<Child>,
-    pages: Vec<ExclusivePage<'m>>,
+    pub(crate) pages: Vec<ExclusivePage<'m>>,
 }
 
 impl HashIndex {
@@ -164,7 +164,8 @@ impl HashIndex {
         }
     }
 
-    fn latch_adjacent<'m>(
+    /// Latches the buckets of entries `first` to `last`.
+    pub(crate) fn latch_adjacent<'m>(
         &self,
         m: &'m Mutation<'_>,
         pager: &Pager,
@@ -177,7 +178,7 @@ impl HashIndex {
         if children.windows(2).any(|pair| pair[0].page == pair[1].page) || self.has(&directory, &children) {
             return Err(Retry::Damaged(directory.id(), "it names a page twice"));
         }
-        let mut pages = Vec::with_capacity(2);
+        let mut pages = Vec::with_capacity(children.len());
         // All their records will be looked at, in the order of sub-buckets, which no processor foresees.
         children.iter().for_each(|child| pager.prefetch(child.page, pager.page_bytes()));
         for &child in &children {
@@ -204,7 +205,7 @@ impl HashIndex {
     }
 
     /// The pages that some of the adjacent buckets become, if their records are divided at these hashes; own ids are not known yet.
-    fn images(
+    pub(crate) fn images(
         &self,
         adjacent: &Adjacent<'_>,
         which: Range<usize>,
@@ -260,8 +261,8 @@ fn within<'i, 'p>(items: &'i [Item<'p>], first: u64, last: u64) -> &'i [Item<'p>
     &items[from..to]
 }
 
-/// Gives adjacent buckets the images that they become. One bucket more comes to be, if there is one cut more (SH2).
-fn install<'m>(
+/// Gives adjacent buckets the images that they become. One bucket more comes to be, or the last one goes, if there are so many images (SH2).
+pub(crate) fn install<'m>(
     m: &'m Mutation<'_>,
     adjacent: &mut Adjacent<'m>,
     cuts: &[u64],
@@ -275,6 +276,8 @@ fn install<'m>(
     }
     if images.len() > pages.len() {
         pages.push(m.allocate()?);
+    } else if images.len() < pages.len() {
+        m.free(pages.pop().expect("more than there are images"))?;
     }
     let mut changed_at = 0;
     for (page, mut image) in pages.iter_mut().zip(images) {
@@ -290,6 +293,10 @@ fn install<'m>(
 }
 
 impl<'m> Adjacent<'m> {
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = Bucket<&[u8]>> {
+        self.pages.iter().map(|page| Bucket::new(page.bytes()))
+    }
+
     /// Lets the other buckets go.
     fn only(mut self, own: usize) -> Adjacent<'m> {
         let (page, child) = (self.pages.swap_remove(own), self.children[own]);

@@ -1,33 +1,39 @@
 //! Giving space back: sparse buckets are merged, then sparse directory pages, and at last the root comes down.
 //!
+//! Two neighbours become one, or where no two fit in one, three become two. So of three in a row with a sparse one among them, the records take
+//! more than nine tenths of two pages.
+//!
 //! Merging is a favour: what is not in memory, or busy, is left as it is, and the next removal comes by again.
 //!
 //! # Invariants
 //!
-//! - **SK1** Latch order: directory page, then two neighbours from left to right (HE5).
-//! - **SK2** The right page is freed as the last step that can fail; then the left one takes over both ranges.
+//! - **SK1** Latch order: directory page, then neighbours from left to right (HE5).
+//! - **SK2** A page is freed as the last step that can fail; then those to its left take over its range.
 //! - **SK3** A merged bucket is at most nine tenths full, so that it does not have to be divided at once.
 
 use super::HashIndex;
 use super::bucket::Bucket;
-use super::bucket_edit::build;
+use super::cut::Weights;
 use super::directory::{self, Directory, DirectoryMut, Plan, can_begin};
 use super::grow::entries;
 use super::layout::*;
+use super::share::install;
 use crate::fault::Attempt;
 use crate::words::Words;
 use aquifer_buffer::{Mutation, PageId, Pager, Retry};
+use std::ops::Range;
 
 /// Directory pages with less than this part of their entries are merged.
 const SPARSE_DIRECTORY_PART: usize = 4;
 
-/// Is a bucket, or are two together, sparse enough?
+/// Is a bucket sparse enough to look for others to merge it with?
 fn is_sparse(used_bytes: usize, page_bytes: usize) -> bool {
-    used_bytes < record_room(page_bytes) / 2
+    used_bytes < record_room(page_bytes) / 3 * 2
 }
 
-fn fits_together(used_bytes: usize, page_bytes: usize) -> bool {
-    used_bytes <= record_room(page_bytes) / 10 * 9 // SK3
+/// SK3.
+fn merged_bytes_max(page_bytes: usize) -> usize {
+    record_room(page_bytes) / 10 * 9
 }
 
 impl HashIndex {
@@ -63,52 +69,47 @@ impl HashIndex {
     fn merge_buckets(&self, m: &Mutation<'_>, pager: &Pager, hash: u64) -> Attempt<bool> {
         let optimistic = self.directory_at(pager, hash, 1)?;
         let above = Directory::new(optimistic.words());
-        let index = above.find(hash);
-        let Some(left) = self.mergeable_with(pager, above, index) else { return Ok(false) };
-        let mut directory = m.upgrade(optimistic)?;
+        let Some(row) = self.mergeable(pager, above, above.find(hash)) else { return Ok(false) };
+        let directory = m.upgrade(optimistic)?;
         let above = Directory::new(directory.bytes());
-        let (a, b) = (above.child(left), above.child(left + 1));
-        if !above.is_sane() || a.page == b.page || a.page == directory.id() || b.page == directory.id() {
-            return Err(Retry::Damaged(directory.id(), "it names a page twice"));
+        if !above.is_sane() || row.end > above.count() {
+            return Err(Retry::Damaged(directory.id(), super::place::INSANE));
         }
-        let mut pages = vec![self.latch_child(m, pager, a, 0)?, self.latch_child(m, pager, b, 0)?];
-        let buckets = || pages.iter().map(|page| Bucket::new(page.bytes()));
-        let used_bytes = buckets().map(Bucket::used_bytes).sum();
-        if !fits_together(used_bytes, pager.page_bytes()) || buckets().any(|it| it.next() != PageId::NONE) {
+        let bits = above.prefix_bits();
+        let mut adjacent = self.latch_adjacent(m, pager, directory, row.start, row.end - 1)?;
+        if adjacent.buckets().any(|bucket| bucket.next() != PageId::NONE) {
             return Ok(false);
         }
-        let changed_at = buckets().map(Bucket::changed_at).max().unwrap_or(0);
         let mut items = Vec::new();
-        self.gather_sorted(&pages, &mut items)?;
-        let plan = self.bucket_plan(a.page, changed_at, a.first, b.last);
-        let image = build(pager.page_bytes(), &plan, &items).map_err(|nonsense| nonsense.on(a.page))?;
+        self.gather_sorted(&adjacent.pages, &mut items)?;
+        let fewer = row.len() - 1;
+        let cuts = Weights::of(&items, None).divide(fewer, bits, merged_bytes_max(pager.page_bytes()));
+        let Some(cuts) = cuts else { return Ok(false) };
+        let images = self.images(&adjacent, 0..row.len(), &items, &cuts)?;
         drop(items);
-        directory.make_dirty()?;
-        pages[0].make_dirty()?;
-        m.free(pages.pop().expect("two were latched"))?; // SK2
-        pages[0].bytes_mut().copy_from_slice(&image);
-        let mut above = DirectoryMut::new(directory.bytes_mut());
-        above.replace(left, 2, &[(a.first, a.page)]);
-        above.raise_changed_at(changed_at);
+        install(m, &mut adjacent, &cuts, images)?;
         Ok(true)
     }
 
-    /// The left one of two entries that look as if they could be merged, one of them `index`.
-    fn mergeable_with(&self, pager: &Pager, above: Directory<impl Words>, index: usize) -> Option<usize> {
+    /// Entries in a row, one of them `index`, of which the buckets look as if one fewer could hold their records: two, or else three.
+    fn mergeable(&self, pager: &Pager, above: Directory<impl Words>, index: usize) -> Option<Range<usize>> {
         let used_bytes = |index: usize| {
             let page = pager.read(above.page(index)).ok()?;
             let bucket = Bucket::new(page.words());
             (bucket.next() == PageId::NONE).then_some(bucket.used_bytes())
         };
-        let own = used_bytes(index)?;
-        let mut sides = [index.checked_sub(1), (index + 1 < above.count()).then_some(index + 1)];
-        if sides[1].and_then(used_bytes) < sides[0].and_then(used_bytes) && sides[1].is_some() {
-            sides.swap(0, 1);
-        }
-        let other = sides.into_iter().flatten().find(|&side| {
-            used_bytes(side).is_some_and(|used| fits_together(own + used, pager.page_bytes()))
-        })?;
-        Some(index.min(other))
+        let bytes_max = merged_bytes_max(pager.page_bytes());
+        let near = index.saturating_sub(2)..(index + 3).min(above.count());
+        let used: Vec<Option<usize>> = near.clone().map(used_bytes).collect();
+        let rows = [2, 3].into_iter().flat_map(|len| {
+            let of_len = (near.start..near.end).map(move |start| start..start + len);
+            of_len.filter(|row| row.contains(&index) && row.end <= near.end)
+        });
+        let sum = |row: &Range<usize>| -> Option<usize> {
+            used[row.start - near.start..row.end - near.start].iter().copied().sum()
+        };
+        rows.filter(|row| sum(row).is_some_and(|sum| sum <= (row.len() - 1) * bytes_max))
+            .min_by_key(|row| (row.len(), sum(row)))
     }
 
     /// Merges the directory page of `level` that covers `hash` with the one whose prefix differs in the last bit, if both
