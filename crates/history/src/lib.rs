@@ -6,11 +6,13 @@
 //! | `versions` | the order of each key's versions, from what was read; what contradicts itself |
 //! | `graph` | strongly connected components and short cycles |
 //! | `check` | which dependencies there are, and which cycles of them which level forbids: [`check`] |
+//! | [`hermitage`] | interleavings of two transactions, and what must come of them |
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod check;
 mod graph;
+pub mod hermitage;
 mod history;
 mod versions;
 
