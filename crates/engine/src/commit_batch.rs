@@ -336,7 +336,7 @@ impl<'a> Batch<'a> {
             let mut changed = None;
             if !is_long // of which each would be a read
                 && value.len() >= COMPARED_VALUE_BYTES_MIN
-                && table.index.get_value_into(&self.engine.pager, key, &mut old)? == Some(ValueKind::Inline)
+                && table.index.look_up(&self.engine.pager, key, &mut old)?.kind == Some(ValueKind::Inline)
             {
                 changed = record::changed_ranges(&old, value);
             }

@@ -4,7 +4,7 @@ use crate::view::ViewCursor;
 use aquifer_buffer::{Mutation, PageId, Pager, Result, Retry};
 use aquifer_index::btree::{self, BTree, CheckReport};
 use aquifer_index::hash::{self, HashIndex};
-use aquifer_index::{LeafValue, Lookup, ValueKind};
+use aquifer_index::{LeafValue, Lookup, PointReads};
 use aquifer_txn::Direction;
 use std::fmt;
 use std::ops::Bound;
@@ -106,19 +106,6 @@ impl Index {
         match self {
             Index::Sorted(_) => BTree::limits(page_bytes),
             Index::Hashed(_) => HashIndex::limits(page_bytes),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn get_value_into(
-        &self,
-        pager: &Pager,
-        key: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Option<ValueKind>> {
-        match self {
-            Index::Sorted(tree) => tree.get_value_into(pager, key, out),
-            Index::Hashed(hash) => hash.get_value_into(pager, key, out),
         }
     }
 

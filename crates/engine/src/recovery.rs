@@ -324,7 +324,7 @@ impl Replayer<'_> {
 
     fn patch(&mut self, table: &TableCore, lsn: Lsn, key: &[u8], patch: &Patch<'_>) -> Result<()> {
         let mut value = std::mem::take(&mut self.value);
-        let found = table.index.get_value_into(self.pager, key, &mut value)?;
+        let found = table.index.look_up(self.pager, key, &mut value)?.kind;
         if found != Some(ValueKind::Inline) || !patch.apply(&mut value) {
             return Err(malformed(lsn, Malformed("a PATCH does not fit the value that is there"))); // RC2
         }

@@ -151,7 +151,7 @@ impl TableCore {
     /// What a key of the index has.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>> {
         let mut bytes = Vec::new();
-        let kind = self.reading(self.index.get_value_into(&self.pager, key, &mut bytes))?;
+        let kind = self.reading(self.index.look_up(&self.pager, key, &mut bytes))?.kind;
         Ok(kind.map(|kind| Found { kind, bytes }))
     }
 

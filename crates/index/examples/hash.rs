@@ -4,6 +4,7 @@
 //! `cargo run --release -p aquifer-index --example hash -- [RECORDS] [PAGE_BYTES]`
 
 use aquifer_buffer::{Mutation, Pager, PagerOptions, Retry};
+use aquifer_index::PointReads;
 use aquifer_index::btree::BTree;
 use aquifer_index::hash::HashIndex;
 use aquifer_pools::Budget;

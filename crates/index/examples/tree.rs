@@ -3,8 +3,8 @@
 //! `cargo run --release -p aquifer-index --example tree -- [RECORDS] [PAGE_BYTES]`
 
 use aquifer_buffer::{Mutation, Pager, PagerOptions, Retry};
-use aquifer_index::LeafValue;
 use aquifer_index::btree::{BTree, BulkLoader};
+use aquifer_index::{LeafValue, PointReads};
 use aquifer_pools::Budget;
 use aquifer_sync::{Arc, thread};
 use std::ops::Bound;

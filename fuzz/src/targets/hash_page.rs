@@ -43,10 +43,6 @@ impl IndexPages for HashIndex {
         walk(self, pager).map(|(records, _)| records)
     }
 
-    fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        self.get_into(pager, key, out)
-    }
-
     fn put(
         &self,
         m: &Mutation<'_>,

@@ -12,6 +12,7 @@
 use super::pages;
 use crate::source::Source;
 use aquifer_buffer::{Mutation, Pager, Result, Retry};
+use aquifer_index::PointReads;
 use std::collections::BTreeMap;
 
 pub(super) const TABLE: u32 = 7;
@@ -23,7 +24,7 @@ const OPERATIONS_MAX: usize = 40;
 pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// An index whose pages may be anything.
-pub(super) trait IndexPages {
+pub(super) trait IndexPages: PointReads {
     /// Kinds of operations.
     const KINDS: usize;
 
@@ -38,9 +39,6 @@ pub(super) trait IndexPages {
 
     /// Reads all records, in every way that there is; nothing if one of them is an error.
     fn read_all(&self, pager: &Pager) -> Option<Records>;
-
-    /// Gets a value.
-    fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool>;
 
     /// Puts a value.
     fn put(

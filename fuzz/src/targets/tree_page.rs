@@ -41,10 +41,6 @@ impl IndexPages for BTree {
         found
     }
 
-    fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        self.get_into(pager, key, out)
-    }
-
     fn put(
         &self,
         m: &Mutation<'_>,

@@ -1,8 +1,6 @@
 //! The crate's own files for pages, compiled into this example. Formatting skips them because it would look for their tests in the wrong
 //! folder.
 
-use crate::{fault, words};
-
 #[allow(dead_code)]
 #[rustfmt::skip]
 #[path = "../../src/btree/anew.rs"]

@@ -3,6 +3,7 @@
 use crate::measure::Store;
 use crate::tree::{in_memory, resolved};
 use aquifer_buffer::Pager;
+use aquifer_index::PointReads;
 use aquifer_index::btree::BTree;
 use aquifer_sync::Arc;
 use std::ops::Bound;

@@ -2,8 +2,8 @@
 
 use super::BTree;
 use super::descent::Goal;
-use super::fault::Attempt;
 use super::node::Node;
+use crate::fault::Attempt;
 use crate::load::{load_for_keys, load_named};
 use aquifer_buffer::{PageId, Pager, Result};
 

@@ -12,10 +12,10 @@
 
 use super::build::{Builder, Plan, UNLIKE};
 use super::dense::{Form, Shape};
-use super::fault::Nonsense;
 use super::layout::{FLAG_DISMANTLED, ROOT_FLAGS, RUN_MIN};
 use super::leaf::Leaf;
 use super::node::Node;
+use crate::fault::Nonsense;
 use std::ops::Range;
 
 /// What decides whether a dense leaf is worth a try.

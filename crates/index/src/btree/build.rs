@@ -2,12 +2,12 @@
 
 use super::dense::{self, Shape};
 use super::edit::NodeMut;
-use super::fault::Nonsense;
 use super::fingerprint;
 use super::layout::*;
 use super::leaf::Leaf;
 use super::node::Node;
 use crate::LeafValue;
+use crate::fault::Nonsense;
 use aquifer_buffer::PageId;
 
 /// What a new page's header says.

@@ -11,9 +11,9 @@
 
 use super::BTree;
 use super::descent::Goal;
-use super::fault::Attempt;
 use super::layout::LEVEL_MAX;
 use super::node::Node;
+use crate::fault::Attempt;
 use aquifer_buffer::{Optimistic, PageId, PageWords, Pager, Result, Retry};
 use std::ops::Bound;
 

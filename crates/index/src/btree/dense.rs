@@ -30,7 +30,7 @@
 
 use super::layout::*;
 use super::node::Node;
-use super::words::{Words, big_endian_padded};
+use crate::words::{Words, big_endian_padded};
 use std::ops::Range;
 
 pub(crate) const PLACES: usize = HEAP_BYTES;

@@ -12,9 +12,9 @@
 //! - **DC1** A descent visits at most as many pages as the root's level says, each one level lower.
 
 use super::BTree;
-use super::fault::Attempt;
 use super::layout::LEVEL_MAX;
 use super::node::{Node, Summary};
+use crate::fault::Attempt;
 use aquifer_buffer::{Optimistic, PageId, PageWords, Pager, Result, Retry};
 
 /// Where a descent goes.

@@ -14,9 +14,9 @@
 
 use super::BTree;
 use super::edit::NodeMut;
-use super::fault::Attempt;
 use super::layout::{FLAG_DETACHED, FLAG_DISMANTLED, FLAG_LARGE, LEVEL_MAX};
 use super::node::Node;
+use crate::fault::Attempt;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
 /// Most leaves that one passage of the gate frees.

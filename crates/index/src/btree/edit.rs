@@ -8,11 +8,11 @@
 //! - **ED3** After a change at slot `i` only hints of slots at or behind `i` are written, unless the
 //!   distance between hints changed. A leaf has hints or fingerprints, and keeps its kind.
 
-use super::fault::Nonsense;
 use super::fingerprint;
 use super::layout::*;
 use super::node::Node;
 use crate::LeafValue;
+use crate::fault::Nonsense;
 use aquifer_buffer::PageId;
 
 /// A tree page to be changed.

@@ -30,7 +30,7 @@
 use super::layout::*;
 use super::leaf::Leaf;
 use super::node::Node;
-use super::words::Words;
+use crate::words::Words;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 

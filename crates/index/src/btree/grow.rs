@@ -14,13 +14,13 @@ use super::BTree;
 use super::build::{Builder, Plan};
 use super::descent::Goal;
 use super::edit::NodeMut;
-use super::fault::{Attempt, Nonsense};
 use super::layout::*;
 use super::leaf::Leaf;
 use super::node::Node;
 use super::place::{Fit, Wanted, fit};
 use super::split::{Halves, Incoming, halve, split};
 use crate::ValueKind;
+use crate::fault::{Attempt, Nonsense};
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
 /// For what a page is to be split.

@@ -73,7 +73,7 @@
 //! Sources: G. Graefe, "Modern B-Tree Techniques" (2011), for fences and prefix truncation; M. Müller
 //! et al., "B-Trees Are Back: Engineering Fast and Pageable Node Layouts" (2025), for heads and hints.
 
-use super::words::big_endian_padded;
+use crate::words::big_endian_padded;
 use aquifer_buffer::PageId;
 
 pub(crate) const KIND_LEAF: u8 = 1;

@@ -6,12 +6,12 @@
 //! - **LF2** A [`Spot`] means something as long as its leaf does not change.
 
 use super::dense::{Dense, Form, TAIL_BYTES};
-use super::fault::Nonsense;
 use super::layout::*;
 use super::node::Node;
 use super::search::Found;
-use super::words::Words;
+use crate::fault::Nonsense;
 use crate::leaf_value::len_of_stored;
+use crate::words::Words;
 use crate::{LeafValue, ValueKind};
 use std::ops::Range;
 

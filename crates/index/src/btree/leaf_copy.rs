@@ -8,10 +8,10 @@
 
 use super::dense::Dense;
 use super::descent::Goal;
-use super::fault::damaged;
 use super::layout::HEAD_BYTES;
 use super::leaf::ValueAt;
 use super::node::Node;
+use crate::fault::damaged;
 use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{PageId, Result};
 use std::cmp::Ordering;

@@ -64,14 +64,13 @@ pub use loose::LoosePage;
 pub use place::Place;
 pub use range_delete::Cut;
 
-use crate::{Lookup, ValueKind, fault, words};
-use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
+use crate::fault::Attempt;
+use crate::point_read::{Seen, TryRead};
+use aquifer_buffer::{Mutation, PageId, Pager, Retry};
 use build::{Builder, Plan};
-use fault::Attempt;
 use leaf::{Leaf, ValueAt};
 use node::Node;
 use std::ops::Bound;
-use words::Words as _;
 
 /// A B+tree: its root page, which never changes, and the table that owns its pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +78,6 @@ pub struct BTree {
     root: PageId,
     table: u32,
 }
-
-/// Restarts after which a reader takes the leaf's shared latch.
-const RESTARTS: usize = 2;
 
 impl BTree {
     /// A new, empty tree.
@@ -120,144 +116,42 @@ impl BTree {
         (layout::key_bytes_max(page_bytes), layout::value_bytes_max(page_bytes))
     }
 
-    /// Copies the value of `key` into `out` (what it held is lost). Returns whether there is one.
-    /// O(log n), one page a level.
-    ///
-    /// # Errors
-    ///
-    /// What loading a page gives; a damaged page.
-    #[inline]
-    pub fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        Ok(self.get_value_into(pager, key, out)?.is_some())
-    }
-
-    /// As [`get_into`](BTree::get_into), and says whether it is the value or its descriptor.
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](BTree::get_into).
-    #[inline]
-    pub fn get_value_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Option<ValueKind>> {
-        Ok(self.look_up(pager, key, out)?.kind)
-    }
-
-    /// As [`get_value_into`](BTree::get_value_into), and says when the page was changed last.
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](BTree::get_into).
-    #[inline]
-    pub fn look_up(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Lookup> {
-        let mut kind = None;
-        let changed_at = self.read(pager, key, |value| {
-            kind = value.as_ref().map(|value| value.kind);
-            match value {
-                Some(value) => value.copy_to(out),
-                None => out.clear(),
-            }
-        })?;
-        Ok(Lookup { kind, changed_at })
-    }
-
-    /// Is there a record?
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](BTree::get_into).
-    pub fn contains(&self, pager: &Pager, key: &[u8]) -> Result<bool> {
-        Ok(self.look_for(pager, key)?.kind.is_some())
-    }
-
-    /// As [`contains`](BTree::contains), and says when the page was changed last.
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](BTree::get_into).
-    pub fn look_for(&self, pager: &Pager, key: &[u8]) -> Result<Lookup> {
-        let mut kind = None;
-        let changed_at = self.read(pager, key, |value| kind = value.map(|value| value.kind))?;
-        Ok(Lookup { kind, changed_at })
-    }
-
     /// A cursor over a range.
     pub fn cursor<'p>(&self, pager: &'p Pager, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Cursor<'p> {
         Cursor::new(*self, pager, from, to)
     }
+}
 
-    /// Looks `key` up, gives what was found to `take`, and says when the page was changed last. `take` is
-    /// called again if what it was given turns out to be torn.
+impl TryRead for BTree {
     #[inline(always)]
-    fn read(&self, pager: &Pager, key: &[u8], mut take: impl FnMut(Option<Value<'_>>)) -> Result<u64> {
-        match self.try_read(pager, key, &mut take) {
-            Ok(changed_at) => Ok(changed_at),
-            Err(stop) => self.read_patiently(pager, key, stop, &mut take),
-        }
-    }
-
-    #[inline(always)]
-    fn try_read(&self, pager: &Pager, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<u64> {
-        let leaf = self.leaf(pager, key)?;
-        read_leaf(leaf, key, take)
-    }
-
-    #[cold]
-    fn read_patiently(
+    fn try_read(
         &self,
         pager: &Pager,
         key: &[u8],
-        mut retry: Retry,
-        take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Result<u64> {
-        let mut restarts = 0;
-        loop {
-            restarts += usize::from(retry == Retry::Changed);
-            pager.resolve(retry)?;
-            let attempt = self.leaf(pager, key).and_then(|leaf| {
-                // The latch keeps writers away; the leaf must still be what the descent found.
-                let latched = if restarts >= RESTARTS { Some(pager.shared(leaf.id())) } else { None };
-                leaf.validate()?; // also if there is no such page any more
-                let _latched = latched.transpose()?;
-                read_leaf(leaf, key, take)
-            });
-            match attempt {
-                Ok(changed_at) => return Ok(changed_at),
-                Err(again) => retry = again,
-            }
+        latched: bool,
+        take: &mut impl FnMut(Option<Seen<'_>>),
+    ) -> Attempt<u64> {
+        let leaf = self.leaf(pager, key)?;
+        let latch = if latched { Some(pager.shared(leaf.id())) } else { None };
+        if latched {
+            leaf.validate()?; // it must still be what the descent found, also if there is no such page any more
         }
-    }
-}
-
-/// Where a value was seen.
-struct Value<'p> {
-    page: Optimistic<'p>,
-    offset: usize,
-    len: usize,
-    kind: ValueKind,
-}
-
-impl Value<'_> {
-    #[inline(always)]
-    fn copy_to(&self, out: &mut Vec<u8>) {
-        self.page.words().copy_to(self.offset, self.len, out);
-    }
-}
-
-#[inline(always)]
-fn read_leaf(leaf: Optimistic<'_>, key: &[u8], take: &mut impl FnMut(Option<Value<'_>>)) -> Attempt<u64> {
-    let node = Node::new(leaf.words());
-    let changed_at = node.changed_at();
-    let Some(value) = Leaf::of(node).value_of(key) else {
-        take(None);
+        let _latch = latch.transpose()?;
+        let node = Node::new(leaf.words());
+        let changed_at = node.changed_at();
+        let Some(value) = Leaf::of(node).value_of(key) else {
+            take(None);
+            leaf.validate()?;
+            return Ok(changed_at);
+        };
+        let Some(ValueAt { offset, len, kind }) = value else {
+            leaf.validate()?;
+            return Err(Retry::Damaged(leaf.id(), "a value lies beyond the page"));
+        };
+        take(Some(Seen { page: leaf, offset, len, kind }));
         leaf.validate()?;
-        return Ok(changed_at);
-    };
-    let Some(ValueAt { offset, len, kind }) = value else {
-        leaf.validate()?;
-        return Err(Retry::Damaged(leaf.id(), "a value lies beyond the page"));
-    };
-    take(Some(Value { page: leaf, offset, len, kind }));
-    leaf.validate()?;
-    Ok(changed_at)
+        Ok(changed_at)
+    }
 }
 
 #[cfg(all(test, not(loom)))]

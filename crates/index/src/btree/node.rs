@@ -11,9 +11,9 @@
 use super::dense::Dense;
 use super::fingerprint::PLACES_STEP;
 use super::layout::*;
-use super::words::Words;
 use crate::ValueKind;
 use crate::leaf_value::len_of_stored;
+use crate::words::Words;
 use aquifer_buffer::PageId;
 use std::cmp::Ordering;
 

@@ -4,8 +4,8 @@ use super::dense::BITMAP;
 use super::layout::*;
 use super::leaf::{Leaf, Spot};
 use super::node::Node;
-use super::words::Words as _;
 use crate::findings::Findings;
+use crate::words::Words as _;
 use aquifer_buffer::PageId;
 
 /// What a page must be, by its parent's word.

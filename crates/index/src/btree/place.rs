@@ -28,13 +28,13 @@ use super::build::Plan;
 use super::dense::{Form, Shape};
 use super::dense_edit::DenseMut;
 use super::edit::NodeMut;
-use super::fault::{Attempt, Nonsense};
 use super::fingerprint;
 use super::layout::*;
 use super::leaf::{Leaf, Sought, Spot, ValueAt};
 use super::node::Node;
 use super::rebalance::is_worth_a_look;
 use super::search::Found;
+use crate::fault::{Attempt, Nonsense};
 use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 

@@ -36,10 +36,10 @@ use super::BTree;
 use super::anew::build_leaf_of;
 use super::build::{Builder, NO_ROOM, Plan};
 use super::edit::NodeMut;
-use super::fault::{Attempt, Nonsense};
 use super::layout::*;
 use super::node::Node;
 use super::rebalance::free;
+use crate::fault::{Attempt, Nonsense};
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 use std::ops::Bound;
 

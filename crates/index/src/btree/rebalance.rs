@@ -36,12 +36,12 @@
 use super::BTree;
 use super::descent::Goal;
 use super::edit::NodeMut;
-use super::fault::Attempt;
 use super::grow::make_gap;
 use super::layout::*;
 use super::node::Node;
 use super::regroup::{Regrouped, regroup};
-use super::words::Words;
+use crate::fault::Attempt;
+use crate::words::Words;
 use aquifer_buffer::{ExclusivePage, Mutation, PageId, Pager, Retry};
 
 /// Attempts at one level before it is left to whoever removes the next record.

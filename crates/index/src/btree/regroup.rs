@@ -14,10 +14,10 @@
 
 use super::anew::{Outline, build_leaf};
 use super::build::{Builder, NO_ROOM, Plan};
-use super::fault::Nonsense;
 use super::layout::separator;
 use super::leaf::Leaf;
 use super::node::Node;
+use crate::fault::Nonsense;
 use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
 use std::ops::Range;

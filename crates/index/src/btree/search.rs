@@ -12,7 +12,7 @@
 use super::dense::Dense;
 use super::layout::*;
 use super::node::{Node, Summary};
-use super::words::Words;
+use crate::words::Words;
 use std::cmp::Ordering;
 
 /// At most this many slots are counted one by one.

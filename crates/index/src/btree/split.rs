@@ -42,12 +42,12 @@
 use super::anew::build_leaf_of;
 use super::build::{Builder, Plan};
 use super::dense::Form;
-use super::fault::Nonsense;
 use super::fingerprint;
 use super::layout::*;
 use super::leaf::{Leaf, Spot};
 use super::node::Node;
 use crate::ValueKind;
+use crate::fault::Nonsense;
 use aquifer_buffer::PageId;
 use std::ops::Range;
 

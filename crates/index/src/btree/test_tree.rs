@@ -10,6 +10,7 @@ use super::page_check::{Expected, check_page};
 use super::place::{Fit, Wanted, fit};
 use super::search::Found;
 use super::{BTree, CheckReport, Node};
+use crate::PointReads;
 use crate::{LeafValue, ValueKind};
 use aquifer_buffer::{Mutation, PageId, Pager, PagerOptions, Retry};
 use aquifer_pools::Budget;

@@ -4,6 +4,7 @@ use super::HashIndex;
 use super::directory::Directory;
 use crate::fault::Attempt;
 use crate::load::{load_for_keys, load_named};
+use crate::point_read::TryRead;
 use aquifer_buffer::{PageId, Pager, Result};
 
 /// Most buckets that a cursor loads together.
@@ -17,7 +18,7 @@ impl HashIndex {
     ///
     /// What loading a page gives; a damaged page.
     pub fn load_buckets(&self, pager: &Pager, keys: &[&[u8]]) -> Result<()> {
-        load_for_keys(pager, keys, |key| self.try_read(pager, self.hasher.of(key), key, &mut |_| ()))
+        load_for_keys(pager, keys, |key| self.try_read(pager, key, false, &mut |_| ()))
     }
 
     /// Loads the bucket that covers `hash` and those behind it, `buckets` in all.

@@ -17,9 +17,10 @@ use super::cut::Incoming;
 use super::descent::missing;
 use super::layout::*;
 use super::place::{Fit, INSANE, Place, fit};
-use super::{HashIndex, Value};
+use super::{HashIndex, seen};
 use crate::LeafValue;
 use crate::fault::Attempt;
+use crate::point_read::Seen;
 use crate::words::Words;
 use aquifer_buffer::{ExclusivePage, Mutation, Optimistic, PageId, Pager, Retry};
 
@@ -38,7 +39,7 @@ impl HashIndex {
         head: Optimistic<'_>,
         hash: u64,
         key: &[u8],
-        take: &mut impl FnMut(Option<Value<'_>>),
+        take: &mut impl FnMut(Option<Seen<'_>>),
     ) -> Attempt<()> {
         let mut next = Bucket::new(head.words()).next();
         for _ in 0..CHAIN_PAGES_MAX {
@@ -58,7 +59,7 @@ impl HashIndex {
             }
             let find = bucket.find(hash, key);
             if let Find::Found(found) = find {
-                take(Some(Value::of(page, found)));
+                take(Some(seen(page, found)));
             }
             next = bucket.next();
             page.validate()?;

@@ -56,9 +56,8 @@ pub use loose::LoosePage;
 pub use place::Place;
 
 use crate::fault::Attempt;
-use crate::words::Words as _;
-use crate::{Lookup, ValueKind};
-use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Result, Retry};
+use crate::point_read::{Seen, TryRead};
+use aquifer_buffer::{Mutation, Optimistic, PageId, Pager, Retry};
 use bucket::{Bucket, Find, Found};
 use key_hash::KeyHash;
 use layout::KIND_BUCKET;
@@ -70,9 +69,6 @@ pub struct HashIndex {
     table: u32,
     hasher: KeyHash,
 }
-
-/// Restarts after which a reader takes the bucket's shared latch.
-const RESTARTS: usize = 2;
 
 impl HashIndex {
     /// A new, empty index. The seed should be drawn at random, so that nobody can choose keys whose hashes meet.
@@ -143,65 +139,6 @@ impl HashIndex {
         self.hasher.of(key)
     }
 
-    /// Copies the value of `key` into `out` (what it held is lost). Returns whether there is one. One bucket page, and a
-    /// directory page for each some hundred buckets' factor.
-    ///
-    /// # Errors
-    ///
-    /// What loading a page gives; a damaged page.
-    #[inline]
-    pub fn get_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        Ok(self.get_value_into(pager, key, out)?.is_some())
-    }
-
-    /// As [`get_into`](HashIndex::get_into), and says whether it is the value or its descriptor.
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](HashIndex::get_into).
-    #[inline]
-    pub fn get_value_into(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Option<ValueKind>> {
-        Ok(self.look_up(pager, key, out)?.kind)
-    }
-
-    /// As [`get_value_into`](HashIndex::get_value_into), and says when the page was changed last.
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](HashIndex::get_into).
-    #[inline]
-    pub fn look_up(&self, pager: &Pager, key: &[u8], out: &mut Vec<u8>) -> Result<Lookup> {
-        let mut kind = None;
-        let changed_at = self.read(pager, key, |value| {
-            kind = value.as_ref().map(|value| value.kind);
-            match value {
-                Some(value) => value.copy_to(out),
-                None => out.clear(),
-            }
-        })?;
-        Ok(Lookup { kind, changed_at })
-    }
-
-    /// Is there a record?
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](HashIndex::get_into).
-    pub fn contains(&self, pager: &Pager, key: &[u8]) -> Result<bool> {
-        Ok(self.look_for(pager, key)?.kind.is_some())
-    }
-
-    /// As [`contains`](HashIndex::contains), and says when the page was changed last.
-    ///
-    /// # Errors
-    ///
-    /// As [`get_into`](HashIndex::get_into).
-    pub fn look_for(&self, pager: &Pager, key: &[u8]) -> Result<Lookup> {
-        let mut kind = None;
-        let changed_at = self.read(pager, key, |value| kind = value.map(|value| value.kind))?;
-        Ok(Lookup { kind, changed_at })
-    }
-
     /// A cursor over all records.
     pub fn cursor<'p>(&self, pager: &'p Pager) -> Cursor<'p> {
         self.cursor_from(pager, 0)
@@ -211,69 +148,26 @@ impl HashIndex {
     pub fn cursor_from<'p>(&self, pager: &'p Pager, from: u64) -> Cursor<'p> {
         Cursor::new(*self, pager, from)
     }
+}
 
-    /// Looks `key` up, gives what was found to `take`, and says when the page was changed last. `take` is called again if what
-    /// it was given turns out to be torn.
-    #[inline(always)]
-    fn read(&self, pager: &Pager, key: &[u8], mut take: impl FnMut(Option<Value<'_>>)) -> Result<u64> {
-        let hash = self.hasher.of(key);
-        match self.try_read(pager, hash, key, &mut take) {
-            Ok(changed_at) => Ok(changed_at),
-            Err(stop) => self.read_patiently(pager, hash, key, stop, &mut take),
-        }
-    }
-
+impl TryRead for HashIndex {
     #[inline(always)]
     fn try_read(
         &self,
         pager: &Pager,
-        hash: u64,
         key: &[u8],
-        take: &mut impl FnMut(Option<Value<'_>>),
+        latched: bool,
+        take: &mut impl FnMut(Option<Seen<'_>>),
     ) -> Attempt<u64> {
-        let bucket = self.bucket(pager, hash)?;
-        self.read_bucket(pager, bucket, hash, key, take)
-    }
-
-    #[cold]
-    fn read_patiently(
-        &self,
-        pager: &Pager,
-        hash: u64,
-        key: &[u8],
-        mut retry: Retry,
-        take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Result<u64> {
-        let mut restarts = 0;
-        loop {
-            restarts += usize::from(retry == Retry::Changed);
-            pager.resolve(retry)?;
-            let attempt = self.bucket(pager, hash).and_then(|bucket| {
-                // The latch keeps writers away; the bucket must still be what the descent found.
-                let _latched = if restarts >= RESTARTS { Some(pager.shared(bucket.id())?) } else { None };
-                self.read_bucket(pager, bucket, hash, key, take)
-            });
-            match attempt {
-                Ok(changed_at) => return Ok(changed_at),
-                Err(again) => retry = again,
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn read_bucket(
-        &self,
-        pager: &Pager,
-        page: Optimistic<'_>,
-        hash: u64,
-        key: &[u8],
-        take: &mut impl FnMut(Option<Value<'_>>),
-    ) -> Attempt<u64> {
+        let hash = self.hasher.of(key);
+        let page = self.bucket(pager, hash)?;
+        // It must still be what the descent found, which is looked at in the end.
+        let _latch = if latched { Some(pager.shared(page.id())?) } else { None };
         let bucket = Bucket::new(page.words());
         let changed_at = bucket.changed_at();
         match bucket.find(hash, key) {
             Find::Found(found) => {
-                take(Some(Value::of(page, found)));
+                take(Some(seen(page, found)));
                 page.validate()?;
                 Ok(changed_at)
             }
@@ -291,24 +185,9 @@ impl HashIndex {
     }
 }
 
-/// Where a value was seen.
-struct Value<'p> {
-    page: Optimistic<'p>,
-    offset: usize,
-    len: usize,
-    kind: ValueKind,
-}
-
-impl<'p> Value<'p> {
-    #[inline(always)]
-    fn of(page: Optimistic<'p>, found: Found) -> Self {
-        Value { page, offset: found.value_at(), len: found.value_len, kind: found.kind }
-    }
-
-    #[inline(always)]
-    fn copy_to(&self, out: &mut Vec<u8>) {
-        self.page.words().copy_to(self.offset, self.len, out);
-    }
+#[inline(always)]
+fn seen(page: Optimistic<'_>, found: Found) -> Seen<'_> {
+    Seen { page, offset: found.value_at(), len: found.value_len, kind: found.kind }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,6 +1,7 @@
 //! What the tests of this folder share: an index in memory, and hash functions that are hard on it.
 
 use super::{CheckReport, HashIndex};
+use crate::PointReads;
 use crate::btree::test_tree::change;
 use aquifer_buffer::{Pager, PagerOptions};
 use aquifer_pools::Budget;

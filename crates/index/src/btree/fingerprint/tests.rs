@@ -6,9 +6,9 @@ use super::super::test_tree::{
     LONE_PAGE, Scramble, assert_page_is_whole, hard_key, path_key, put_on, records_on, remove_from, value,
     value_len,
 };
-use super::super::words::tests::OnlyWords;
 use super::*;
 use crate::LeafValue;
+use crate::words::tests::OnlyWords;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,6 +3,7 @@
 use super::super::BulkLoader;
 use super::super::test_tree::{TABLE, TestTree, change};
 use super::*;
+use crate::PointReads;
 use crate::{LeafValue, ValueKind};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ fn the_longest_values_have_no_flag() {
         put(&tree, b"large", LeafValue::large(&longest));
         assert!(tree.tree.may_hold_large(&tree.pager).unwrap());
         let mut out = Vec::new();
-        let kind = |key: &[u8], out: &mut Vec<u8>| tree.tree.get_value_into(&tree.pager, key, out).unwrap();
+        let kind = |key: &[u8], out: &mut Vec<u8>| tree.tree.look_up(&tree.pager, key, out).unwrap().kind;
         assert_eq!(kind(b"inline", &mut out), Some(ValueKind::Inline));
         assert_eq!(kind(b"large", &mut out), Some(ValueKind::Large));
         assert_eq!(out, longest);

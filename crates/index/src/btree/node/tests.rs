@@ -7,8 +7,8 @@ use super::super::leaf::Leaf;
 use super::super::page_check::{Expected, check_page};
 use super::super::split::{Incoming, split};
 use super::super::test_tree::hard_key;
-use super::super::words::tests::OnlyWords;
 use super::*;
+use crate::words::tests::OnlyWords;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -2,9 +2,9 @@
 
 use super::super::build::{Builder, Plan};
 use super::super::test_tree::{LONE_PAGE, Scramble, hard_key};
-use super::super::words::tests::OnlyWords;
 use super::*;
 use crate::LeafValue;
+use crate::words::tests::OnlyWords;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -2,6 +2,7 @@
 
 use super::super::layout::KIND_FINGERPRINTS;
 use super::super::test_tree::{Scramble, TestTree, change};
+use crate::PointReads;
 use aquifer_buffer::{Error, PageId, Retry};
 use std::ops::Bound;
 

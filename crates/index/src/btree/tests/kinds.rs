@@ -3,6 +3,7 @@
 use super::super::layout::{KIND_DENSE, KIND_FINGERPRINTS, KIND_LEAF};
 use super::super::test_tree::{Scramble, TestTree, change, leaves_of_kind, path, value};
 use crate::LeafValue;
+use crate::PointReads;
 use std::collections::BTreeMap;
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -126,7 +127,7 @@ fn descriptors_of_large_values_stay_what_they_are() {
     assert_eq!(tree.check().large.len(), 1000);
     let is_large = |n: u64| {
         let mut out = Vec::new();
-        let kind = tree.tree.get_value_into(&tree.pager, &key(n), &mut out).unwrap().unwrap();
+        let kind = tree.tree.look_up(&tree.pager, &key(n), &mut out).unwrap().kind.unwrap();
         assert_eq!(out, value(n, 24));
         kind == crate::ValueKind::Large
     };

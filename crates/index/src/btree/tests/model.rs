@@ -4,6 +4,7 @@ use super::super::BulkLoader;
 use super::super::test_tree::{
     TABLE, TestTree, change, hard_key, number_record, path, path_key, value, value_len,
 };
+use crate::PointReads;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

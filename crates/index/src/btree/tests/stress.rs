@@ -1,6 +1,7 @@
 //! Many threads on one tree: nobody's records are lost, torn or doubled, and the tree stays whole.
 
 use super::super::test_tree::{Scramble, TestTree};
+use crate::PointReads;
 use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicBool, Ordering};
 use aquifer_sync::thread;

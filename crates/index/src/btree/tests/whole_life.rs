@@ -2,6 +2,7 @@
 
 use super::super::test_tree::{Scramble, TestTree, change};
 use super::super::{BTree, PageId};
+use crate::PointReads;
 use std::ops::Bound;
 
 fn padded(n: u64) -> Vec<u8> {

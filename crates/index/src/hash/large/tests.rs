@@ -3,6 +3,7 @@
 use super::super::directory::Directory;
 use super::super::test_index::TestIndex;
 use super::*;
+use crate::PointReads;
 use crate::btree::test_tree::change;
 use crate::{LeafValue, ValueKind};
 use aquifer_buffer::PageId;
@@ -22,7 +23,7 @@ fn put(index: &TestIndex, key: &[u8], value: LeafValue<'_>) {
 
 fn found(index: &TestIndex, key: &[u8]) -> Option<(ValueKind, Vec<u8>)> {
     let mut out = Vec::new();
-    let kind = index.index.get_value_into(&index.pager, key, &mut out).unwrap();
+    let kind = index.index.look_up(&index.pager, key, &mut out).unwrap().kind;
     kind.map(|kind| (kind, out))
 }
 

@@ -1,6 +1,7 @@
 //! Pages with the right checksum and the wrong bytes: errors and faults, never a panic or an endless loop.
 
 use super::super::test_index::TestIndex;
+use crate::PointReads;
 use crate::btree::test_tree::{Scramble, change};
 use aquifer_buffer::{Error, PageId, Pager, Retry};
 

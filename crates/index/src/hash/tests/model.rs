@@ -1,6 +1,7 @@
 //! An index under random changes equals a map, whatever the keys, the page size and the hash function.
 
 use super::super::test_index::TestIndex;
+use crate::PointReads;
 use crate::btree::test_tree::{change, hard_key, value, value_len};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,6 +1,7 @@
 //! Many threads on one index: nobody's records are lost, torn or doubled, and the index stays whole.
 
 use super::super::test_index::TestIndex;
+use crate::PointReads;
 use crate::btree::test_tree::{Scramble, change};
 use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicBool, Ordering};

@@ -2,6 +2,7 @@
 
 use super::super::test_index::{TABLE, TestIndex};
 use super::super::{CheckReport, HashIndex};
+use crate::PointReads;
 use crate::btree::test_tree::{Scramble, change};
 use aquifer_buffer::PageId;
 
