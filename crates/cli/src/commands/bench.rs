@@ -139,6 +139,7 @@ fn loading(spec: &Spec) -> Spec {
         ops: None,
         durability: Durability::Eventual,
         batch: usual.batch.min(batch_max(spec.value_bytes, spec.budget_mib)),
+        writers: 0,
         ..spec.clone()
     }
 }
