@@ -21,8 +21,8 @@ fn check<S: aquifer_workload::Store>(open: impl Fn(&std::path::Path) -> S) {
     let store = open(directory.path());
     conformance::check(&store).expect("the adapter conforms");
     use Workload::{
-        Get, GetMiss, GetWhileWriting, MultiGet, Overwrite, Rmw, RmwHot, RmwZipf, Scan100, SnapshotWhileWriting,
-        UpdateField, YcsbA, YcsbF,
+        Get, GetMiss, GetWhileWriting, MultiGet, Overwrite, Rmw, RmwHot, RmwZipf, Scan100,
+        SnapshotWhileWriting, UpdateField, YcsbA, YcsbF,
     };
     let reading = [Get, GetMiss, MultiGet, Scan100, GetWhileWriting, SnapshotWhileWriting];
     for workload in reading.into_iter().chain([Overwrite, UpdateField, YcsbA, YcsbF, Rmw, RmwZipf, RmwHot]) {

@@ -132,9 +132,8 @@ fn transactions(session: &mut impl Session, isolation: Isolation) -> Result<(), 
         value.push(first + place as u8);
     };
     let before = [read(session, &[6])?.unwrap_or_default(), read(session, &[2])?.unwrap_or_default()];
-    let retries = session
-        .read_modify_write(isolation, &[&[6], &[2]], &mut change)
-        .map_err(store("a transaction"))?;
+    let retries =
+        session.read_modify_write(isolation, &[&[6], &[2]], &mut change).map_err(store("a transaction"))?;
     expect("retries of a transaction beside none", &retries, &0)?;
     let [six, two] = before;
     expect("what a transaction read", &seen, &vec![(0, six), (1, two)])?;
@@ -143,7 +142,11 @@ fn transactions(session: &mut impl Session, isolation: Isolation) -> Result<(), 
 }
 
 /// A snapshot stays as it is while another thread writes.
-fn snapshots<S: Store>(target: &S, session: &mut S::Session<'_>, durability: Durability) -> Result<(), Error> {
+fn snapshots<S: Store>(
+    target: &S,
+    session: &mut S::Session<'_>,
+    durability: Durability,
+) -> Result<(), Error> {
     let before = read(session, &[3])?;
     let mut held = |key: u8, renew: bool| {
         if renew {

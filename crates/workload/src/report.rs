@@ -267,10 +267,7 @@ impl fmt::Display for Report {
             0 => String::new(),
             value_bytes => format!(" of 16 + {value_bytes} bytes"),
         };
-        writeln!(
-            f,
-            "  work        {ops} operations, {threads}, {records} records{sizes}"
-        )?;
+        writeln!(f, "  work        {ops} operations, {threads}, {records} records{sizes}")?;
         let rate = grouped(self.ops_per_s.round() as u64);
         writeln!(f, "  throughput  {rate}/s, {:.3} s", self.elapsed_s)?;
         self.write_transactions(f)?;

@@ -70,7 +70,9 @@ fn check_counts(spec: &Spec, ops: u64, counted: u64) -> Result<(), Error> {
     if counted == due {
         return Ok(());
     }
-    Err(wrong(format!("{ops} transactions made {due} updates, and the records count {counted}: some were lost or done twice")))
+    Err(wrong(format!(
+        "{ops} transactions made {due} updates, and the records count {counted}: some were lost or done twice"
+    )))
 }
 
 /// Fills `store` with the records of `spec`, as [`Workload::Load`] does, and syncs it.

@@ -146,7 +146,7 @@ impl Spec {
             seed: 1,
             batch: workload.default_batch(),
             warm: false,
-            isolation: Isolation::default(),
+            isolation: workload.default_isolation(),
             writers: workload.default_writers(),
         }
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Durability, Error};
+use crate::{Durability, Error, Isolation};
 
 /// One kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -256,6 +256,11 @@ impl Workload {
             Workload::SnapshotWhileWriting => 100,
             _ => 1,
         }
+    }
+
+    /// What transactions are protected from when nobody says.
+    pub fn default_isolation(self) -> Isolation {
+        if self == Workload::TpccKv { Isolation::Serializable } else { Isolation::Snapshot }
     }
 
     /// Durability when nobody says.

@@ -44,7 +44,8 @@ impl<S: Session> Worker<'_, S> {
                 failed.get_or_insert_with(|| mismatch(key, found, value_bytes));
             }
             None => {
-                failed.get_or_insert_with(|| wrong(format!("place {place} of a transaction on {count} keys")));
+                failed
+                    .get_or_insert_with(|| wrong(format!("place {place} of a transaction on {count} keys")));
             }
         };
         let retries = session.read_modify_write(isolation, &places[..count], &mut change);

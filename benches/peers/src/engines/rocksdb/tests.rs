@@ -158,7 +158,9 @@ fn what_was_only_read_for_update_counts_too() {
     database.put(&writing, b"a", b"2").expect("a put");
     assert!(transaction.get_for_update(b"a").expect("a get").is_none(), "the snapshot is older");
     assert_eq!(transaction.commit(), Ok(Committed::Refused));
-    assert!(failure(open(&folder.path().join("other")).begin(&writing).map(drop)).contains("for transactions"));
+    assert!(
+        failure(open(&folder.path().join("other")).begin(&writing).map(drop)).contains("for transactions")
+    );
 }
 
 #[test]
