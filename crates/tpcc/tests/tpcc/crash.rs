@@ -20,7 +20,9 @@ fn crash(seed: u64, isolation: Isolation, durability: Durability) {
     let tables = Tables::open(&db).unwrap();
     populate(&tables, scale, seed, &|_| {}).unwrap();
     let acknowledged = AtomicU64::new(0);
-    let count = |kind| drop((kind == Kind::NewOrder).then(|| acknowledged.fetch_add(1, Ordering::SeqCst)));
+    let count = |kind| {
+        acknowledged.fetch_add(u64::from(kind == Kind::NewOrder), Ordering::SeqCst);
+    };
     let plan = Plan { isolation, durability, ..plan(scale, 3, 150, seed) };
     let (image, floor) = thread::scope(|scope| {
         let running = scope.spawn(|| run(&tables, &plan, &count).map(drop));

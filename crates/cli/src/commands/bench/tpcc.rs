@@ -77,6 +77,8 @@ fn failure(error: Error) -> Failure {
         Error::Database(error) => error.into(),
         Error::Numbers { what } => Failure::Usage(format!("--warehouses, --items, --customers: {what}")),
         error @ Error::Missing { .. } => Failure::Corrupt(error.to_string()),
-        error @ Error::Panicked => Failure::Corrupt(error.to_string()),
+        error @ Error::Panicked => {
+            Failure::Io { what: "the run failed".into(), source: std::io::Error::other(error) }
+        }
     }
 }
