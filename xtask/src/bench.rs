@@ -3,7 +3,7 @@
 //! Every engine runs every workload in a process of its own, one after the other: Aquifer through its own command line
 //! (`aquifer bench`), the others through `benches/peers`, which takes the same arguments and prints the same objects.
 //! So there is one list of workloads, one generator, one way to measure. Aquifer runs twice, with a sorted and with a hashed
-//! table, where the workload needs no order.
+//! table, where the workload needs no order, and again with serializable transactions where the workload has transactions.
 //!
 //! An engine keeps its directory over the workloads that begin with records in place, and begins with an empty one for those
 //! that fill it themselves.
@@ -57,6 +57,15 @@ pub struct Arguments {
     /// Memory for caching in MiB.
     #[arg(long)]
     budget: Option<u64>,
+    /// Threads that write beside the readers, in the workloads that have such; the workload's own number unless given.
+    #[arg(long)]
+    writers: Option<usize>,
+    /// Warehouses of tpcc-kv.
+    #[arg(long)]
+    warehouses: Option<u32>,
+    /// Seconds that tpcc-kv runs.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Durability of writes: power, process or eventual; the workload's own unless given.
     #[arg(long)]
     durability: Option<Durability>,
@@ -85,6 +94,14 @@ impl Arguments {
         say("--threads", Some(threads.to_string()));
         say("--value", self.value.map(|bytes| bytes.to_string()));
         say("--budget", Some(self.pick(self.budget, 256, 4096).to_string()));
+        say(
+            "--writers",
+            self.writers.filter(|_| workload.default_writers() > 0).map(|count| count.to_string()),
+        );
+        if workload == Workload::TpccKv {
+            say("--warehouses", Some(self.pick(self.warehouses, 1, 10).to_string()));
+            say("--seconds", Some(self.pick(self.seconds, 10, 60).to_string()));
+        }
         // A workload that is about durability keeps its own.
         let durability = self.durability.filter(|_| workload != Workload::FillSync);
         say("--durability", durability.map(|durability| durability.to_string()));
@@ -228,6 +245,7 @@ pub fn table(rows: &[Report]) -> String {
         "p50 µs",
         "p99 µs",
         "p99.9 µs",
+        "retries",
         "file MB",
         "mem MB",
     ];
@@ -245,6 +263,9 @@ pub fn table(rows: &[Report]) -> String {
             format!("{:.1}", row.p50_us),
             format!("{:.1}", row.p99_us),
             format!("{:.1}", row.p999_us),
+            // A commit's share of them.
+            row.isolation
+                .map_or_else(String::new, |_| format!("{:.3}", row.retries as f64 / row.ops.max(1) as f64)),
             format!("{:.0}", row.file_bytes as f64 / 1e6),
             format!("{:.0}", row.resident_peak_bytes as f64 / 1e6),
         ]);

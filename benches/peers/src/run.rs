@@ -44,6 +44,9 @@ pub struct Arguments {
     /// What a commit waits for: power, process or eventual; the workload's own unless given.
     #[arg(long)]
     durability: Option<Durability>,
+    /// Threads that write beside the readers, in the workloads that have such; the workload's own number unless given.
+    #[arg(long)]
+    writers: Option<usize>,
     /// Reads everything once before the clock starts, where there are records.
     #[arg(long)]
     warm: bool,
@@ -63,6 +66,7 @@ impl Arguments {
             budget_mib: self.budget,
             durability: self.durability.unwrap_or(usual.durability),
             warm: self.warm,
+            writers: self.writers.unwrap_or(usual.writers),
             ..usual
         }
     }
@@ -83,7 +87,9 @@ pub fn run(arguments: &Arguments) -> Result<Report, BoxError> {
         "redb" => measure(&crate::engines::redb::Redb::open(&arguments.directory, arguments.budget)?, &spec),
         #[cfg(feature = "rocksdb")]
         "rocksdb" => {
-            measure(&crate::engines::rocksdb::Rocksdb::open(&arguments.directory, arguments.budget)?, &spec)
+            let (directory, transactional) = (&arguments.directory, spec.workload.is_transactional());
+            let store = crate::engines::rocksdb::Rocksdb::open(directory, arguments.budget, transactional)?;
+            measure(&store, &spec)
         }
         other => Err(format!("{other} is not in this build; build with --features {other}").into()),
     }

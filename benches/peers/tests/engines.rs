@@ -20,8 +20,12 @@ fn check<S: aquifer_workload::Store>(open: impl Fn(&std::path::Path) -> S) {
     let directory = tempfile::tempdir().expect("a temporary folder");
     let store = open(directory.path());
     conformance::check(&store).expect("the adapter conforms");
-    use Workload::{Get, GetMiss, MultiGet, Overwrite, Scan100, UpdateField, YcsbA, YcsbF};
-    for workload in [Get, GetMiss, MultiGet, Overwrite, Scan100, UpdateField, YcsbA, YcsbF] {
+    use Workload::{
+        Get, GetMiss, GetWhileWriting, MultiGet, Overwrite, Rmw, RmwHot, RmwZipf, Scan100,
+        SnapshotWhileWriting, UpdateField, YcsbA, YcsbF,
+    };
+    let reading = [Get, GetMiss, MultiGet, Scan100, GetWhileWriting, SnapshotWhileWriting];
+    for workload in reading.into_iter().chain([Overwrite, UpdateField, YcsbA, YcsbF, Rmw, RmwZipf, RmwHot]) {
         run(&store, &spec(workload));
     }
     for durability in [Durability::Process, Durability::Power] {
@@ -55,5 +59,5 @@ fn redb_conforms() {
 #[cfg(feature = "rocksdb")]
 #[test]
 fn rocksdb_conforms() {
-    check(|directory| aquifer_peers::engines::rocksdb::Rocksdb::open(directory, 16).expect("opens"));
+    check(|directory| aquifer_peers::engines::rocksdb::Rocksdb::open(directory, 16, true).expect("opens"));
 }

@@ -118,9 +118,10 @@ impl From<aquifer_workload::Error> for Failure {
             E::Wrong { .. } => Failure::Corrupt(error.to_string()),
             E::Memory(source) => Failure::Io { what: "cannot read /proc/self/status".into(), source },
             E::Panicked => Failure::Io { what: "the run failed".into(), source: io::Error::other(error) },
-            E::UnknownWorkload { .. } | E::UnknownDurability { .. } | E::Spec { .. } => {
-                Failure::Usage(error.to_string())
-            }
+            E::UnknownWorkload { .. }
+            | E::UnknownDurability { .. }
+            | E::UnknownIsolation { .. }
+            | E::Spec { .. } => Failure::Usage(error.to_string()),
         }
     }
 }

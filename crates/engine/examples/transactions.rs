@@ -1,5 +1,5 @@
-//! What transactions cost: read-modify-writes by threads with little and much contention, reads while others write, and the memory of older values while a
-//! snapshot is held under full load.
+//! What transactions cost: read-modify-writes by threads with little and much contention, and reads while others write. What a snapshot costs that is held is in
+//! `held_snapshot.rs`; the comparison with other engines is `cargo xtask bench --workloads rmw,rmw-zipf,rmw-hot,get-while-writing`.
 //!
 //! `cargo run --release -p aquifer --example transactions -- DIR [records [seconds [MiB of memory]]]`; `DIR` must not be there.
 
@@ -35,7 +35,7 @@ fn main() -> Result<(), Failure> {
         let how = if snapshots { "in a snapshot each" } else { "single" };
         println!("gets while another writes, {how}: median {median:.1} us, 99.9th percentile {p999:.1} us");
     }
-    hold_a_snapshot(&db, &table, records, time * 4)
+    Ok(())
 }
 
 /// A generator that needs no crate: xorshift.
@@ -137,41 +137,4 @@ fn reads_while_others_write(
     waits.sort_unstable();
     let at = |part: f64| waits[(waits.len() as f64 * part) as usize].as_secs_f64() * 1e6;
     Ok((at(0.5), at(0.999)))
-}
-
-/// The memory of older values, second by second.
-fn hold_a_snapshot(db: &Database, table: &Table, records: u64, time: Duration) -> Result<(), Failure> {
-    let snapshot = db.snapshot()?;
-    let (ended, written) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| -> Result<(), Failure> {
-        let writer = scope.spawn(|| -> Result<(), Error> {
-            let table = table.clone().with_durability(Durability::Eventual);
-            let mut random = Random(9);
-            while !ended.load(Ordering::Relaxed) {
-                table.put(&random.below(records).to_be_bytes(), &[3; 100])?;
-                written.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-        let begun = Instant::now();
-        while begun.elapsed() < time {
-            thread::sleep((time / 5).max(Duration::from_millis(200)));
-            let stats = db.stats().transactions;
-            println!(
-                "a snapshot held for {:.0} s: {} writes, {} older values in {:.1} MiB; {}",
-                begun.elapsed().as_secs_f64(),
-                written.load(Ordering::Relaxed),
-                stats.versions,
-                stats.version_bytes as f64 / f64::from(1 << 20),
-                snapshot
-                    .get(table, &0_u64.to_be_bytes())
-                    .map_or_else(|error| error.to_string(), |_| "readable".into())
-            );
-        }
-        ended.store(true, Ordering::Relaxed);
-        Ok(writer.join().expect("the writer does not panic")?)
-    })?;
-    drop(snapshot);
-    println!("after it: {:?}", db.stats().transactions);
-    Ok(())
 }

@@ -3,7 +3,8 @@
 //! 1. It uses an empty store and leaves an empty one.
 
 use crate::operations::{store, wrong};
-use crate::{Durability, Error, Session, Store};
+use crate::{Durability, Error, Isolation, Session, Store};
+use std::thread;
 
 /// Checks an empty store against what [`Session`] says, at every durability.
 ///
@@ -17,6 +18,10 @@ pub fn check<S: Store>(target: &S) -> Result<(), Error> {
         writes(&mut session)?;
         scans(&mut session)?;
         fields(&mut session)?;
+        for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+            transactions(&mut session, isolation)?;
+        }
+        snapshots(target, &mut session, durability)?;
         for number in 0..10u8 {
             session.delete(&[number]).map_err(store("a delete"))?;
         }
@@ -115,6 +120,51 @@ fn fields(session: &mut impl Session) -> Result<(), Error> {
     let eight = b"\x08\x08\x08\x08\x08\x08\x08\x08z".to_vec();
     expect("a get of a value updated at its end", &read(session, &[8])?, &Some(eight))?;
     expect("a get of a value not updated", &read(session, &[7])?, &Some(ten(7).1))
+}
+
+/// A transaction reads what was there and leaves what it made of it.
+fn transactions(session: &mut impl Session, isolation: Isolation) -> Result<(), Error> {
+    let mut seen: Vec<(usize, Vec<u8>)> = Vec::new();
+    let first = if isolation == Isolation::Serializable { 20 } else { 10 };
+    let mut change = |place: usize, value: &mut Vec<u8>| {
+        seen.push((place, value.clone()));
+        value.clear();
+        value.push(first + place as u8);
+    };
+    let before = [read(session, &[6])?.unwrap_or_default(), read(session, &[2])?.unwrap_or_default()];
+    let retries =
+        session.read_modify_write(isolation, &[&[6], &[2]], &mut change).map_err(store("a transaction"))?;
+    expect("retries of a transaction beside none", &retries, &0)?;
+    let [six, two] = before;
+    expect("what a transaction read", &seen, &vec![(0, six), (1, two)])?;
+    expect("a get of what a transaction wrote first", &read(session, &[6])?, &Some(vec![first]))?;
+    expect("a get of what a transaction wrote last", &read(session, &[2])?, &Some(vec![first + 1]))
+}
+
+/// A snapshot stays as it is while another thread writes.
+fn snapshots<S: Store>(
+    target: &S,
+    session: &mut S::Session<'_>,
+    durability: Durability,
+) -> Result<(), Error> {
+    let before = read(session, &[3])?;
+    let mut held = |key: u8, renew: bool| {
+        if renew {
+            session.hold_snapshot().map_err(store("a snapshot"))?;
+        }
+        let mut out = b"old".to_vec();
+        let found = session.get_held(&[key], &mut out).map_err(store("a get from a snapshot"))?;
+        Ok::<_, Error>(found.then_some(out))
+    };
+    expect("a get from a snapshot", &held(3, true)?, &before)?;
+    let put = || target.session(durability).put(&[3], b"changed");
+    let written = thread::scope(|scope| scope.spawn(put).join());
+    written.unwrap_or_else(|_| Err("it panicked".into())).map_err(store("a put beside a snapshot"))?;
+    expect("a get from a snapshot that has become old", &held(3, false)?, &before)?;
+    expect("a get of an absent key from a snapshot", &held(77, false)?, &None)?;
+    expect("a get from a new snapshot", &held(3, true)?, &Some(b"changed".to_vec()))?;
+    session.release_snapshot();
+    Ok(())
 }
 
 #[cfg(test)]

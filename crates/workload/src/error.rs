@@ -24,6 +24,12 @@ pub enum Error {
         /// What was asked for.
         name: String,
     },
+    /// No isolation level has this name.
+    #[error("no isolation level is called `{name}`; there are snapshot, serializable")]
+    UnknownIsolation {
+        /// What was asked for.
+        name: String,
+    },
     /// The numbers of the [`Spec`](crate::Spec) make no run.
     #[error("{what}")]
     Spec {

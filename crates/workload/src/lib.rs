@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workload`] | [`Workload`]: the list |
-//! | [`spec`] | [`Spec`]: one run's records, operations, threads, sizes; [`Durability`] |
+//! | [`spec`] | [`Spec`]: one run's records, operations, threads, sizes; [`Durability`], [`Isolation`] |
 //! | [`store`] | [`Store`] and [`Session`]: what an engine must offer |
 //! | [`run`](mod@run) | [`run()`](run()) and [`load`]: threads, clock, totals |
 //! | [`report`] | [`Report`]: the figures, as a line of JSON or as text |
@@ -33,8 +33,8 @@ pub mod zipf;
 pub use error::{BoxError, Error};
 pub use map_store::MapStore;
 pub use records::Key;
-pub use report::Report;
+pub use report::{Part, Report};
 pub use run::{count_records, is_empty, load, run};
-pub use spec::{Durability, Spec};
+pub use spec::{Durability, Isolation, Spec};
 pub use store::{Counters, Description, Session, Store};
 pub use workload::Workload;

@@ -1,12 +1,14 @@
 //! A store in memory, for examples, for tests, and as a bound on what a benchmark itself costs.
 //!
 //! 1. One map under one lock: writers wait for readers. It is simple, not fast with threads.
+//! 2. A snapshot is a copy of the map.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{BoxError, Counters, Description, Durability, Session, Store};
+use crate::store::Change;
+use crate::{BoxError, Counters, Description, Durability, Isolation, Session, Store};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -34,10 +36,10 @@ impl MapStore {
 }
 
 impl Store for MapStore {
-    type Session<'s> = &'s MapStore;
+    type Session<'s> = MapSession<'s>;
 
-    fn session(&self, _durability: Durability) -> &MapStore {
-        self
+    fn session(&self, _durability: Durability) -> MapSession<'_> {
+        MapSession { store: self, held: None }
     }
 
     fn description(&self) -> Description {
@@ -58,10 +60,17 @@ impl Store for MapStore {
     }
 }
 
-impl Session for &MapStore {
+/// A thread's way into a [`MapStore`].
+#[derive(Debug)]
+pub struct MapSession<'s> {
+    store: &'s MapStore,
+    held: Option<Map>,
+}
+
+impl Session for MapSession<'_> {
     fn get(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
         out.clear();
-        let map = self.read();
+        let map = self.store.read();
         let value = map.get(key);
         out.extend_from_slice(value.map_or(&[], Vec::as_slice));
         Ok(value.is_some())
@@ -72,13 +81,13 @@ impl Session for &MapStore {
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), BoxError> {
-        self.write().remove(key);
+        self.store.write().remove(key);
         Ok(())
     }
 
     fn write_batch(&mut self, records: &[(&[u8], &[u8])]) -> Result<(), BoxError> {
         let records = records.iter().map(|(key, value)| (key.to_vec(), value.to_vec()));
-        self.write().extend(records);
+        self.store.write().extend(records);
         Ok(())
     }
 
@@ -89,7 +98,7 @@ impl Session for &MapStore {
         reverse: bool,
         visit: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<u64, BoxError> {
-        let map = self.read();
+        let map = self.store.read();
         let from = from.map_or(Bound::Unbounded, Bound::Included);
         let bounds = if reverse { (Bound::Unbounded, from) } else { (from, Bound::Unbounded) };
         let mut range = map.range::<[u8], _>(bounds);
@@ -101,5 +110,34 @@ impl Session for &MapStore {
             count += 1;
         }
         Ok(count)
+    }
+
+    fn read_modify_write(
+        &mut self,
+        _isolation: Isolation,
+        keys: &[&[u8]],
+        change: &mut Change<'_>,
+    ) -> Result<u64, BoxError> {
+        let mut map = self.store.write();
+        for (place, &key) in keys.iter().enumerate() {
+            change(place, map.entry(key.to_vec()).or_default());
+        }
+        Ok(0)
+    }
+
+    fn hold_snapshot(&mut self) -> Result<(), BoxError> {
+        self.held = Some(self.store.read().clone());
+        Ok(())
+    }
+
+    fn release_snapshot(&mut self) {
+        self.held = None;
+    }
+
+    fn get_held(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        let value = self.held.as_ref().ok_or("no snapshot is held")?.get(key);
+        out.clear();
+        out.extend_from_slice(value.map_or(&[], Vec::as_slice));
+        Ok(value.is_some())
     }
 }

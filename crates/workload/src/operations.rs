@@ -7,6 +7,8 @@
 //! 2. Checks are cheap beside the work: a comparison for a value, two for a record of a scan.
 //! 3. Of what a worker wrote, the last keys are read again after the clock has stopped.
 
+mod transactions;
+
 use std::ops::Range;
 
 use crate::growth::Growth;
@@ -15,6 +17,8 @@ use crate::records::{self, ABSENT, Key};
 use crate::spec::FIELD_BYTES;
 use crate::zipf::Zipf;
 use crate::{Error, Session, Spec, Workload};
+use transactions::Choice;
+pub(crate) use transactions::{RMW_KEYS, counted};
 
 /// The longest bounded scan.
 const SCAN_MAX: u64 = 100;
@@ -124,6 +128,10 @@ pub(crate) struct Worker<'p, S> {
     out: Vec<u8>,
     /// Bytes of keys and values that the store was asked to write.
     pub(crate) user_bytes: u64,
+    /// How often transactions were begun again.
+    pub(crate) retries: u64,
+    /// Gets that the snapshot held has still to serve.
+    held_gets: usize,
     writes: usize,
     written: [Key; WRITTEN_MAX],
 }
@@ -137,6 +145,8 @@ impl<'p, S: Session> Worker<'p, S> {
             value: vec![0; plan.spec.value_bytes],
             out: Vec::with_capacity(plan.spec.value_bytes),
             user_bytes: 0,
+            retries: 0,
+            held_gets: 0,
             writes: 0,
             written: [[0; records::KEY_BYTES]; WRITTEN_MAX],
         }
@@ -158,7 +168,7 @@ impl<'p, S: Session> Worker<'p, S> {
                 let key = self.uniform();
                 self.put(key)
             }
-            Workload::Get => {
+            Workload::Get | Workload::GetWhileWriting => {
                 let key = self.uniform();
                 self.get(key)
             }
@@ -174,7 +184,11 @@ impl<'p, S: Session> Worker<'p, S> {
             Workload::YcsbE => self.scan_or_insert(),
             Workload::YcsbF => self.read_or_modify(),
             Workload::UpdateField => self.update_field(),
-            Workload::Reopen => unreachable!("`run` refuses it: whoever kills the process measures it"),
+            Workload::Rmw => self.rmw(Choice::Uniform),
+            Workload::RmwZipf => self.rmw(Choice::Zipf),
+            Workload::RmwHot => self.rmw(Choice::Hot),
+            Workload::SnapshotWhileWriting => self.get_held(),
+            Workload::TpccKv | Workload::Reopen => unreachable!("`run` refuses them"),
         }?;
         Ok(Step::ONE)
     }

@@ -13,7 +13,7 @@
 //! 3. Numbers from [`ABSENT`] up are never written: reading them must miss.
 //! 4. The first [`CHECK_BYTES`] of a value follow from its key, whichever workload wrote it; a value under the wrong key
 //!    is noticed for the price of one comparison.
-//! 5. After them, a value is random up to its half and compressible from there.
+//! 5. After them, a value is random up to its half and compressible from there. Transactions count in the first [`COUNT_BYTES`] of it.
 
 use crate::random::{Random, scatter};
 
@@ -21,6 +21,8 @@ use crate::random::{Random, scatter};
 pub const KEY_BYTES: usize = 16;
 /// Bytes of a value that follow from its key.
 pub const CHECK_BYTES: usize = 8;
+/// Bytes after the check in which transactions count how often they have changed the record.
+pub const COUNT_BYTES: usize = 8;
 /// The number of the first record that no workload writes.
 pub const ABSENT: u64 = 1 << 63;
 
@@ -80,6 +82,23 @@ pub fn fill_value(key: &Key, value: &mut [u8], random: &mut Random) {
 #[inline]
 pub fn is_value_of(key: &[u8], value: &[u8], value_bytes: usize) -> bool {
     value.len() == value_bytes && value.first_chunk() == Some(&check_of(key))
+}
+
+/// How often transactions have changed a record, from wherever it began; 0 of a value that is too short to tell.
+#[inline]
+pub(crate) fn count(value: &[u8]) -> u64 {
+    let bytes = value.get(CHECK_BYTES..).and_then(|rest| rest.first_chunk());
+    bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Counts up in a value that is long enough, and makes the rest of its random part anew: so all of it has changed, as in a put.
+#[inline]
+pub(crate) fn count_up(value: &mut [u8], random: &mut Random) {
+    let counted = count(value).wrapping_add(1);
+    let rest = CHECK_BYTES + COUNT_BYTES;
+    let half = (value.len() / 2).max(rest);
+    value[CHECK_BYTES..rest].copy_from_slice(&counted.to_le_bytes());
+    random.fill(&mut value[rest..half]);
 }
 
 /// What the first bytes of a value of `key` are.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::memory::Resident;
 use crate::store::{Counters, Description};
-use crate::{Durability, Error, Spec, Workload};
+use crate::{Durability, Error, Isolation, Spec, Workload};
 
 /// The figures of a run.
 ///
@@ -79,6 +79,42 @@ pub struct Report {
     pub batch: usize,
     /// Where the randomness came from.
     pub seed: u64,
+    /// What transactions were protected from, in a workload that has them.
+    #[serde(default)]
+    pub isolation: Option<Isolation>,
+    /// How often transactions were begun again because others had committed first.
+    #[serde(default)]
+    pub retries: u64,
+    /// Threads that wrote beside those that were measured.
+    #[serde(default)]
+    pub writers: usize,
+    /// Commits a second of those.
+    #[serde(default)]
+    pub writes_per_s: f64,
+    /// Operations by kind, where a workload mixes several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// The operations of one kind, of a workload that mixes several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The kind.
+    pub name: String,
+    /// Operations that were done.
+    pub ops: u64,
+    /// Of them, rolled back, as they were meant to be.
+    pub rolled_back: u64,
+    /// How often they were begun again because others had committed first.
+    pub retries: u64,
+    /// Operations a second.
+    pub ops_per_s: f64,
+    /// Half of them took at most so many microseconds.
+    pub p50_us: f64,
+    /// 99 of 100.
+    pub p99_us: f64,
+    /// 999 of 1,000.
+    pub p999_us: f64,
 }
 
 /// What a run finds out by itself.
@@ -90,6 +126,8 @@ pub(crate) struct Measured {
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
     pub(crate) user_bytes: u64,
+    pub(crate) retries: u64,
+    pub(crate) writes_per_s: f64,
     pub(crate) written: Counters,
 }
 
@@ -128,9 +166,39 @@ impl Report {
             p99_us: latency_us,
             p999_us: latency_us,
             user_bytes: 0,
+            retries: 0,
+            writes_per_s: 0.0,
             written,
         };
         Report::new(spec, description, measured)
+    }
+
+    /// The figures of a [`Workload::TpccKv`] that the caller has measured: `parts` are its kinds of transactions, `all` is what they are together,
+    /// which took `elapsed`, on a population of `records` records of many sizes. What the user asked to write is not counted.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] when the process's memory cannot be read.
+    pub fn of_parts(
+        spec: &Spec,
+        description: Description,
+        records: u64,
+        (all, parts): (Part, Vec<Part>),
+        elapsed: Duration,
+        written: Counters,
+    ) -> Result<Report, Error> {
+        let measured = Measured {
+            ops: all.ops,
+            elapsed,
+            p50_us: all.p50_us,
+            p99_us: all.p99_us,
+            p999_us: all.p999_us,
+            user_bytes: 0,
+            retries: all.retries,
+            writes_per_s: 0.0,
+            written,
+        };
+        let report = Report::new(spec, description, measured)?;
+        Ok(Report { records, value_bytes: 0, parts, ..report })
     }
 
     pub(crate) fn new(spec: &Spec, description: Description, measured: Measured) -> Result<Report, Error> {
@@ -163,6 +231,11 @@ impl Report {
             elapsed_s,
             batch: spec.batch,
             seed: spec.seed,
+            isolation: spec.workload.is_transactional().then_some(spec.isolation),
+            retries: measured.retries,
+            writers: spec.writers,
+            writes_per_s: measured.writes_per_s,
+            parts: Vec::new(),
         })
     }
 
@@ -190,13 +263,14 @@ impl fmt::Display for Report {
             1 => "1 thread".to_owned(),
             several => format!("{several} threads"),
         };
-        let value_bytes = self.value_bytes;
-        writeln!(
-            f,
-            "  work        {ops} operations, {threads}, {records} records of 16 + {value_bytes} bytes"
-        )?;
+        let sizes = match self.value_bytes {
+            0 => String::new(),
+            value_bytes => format!(" of 16 + {value_bytes} bytes"),
+        };
+        writeln!(f, "  work        {ops} operations, {threads}, {records} records{sizes}")?;
         let rate = grouped(self.ops_per_s.round() as u64);
         writeln!(f, "  throughput  {rate}/s, {:.3} s", self.elapsed_s)?;
+        self.write_transactions(f)?;
         let [p50, p99, p999] = [self.p50_us, self.p99_us, self.p999_us].map(duration);
         writeln!(f, "  latency     p50 {p50}, p99 {p99}, p99.9 {p999}")?;
         let [user, log, padding, data] =
@@ -205,6 +279,30 @@ impl fmt::Display for Report {
         writeln!(f, "  files       {}", size(self.file_bytes))?;
         let [now, peak] = [self.resident_bytes, self.resident_peak_bytes].map(size);
         write!(f, "  memory      {now} resident, {peak} at most")
+    }
+}
+
+impl Report {
+    /// What is to be said of transactions, and of writers beside.
+    fn write_transactions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(isolation) = self.isolation {
+            let each = self.retries as f64 / self.ops.max(1) as f64;
+            writeln!(f, "  isolation   {isolation}; {} retries, {each:.4} each", grouped(self.retries))?;
+        }
+        if self.writers > 0 {
+            let rate = grouped(self.writes_per_s.round() as u64);
+            writeln!(f, "  beside      {} threads that write, {rate}/s", self.writers)?;
+        }
+        for part in &self.parts {
+            let [p50, p99, p999] = [part.p50_us, part.p99_us, part.p999_us].map(duration);
+            let (rate, retries) = (grouped(part.ops_per_s.round() as u64), grouped(part.retries));
+            let Part { name, rolled_back, .. } = part;
+            writeln!(
+                f,
+                "  {name:<13} {rate}/s, p50 {p50}, p99 {p99}, p99.9 {p999}; {retries} retries, {rolled_back} rolled back"
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,8 @@
 //!    synced after that is not in the time, but its bytes are in the counters.
 //! 2. A step's latency is the time since the thread's step before, one reading of the clock each (about 25 ns): drawing
 //!    a key and filling a value are in it, a few tens of nanoseconds. Every step is taken, none sampled.
-//! 3. The first failure of any thread stops all of them, and there is no report.
+//! 3. Threads that write beside those that are measured begin with them and end after them. Only how much they wrote is told.
+//! 4. The first failure of any thread stops all of them, and there is no report.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::operations::{Plan, Scan, Worker, store, sum_of, wrong};
+use crate::operations::{Plan, RMW_KEYS, Scan, Worker, counted, store, sum_of, wrong};
 use crate::report::Measured;
 use crate::{Durability, Error, Report, Session, Spec, Store, Workload};
 
@@ -29,26 +30,49 @@ const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
 /// budget, closes it, and removes its files.
 ///
 /// # Errors
-/// [`Error::Spec`] for numbers that make no run, and for `reopen`, which a process cannot do to itself: time it outside
-/// and use [`Report::of_reopen`]. [`Error::Store`] and [`Error::Wrong`] when the store fails or answers wrongly.
+/// [`Error::Spec`] for numbers that make no run; for `reopen`, which a process cannot do to itself: time it outside and use
+/// [`Report::of_reopen`]; and for `tpcc-kv`, which needs more than a store: see [`Report::of_parts`]. [`Error::Store`] and [`Error::Wrong`] when the store fails or answers wrongly.
 pub fn run<S: Store>(store: &S, spec: &Spec, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
     spec.check()?;
-    if spec.workload == Workload::Reopen {
-        let what = "`reopen` needs a process that is killed; it cannot be run inside one".to_owned();
-        return Err(Error::Spec { what });
+    if !spec.workload.runs_on_a_store() {
+        let what = match spec.workload {
+            Workload::Reopen => "`reopen` needs a process that is killed; it cannot be run inside one",
+            _ => "`tpcc-kv` needs tables of its own; this engine cannot run it",
+        };
+        return Err(Error::Spec { what: what.to_owned() });
     }
     if spec.warm && spec.workload.needs_records() {
         let mut session = store.session(Durability::Eventual);
         session.scan(None, u64::MAX, false, &mut |_, _| {}).map_err(self::store("a scan"))?;
     }
     let plan = Plan::new(spec);
+    let counts = spec.workload.is_transactional().then(|| counts(store)).transpose()?;
     let before = store.counters();
     let mut measured = drive(store, &plan, progress)?;
     if spec.workload.writes() {
         store.sync().map_err(self::store("a sync"))?;
     }
     measured.written = store.counters().since(before);
+    if let Some(counts) = counts {
+        check_counts(spec, measured.ops, self::counts(store)?.wrapping_sub(counts))?;
+    }
     Report::new(spec, store.description(), measured)
+}
+
+/// The sum of the counts of all records, which transactions raise.
+fn counts<S: Store>(store: &S) -> Result<u64, Error> {
+    counted(&mut store.session(Durability::Eventual))
+}
+
+/// So many transactions have counted so far, or one was lost, or done twice.
+fn check_counts(spec: &Spec, ops: u64, counted: u64) -> Result<(), Error> {
+    let due = ops * RMW_KEYS.min(spec.records);
+    if counted == due {
+        return Ok(());
+    }
+    Err(wrong(format!(
+        "{ops} transactions made {due} updates, and the records count {counted}: some were lost or done twice"
+    )))
 }
 
 /// Fills `store` with the records of `spec`, as [`Workload::Load`] does, and syncs it.
@@ -64,6 +88,7 @@ pub fn load<S: Store>(store: &S, spec: &Spec, progress: &dyn Fn(u64, u64)) -> Re
         ops: None,
         durability: Durability::Eventual,
         batch: Workload::Load.default_batch(),
+        writers: 0,
         ..spec.clone()
     };
     run(store, &load, progress)
@@ -131,6 +156,7 @@ struct Share {
     end: Instant,
     ops: u64,
     user_bytes: u64,
+    retries: u64,
     latencies_ns: Histogram<u64>,
 }
 
@@ -145,9 +171,11 @@ fn drive<S: Store>(store: &S, plan: &Plan, progress: &dyn Fn(u64, u64)) -> Resul
         done: (0..threads).map(|_| Done::default()).collect(),
     };
     let line = &line;
-    let shares = thread::scope(|scope| {
+    let (shares, written) = thread::scope(|scope| {
         let spawn = |number| scope.spawn(move || work(store, plan, line, number));
         let handles: Vec<_> = (0..threads).map(spawn).collect();
+        let beside = |number| scope.spawn(move || write_beside(store, plan, line, threads + number));
+        let writers: Vec<_> = (0..plan.spec.writers).map(beside).collect();
         // Pairs with the release of `ready` in `work`. A thread that ends before it was told to go has panicked.
         let waiting = || line.ready.load(Ordering::Acquire) < threads && line.ended() == 0;
         while waiting() {
@@ -156,14 +184,48 @@ fn drive<S: Store>(store: &S, plan: &Plan, progress: &dyn Fn(u64, u64)) -> Resul
         // Pairs with the acquire of `go` in `work`.
         line.go.store(true, Ordering::Release);
         handles.iter().for_each(|handle| handle.thread().unpark());
+        writers.iter().for_each(|handle| handle.thread().unpark());
         while line.ended() < threads {
             thread::park_timeout(PROGRESS_EVERY);
             progress(line.ops_done(), plan.ops_total());
         }
         progress(line.ops_done(), plan.ops_total());
-        handles.into_iter().map(|handle| handle.join().unwrap_or(Err(Error::Panicked))).collect::<Vec<_>>()
+        let shares: Vec<_> =
+            handles.into_iter().map(|handle| handle.join().unwrap_or(Err(Error::Panicked))).collect();
+        let written: Vec<_> =
+            writers.into_iter().map(|handle| handle.join().unwrap_or(Err(Error::Panicked))).collect();
+        (shares, written)
     });
-    total(shares)
+    let mut measured = total(shares)?;
+    for written in written {
+        let written = written?;
+        measured.writes_per_s += written.commits as f64 / written.elapsed.as_secs_f64().max(1e-9);
+        measured.user_bytes += written.user_bytes;
+    }
+    Ok(measured)
+}
+
+/// What one thread wrote beside those that are measured.
+struct Written {
+    commits: u64,
+    user_bytes: u64,
+    elapsed: Duration,
+}
+
+/// One thread that writes until all that are measured have ended (rule 3).
+fn write_beside<S: Store>(store: &S, plan: &Plan, line: &Line, number: usize) -> Result<Written, Error> {
+    let mut worker = Worker::new(plan, store.session(plan.spec.durability), number);
+    // Pairs with the release in `drive`.
+    while !line.go.load(Ordering::Acquire) {
+        thread::park();
+    }
+    let start = Instant::now();
+    let commits = worker.overwrite_while(|| line.ended() < plan.spec.threads);
+    // Relaxed: nothing else is passed on, and a step too many does no harm.
+    commits.is_err().then(|| line.stop.store(true, Ordering::Relaxed));
+    let elapsed = start.elapsed();
+    worker.verify()?;
+    Ok(Written { commits: commits?, user_bytes: worker.user_bytes, elapsed })
 }
 
 /// One thread, from its session to its figures.
@@ -194,12 +256,13 @@ fn work<S: Store>(store: &S, plan: &Plan, line: &Line, number: usize) -> Result<
         ops += step.ops;
         line.done[number].0.store(ops, Ordering::Relaxed);
     }
+    worker.release();
     worker.verify()?;
     last_word.well = true;
-    Ok(Share { start, end, ops, user_bytes: worker.user_bytes, latencies_ns })
+    Ok(Share { start, end, ops, user_bytes: worker.user_bytes, retries: worker.retries, latencies_ns })
 }
 
-/// Tells the others, at the end of a thread, how it ended (rule 3); in unwinding as well.
+/// Tells the others, at the end of a thread, how it ended (rule 4); in unwinding as well.
 struct LastWord<'l> {
     line: &'l Line,
     well: bool,
@@ -242,6 +305,8 @@ fn total(shares: Vec<Result<Share, Error>>) -> Result<Measured, Error> {
         p99_us: quantile_us(0.99),
         p999_us: quantile_us(0.999),
         user_bytes: shares.iter().map(|share| share.user_bytes).sum(),
+        retries: shares.iter().map(|share| share.retries).sum(),
+        writes_per_s: 0.0,
         written: Default::default(),
     })
 }

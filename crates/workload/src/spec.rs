@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::records::CHECK_BYTES;
+use crate::records::{CHECK_BYTES, COUNT_BYTES};
 use crate::{Error, Workload};
 
 /// Bytes that [`Workload::UpdateField`] changes.
@@ -56,6 +56,44 @@ impl FromStr for Durability {
     }
 }
 
+/// What the transactions of a run are protected from; of a workload with transactions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// Each reads one moment, and no update is lost.
+    #[default]
+    Snapshot,
+    /// As if they had run one after the other.
+    Serializable,
+}
+
+impl Isolation {
+    /// The name that command lines and reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isolation::Snapshot => "snapshot",
+            Isolation::Serializable => "serializable",
+        }
+    }
+}
+
+impl fmt::Display for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Isolation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Isolation, Error> {
+        [Isolation::Snapshot, Isolation::Serializable]
+            .into_iter()
+            .find(|isolation| isolation.name() == name)
+            .ok_or_else(|| Error::UnknownIsolation { name: name.to_owned() })
+    }
+}
+
 /// What one run does.
 ///
 /// ```
@@ -74,7 +112,7 @@ pub struct Spec {
     pub ops: Option<u64>,
     /// Threads, each with a session of its own.
     pub threads: usize,
-    /// Bytes of every value; at least 8, and 16 for `update-field`.
+    /// Bytes of every value; at least 8, and 16 for `update-field` and the `rmw` workloads.
     pub value_bytes: usize,
     /// The memory that the store was given, in MiB; for the report alone.
     pub budget_mib: u64,
@@ -87,6 +125,10 @@ pub struct Spec {
     /// Everything is read once before the clock starts, if the workload finds records in place: so that it is in memory as
     /// far as it fits.
     pub warm: bool,
+    /// What the transactions are protected from, in a workload that has them.
+    pub isolation: Isolation,
+    /// Threads that overwrite records meanwhile and are not measured, in the workloads that read beside writers.
+    pub writers: usize,
 }
 
 impl Spec {
@@ -104,6 +146,8 @@ impl Spec {
             seed: 1,
             batch: workload.default_batch(),
             warm: false,
+            isolation: workload.default_isolation(),
+            writers: workload.default_writers(),
         }
     }
 
@@ -122,6 +166,7 @@ impl Spec {
     pub fn check(&self) -> Result<(), Error> {
         let value_bytes_min = match self.workload {
             Workload::UpdateField => CHECK_BYTES + FIELD_BYTES,
+            Workload::Rmw | Workload::RmwZipf | Workload::RmwHot => CHECK_BYTES + COUNT_BYTES,
             _ => CHECK_BYTES,
         };
         let what = if self.records == 0 || self.records > RECORDS_MAX {
@@ -135,6 +180,10 @@ impl Spec {
             format!("--value is {} bytes; {workload} needs at least {value_bytes_min}", self.value_bytes)
         } else if self.batch == 0 {
             "--batch is 0; at least one record is needed".to_owned()
+        } else if self.writers > 0 && self.workload.default_writers() == 0 {
+            format!("--writers is {}; {} has none beside it", self.writers, self.workload)
+        } else if self.writers > 4096 {
+            format!("--writers is {}; 0 to 4096 can be had", self.writers)
         } else if self.workload == Workload::FillSync && self.durability != Durability::Power {
             format!("--durability is {}; fillsync is at power, fillrandom at any", self.durability)
         } else {

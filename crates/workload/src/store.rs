@@ -7,7 +7,7 @@
 //! [`conformance::check`](crate::conformance::check) holds an implementation to this.
 
 use crate::records::Key;
-use crate::{BoxError, Durability};
+use crate::{BoxError, Durability, Isolation};
 
 /// Records of a batch where there is no bulk load.
 const BULK_BATCH: usize = 1000;
@@ -62,6 +62,10 @@ pub trait Store: Sync {
     /// Whatever the engine says.
     fn sync(&self) -> Result<(), BoxError>;
 }
+
+/// What a transaction does with each record that it has read: it is given the place of the key among the keys, and the value, which is empty where
+/// there is none, and makes the new value of it.
+pub type Change<'c> = dyn FnMut(usize, &mut Vec<u8>) + 'c;
 
 /// One thread's way into a [`Store`]. All methods fail with whatever the engine says.
 pub trait Session {
@@ -159,5 +163,42 @@ pub trait Session {
         field.copy_from_slice(bytes);
         self.put(key, &value)?;
         Ok(true)
+    }
+
+    /// Reads all `keys`, which are different, has `change` make new values, writes these, and commits: one transaction of this level, or the next
+    /// stronger one that the engine has. Where it is refused because others have committed, it is begun again until it is not, so that `change` may
+    /// come to a key several times. Returns how often it was begun again.
+    ///
+    /// # Errors
+    /// Whatever the engine says; unless overridden, that it has no transactions.
+    fn read_modify_write(
+        &mut self,
+        isolation: Isolation,
+        keys: &[&[u8]],
+        change: &mut Change<'_>,
+    ) -> Result<u64, BoxError> {
+        let _ = (isolation, keys, change);
+        Err("this engine has no transactions that read and write".into())
+    }
+
+    /// Holds a snapshot of this moment from now on, in place of the one before. Until it is [released](Session::release_snapshot) nothing is asked but
+    /// [`get_held`](Session::get_held).
+    ///
+    /// # Errors
+    /// Whatever the engine says; unless overridden, that it has no snapshots.
+    fn hold_snapshot(&mut self) -> Result<(), BoxError> {
+        Err("this engine has no snapshots".into())
+    }
+
+    /// Lets go of the snapshot, if one is held.
+    fn release_snapshot(&mut self) {}
+
+    /// As [`get`](Session::get), from the snapshot that is held.
+    ///
+    /// # Errors
+    /// Whatever the engine says; that no snapshot is held.
+    fn get_held(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        let _ = (key, out);
+        Err("no snapshot is held".into())
     }
 }

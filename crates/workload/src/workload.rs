@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Durability, Error};
+use crate::{Durability, Error, Isolation};
 
 /// One kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,13 +52,25 @@ pub enum Workload {
     YcsbF,
     /// Eight bytes changed inside a value.
     UpdateField,
+    /// Transactions that read a few records and change them; drawn uniformly.
+    Rmw,
+    /// The same, zipf.
+    RmwZipf,
+    /// The same, all on a few records.
+    RmwHot,
+    /// Single reads while others write.
+    GetWhileWriting,
+    /// Reads within snapshots while others write.
+    SnapshotWhileWriting,
+    /// The five transactions of TPC-C over tables of their own.
+    TpccKv,
     /// Opening after a kill in the middle of a load.
     Reopen,
 }
 
 impl Workload {
     /// Every workload, in the order in which programs list them.
-    pub const ALL: [Workload; 20] = [
+    pub const ALL: [Workload; 26] = [
         Workload::Load,
         Workload::Bulk,
         Workload::FillSeq,
@@ -78,6 +90,12 @@ impl Workload {
         Workload::YcsbE,
         Workload::YcsbF,
         Workload::UpdateField,
+        Workload::Rmw,
+        Workload::RmwZipf,
+        Workload::RmwHot,
+        Workload::GetWhileWriting,
+        Workload::SnapshotWhileWriting,
+        Workload::TpccKv,
         Workload::Reopen,
     ];
 
@@ -103,6 +121,12 @@ impl Workload {
             Workload::YcsbE => "ycsb-e",
             Workload::YcsbF => "ycsb-f",
             Workload::UpdateField => "update-field",
+            Workload::Rmw => "rmw",
+            Workload::RmwZipf => "rmw-zipf",
+            Workload::RmwHot => "rmw-hot",
+            Workload::GetWhileWriting => "get-while-writing",
+            Workload::SnapshotWhileWriting => "snapshot-while-writing",
+            Workload::TpccKv => "tpcc-kv",
             Workload::Reopen => "reopen",
         }
     }
@@ -141,6 +165,18 @@ impl Workload {
             Workload::UpdateField => {
                 "8 bytes changed inside an existing value, drawn uniformly, one commit each"
             }
+            Workload::Rmw => "transactions that read 4 records, drawn uniformly, and write them changed",
+            Workload::RmwZipf => "the same on records drawn by zipf 0.99",
+            Workload::RmwHot => "the same on records drawn uniformly from 64",
+            Workload::GetWhileWriting => {
+                "reads of existing keys, drawn uniformly, while other threads overwrite records, one commit each"
+            }
+            Workload::SnapshotWhileWriting => {
+                "the same reads, a batch of them in one snapshot; an operation is a key, as a latency is"
+            }
+            Workload::TpccKv => {
+                "the five transactions of TPC-C over tables of their own, conditions checked; an operation is a transaction"
+            }
             Workload::Reopen => {
                 "opening after a kill in the middle of a load; an operation is a recovered record"
             }
@@ -164,6 +200,7 @@ impl Workload {
                 | Workload::FillSeq
                 | Workload::FillRandom
                 | Workload::FillSync
+                | Workload::TpccKv
                 | Workload::Reopen
         )
     }
@@ -180,6 +217,21 @@ impl Workload {
                 | Workload::Reverse
                 | Workload::YcsbC
         )
+    }
+
+    /// Whether its operations are transactions that may conflict: only then an isolation level and retries mean something.
+    pub fn is_transactional(self) -> bool {
+        matches!(self, Workload::Rmw | Workload::RmwZipf | Workload::RmwHot | Workload::TpccKv)
+    }
+
+    /// Whether [`run()`](crate::run()) can run it on any store; the others are measured by whoever knows more than a [`Store`](crate::Store) tells.
+    pub fn runs_on_a_store(self) -> bool {
+        !matches!(self, Workload::TpccKv | Workload::Reopen)
+    }
+
+    /// Threads that write beside those that are measured, when nobody says.
+    pub fn default_writers(self) -> usize {
+        usize::from(matches!(self, Workload::GetWhileWriting | Workload::SnapshotWhileWriting))
     }
 
     /// Operations when nobody says: as many as records, where an operation costs about as much as a record.
@@ -201,8 +253,14 @@ impl Workload {
         match self {
             Workload::Load | Workload::Reopen => 1000,
             Workload::MultiGet => 32,
+            Workload::SnapshotWhileWriting => 100,
             _ => 1,
         }
+    }
+
+    /// What transactions are protected from when nobody says.
+    pub fn default_isolation(self) -> Isolation {
+        if self == Workload::TpccKv { Isolation::Serializable } else { Isolation::Snapshot }
     }
 
     /// Durability when nobody says.

@@ -40,15 +40,17 @@ fn rows_are_compared_with_ours_on_the_same_work() {
         row("aquifer", Workload::Load, 500),
         row("lmdb", Workload::Load, 1000),
         row("lmdb", Workload::YcsbA, 1000),
+        Report { retries: 500, ..row("aquifer", Workload::Rmw, 2000) },
     ];
     let expected = "\
-workload  threads  engine            durability  kops/s  ours ÷  p50 µs  p99 µs  p99.9 µs  file MB  mem MB
-get             1  aquifer (hashed)  eventual       4.0    0.50     1.0     2.0       3.0        5       7
-get             1  aquifer           eventual       2.0    1.00     1.0     2.0       3.0        5       7
-get             1  lmdb              eventual       1.0    2.00     1.0     2.0       3.0        5       7
-load            1  aquifer           eventual       0.5    1.00     1.0     2.0       3.0        5       7
-load            1  lmdb              eventual       1.0    0.50     1.0     2.0       3.0        5       7
-ycsb-a          1  lmdb              eventual       1.0             1.0     2.0       3.0        5       7
+workload  threads  engine            durability  kops/s  ours ÷  p50 µs  p99 µs  p99.9 µs  retries  file MB  mem MB
+get             1  aquifer (hashed)  eventual       4.0    0.50     1.0     2.0       3.0                 5       7
+get             1  aquifer           eventual       2.0    1.00     1.0     2.0       3.0                 5       7
+get             1  lmdb              eventual       1.0    2.00     1.0     2.0       3.0                 5       7
+load            1  aquifer           eventual       0.5    1.00     1.0     2.0       3.0                 5       7
+load            1  lmdb              eventual       1.0    0.50     1.0     2.0       3.0                 5       7
+ycsb-a          1  lmdb              eventual       1.0             1.0     2.0       3.0                 5       7
+rmw             1  aquifer           eventual       2.0    1.00     1.0     2.0       3.0    0.250        5       7
 ";
     assert_eq!(table(&rows), expected);
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 pub const UNSAFE: &[(&str, &str)] = &[
     ("benches/peers/src/engines/lmdb.rs", "LMDB maps its file, and heed passes that risk on"),
     ("benches/peers/src/engines/rocksdb/library.rs", "RocksDB is a library of C functions"),
+    ("benches/peers/src/engines/rocksdb/library/transactions.rs", "RocksDB's transactions are C functions"),
     ("crates/buffer/src/checkpoint.rs", "pages go to the disk from their frames, without a copy"),
     ("crates/buffer/src/evict.rs", "pages are copied out of their frames"),
     ("crates/buffer/src/frame.rs", "frames are slices of one mapping that never moves"),

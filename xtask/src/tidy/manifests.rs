@@ -26,6 +26,7 @@ pub const LAYERS: &[(&str, u32)] = &[
     ("aquifer-txn", 4),
     ("aquifer", 5),
     ("aquifer-workload", 6),
+    ("aquifer-tpcc", 6),
     ("aquifer-simulation", 6),
     ("aquifer-cli", 7),
     ("aquifer-fuzz", 8),

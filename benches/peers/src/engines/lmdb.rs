@@ -3,6 +3,7 @@
 //! - One environment with its unnamed database; the map is larger than any data set here, as its documentation asks.
 //! - A read transaction for each get, scan and multi-get. A thread keeps its reader slot (LMDB's default), so that
 //!   beginning one is cheap.
+//! - A transaction that reads and writes is a write transaction, of which there is one at a time: it is serializable and is never refused.
 //! - `Power` is LMDB's default: a sync at each commit. `Process` and `Eventual` are `MDB_NOSYNC`: written, not synced.
 //!   The flag belongs to the environment, so it is set when a session of that durability is made.
 //!
@@ -12,9 +13,10 @@
 //! - **LM2** Flags are changed by one thread at a time, under `flags`.
 
 use super::directory_bytes;
-use aquifer_workload::{BoxError, Counters, Description, Durability, Session, Store};
+use aquifer_workload::store::Change;
+use aquifer_workload::{BoxError, Counters, Description, Durability, Isolation, Session, Store};
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, WithTls};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -66,7 +68,7 @@ impl Store for Lmdb {
         let _one_at_a_time = self.flags.lock().expect("setting a flag does not panic");
         // SAFETY: LM2. What the flag risks, damage after a loss of power, is what `Eventual` is measured with.
         unsafe { self.env.set_flags(EnvFlags::NO_SYNC, mode) }.expect("an open environment takes the flag");
-        LmdbSession { env: &self.env, table: self.table }
+        LmdbSession { env: &self.env, table: self.table, held: None }
     }
 
     fn description(&self) -> Description {
@@ -89,10 +91,11 @@ impl Store for Lmdb {
 }
 
 /// A thread's way in.
-#[derive(Debug)]
 pub struct LmdbSession<'s> {
     env: &'s Env,
     table: Table,
+    /// A snapshot: LMDB allows a thread one read transaction at a time.
+    held: Option<RoTxn<'s, WithTls>>,
 }
 
 impl Session for LmdbSession<'_> {
@@ -171,5 +174,41 @@ impl Session for LmdbSession<'_> {
         self.table.put(&mut transaction, key, &value)?;
         transaction.commit()?;
         Ok(true)
+    }
+
+    fn read_modify_write(
+        &mut self,
+        _isolation: Isolation,
+        keys: &[&[u8]],
+        change: &mut Change<'_>,
+    ) -> Result<u64, BoxError> {
+        let mut transaction = self.env.write_txn()?;
+        let mut value = Vec::new();
+        for (place, key) in keys.iter().enumerate() {
+            value.clear();
+            value.extend_from_slice(self.table.get(&transaction, key)?.unwrap_or_default());
+            change(place, &mut value);
+            self.table.put(&mut transaction, key, &value)?;
+        }
+        transaction.commit()?;
+        Ok(0)
+    }
+
+    fn hold_snapshot(&mut self) -> Result<(), BoxError> {
+        self.held = None; // before there is another
+        self.held = Some(self.env.read_txn()?);
+        Ok(())
+    }
+
+    fn release_snapshot(&mut self) {
+        self.held = None;
+    }
+
+    fn get_held(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        let snapshot = self.held.as_ref().ok_or("no snapshot is held")?;
+        let value = self.table.get(snapshot, key)?;
+        out.clear();
+        out.extend_from_slice(value.unwrap_or_default());
+        Ok(value.is_some())
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! - One table of byte strings in one file; the cache is as large as the budget.
 //! - A read transaction for each get, scan and multi-get.
+//! - A transaction that reads and writes is a write transaction, of which there is one at a time: it is serializable and is never refused.
 //! - `Power` and `Process` are `Durability::Immediate`; `Eventual` is `Durability::None`, which is not on disk until an
 //!   immediate commit follows: the run's sync.
 
 use super::{directory_bytes, locked_version};
-use aquifer_workload::{BoxError, Counters, Description, Durability, Session, Store};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use aquifer_workload::store::Change;
+use aquifer_workload::{BoxError, Counters, Description, Durability, Isolation, Session, Store};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +48,7 @@ impl Store for Redb {
             Durability::Eventual => redb::Durability::None,
             Durability::Process | Durability::Power => redb::Durability::Immediate,
         };
-        RedbSession { database: &self.database, durability }
+        RedbSession { database: &self.database, durability, held: None }
     }
 
     fn description(&self) -> Description {
@@ -70,10 +72,11 @@ impl Store for Redb {
 }
 
 /// A thread's way in.
-#[derive(Debug)]
 pub struct RedbSession<'s> {
     database: &'s Database,
     durability: redb::Durability,
+    /// A snapshot.
+    held: Option<ReadOnlyTable<&'static [u8], &'static [u8]>>,
 }
 
 impl RedbSession<'_> {
@@ -166,5 +169,45 @@ impl Session for RedbSession<'_> {
             table.insert(key, &value[..])?;
             Ok(true)
         })
+    }
+
+    fn read_modify_write(
+        &mut self,
+        _isolation: Isolation,
+        keys: &[&[u8]],
+        change: &mut Change<'_>,
+    ) -> Result<u64, BoxError> {
+        let mut value = Vec::new();
+        self.write(|table| {
+            for (place, &key) in keys.iter().enumerate() {
+                value.clear();
+                if let Some(old) = table.get(key)? {
+                    value.extend_from_slice(old.value());
+                }
+                change(place, &mut value);
+                table.insert(key, &value[..])?;
+            }
+            Ok(true)
+        })?;
+        Ok(0)
+    }
+
+    fn hold_snapshot(&mut self) -> Result<(), BoxError> {
+        self.held = None;
+        self.held = Some(self.database.begin_read()?.open_table(TABLE)?);
+        Ok(())
+    }
+
+    fn release_snapshot(&mut self) {
+        self.held = None;
+    }
+
+    fn get_held(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        let value = self.held.as_ref().ok_or("no snapshot is held")?.get(key)?;
+        out.clear();
+        if let Some(value) = &value {
+            out.extend_from_slice(value.value());
+        }
+        Ok(value.is_some())
     }
 }

@@ -13,12 +13,18 @@
 //!   which is RocksDB's default.
 //! - A bulk load writes table files and ingests them ("Creating and Ingesting SST files"); these are synced, and no log is
 //!   written.
+//! - Transactions are optimistic ones ("Transactions", "OptimisticTransactionDB"): each takes its snapshot when it begins and reads it by
+//!   `GetForUpdate`, so that at its commit nothing of what it has read may have changed. One that is refused (`Busy`, or `TryAgain` where the write
+//!   buffers no longer tell) begins again at once. Only workloads with transactions open the database so: RocksDB then keeps its
+//!   flushed write buffers in memory for longer.
 //! - An update of a field is a get and a put, as the trait has it.
 
 pub mod library;
 
 use super::directory_bytes;
-use aquifer_workload::{BoxError, Counters, Description, Durability, Key, Session, Store};
+use aquifer_workload::store::Change;
+use aquifer_workload::{BoxError, Counters, Description, Durability, Isolation, Key, Session, Store};
+use library::transactions::{Committed, Snapshot};
 use library::{Batch, Database, Options, ReadOptions, TableWriter, WriteOptions};
 use std::path::{Path, PathBuf};
 
@@ -42,15 +48,17 @@ pub struct Rocksdb {
 }
 
 impl Rocksdb {
-    /// Opens or creates, with write buffers and a block cache of `budget_mib` together.
+    /// Opens or creates, with write buffers and a block cache of `budget_mib` together; for transactions, if `transactional` says so.
     ///
     /// # Errors
     ///
     /// Whatever RocksDB says.
-    pub fn open(directory: &Path, budget_mib: u64) -> Result<Rocksdb, BoxError> {
+    pub fn open(directory: &Path, budget_mib: u64, transactional: bool) -> Result<Rocksdb, BoxError> {
         std::fs::create_dir_all(directory)?;
         let settings = settings(budget_mib << 20);
-        let database = Database::open(&Options::parse(&settings)?, directory)?;
+        let options = Options::parse(&settings)?;
+        let open = if transactional { Database::open_optimistic } else { Database::open };
+        let database = open(&options, directory)?;
         Ok(Rocksdb { database, settings, directory: directory.to_path_buf() })
     }
 }
@@ -103,6 +111,7 @@ impl Store for Rocksdb {
             reading: ReadOptions::new(),
             writing: WriteOptions::new(durability == Durability::Power),
             batch: Batch::new(),
+            held: None,
         }
     }
 
@@ -130,6 +139,7 @@ pub struct RocksdbSession<'s> {
     reading: ReadOptions,
     writing: WriteOptions,
     batch: Batch,
+    held: Option<Snapshot<'s>>,
 }
 
 impl Session for RocksdbSession<'_> {
@@ -202,6 +212,48 @@ impl Session for RocksdbSession<'_> {
             visit(place, value.as_ref().map(|value| value.bytes()));
         }
         Ok(())
+    }
+
+    fn read_modify_write(
+        &mut self,
+        _isolation: Isolation,
+        keys: &[&[u8]],
+        change: &mut Change<'_>,
+    ) -> Result<u64, BoxError> {
+        let mut value = Vec::new();
+        for retries in 0.. {
+            let mut transaction = self.store.database.begin(&self.writing)?;
+            for (place, key) in keys.iter().enumerate() {
+                value.clear();
+                if let Some(old) = transaction.get_for_update(key)? {
+                    value.extend_from_slice(old.bytes());
+                }
+                change(place, &mut value);
+                transaction.put(key, &value)?;
+            }
+            if transaction.commit()? == Committed::Yes {
+                return Ok(retries);
+            }
+        }
+        unreachable!("nobody counts so far")
+    }
+
+    fn hold_snapshot(&mut self) -> Result<(), BoxError> {
+        self.held = Some(self.store.database.snapshot());
+        Ok(())
+    }
+
+    fn release_snapshot(&mut self) {
+        self.held = None;
+    }
+
+    fn get_held(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        let value = self.held.as_ref().ok_or("no snapshot is held")?.get(key)?;
+        out.clear();
+        if let Some(value) = &value {
+            out.extend_from_slice(value.bytes());
+        }
+        Ok(value.is_some())
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! - **BE1** There is one list of workloads, that of `aquifer_workload`; here they are only run.
 //! - **BE2** The records are in table [`TABLE`]; what they are is noted in table [`NOTES`], and nothing else in the
-//!   database is touched.
+//!   database is touched; tpcc-kv has tables of its own, whose names begin so.
 //! - **BE3** A workload that needs records gets them loaded first unless the note says that just these are there;
 //!   one that makes its own begins with an empty table.
 //! - **BE4** The note is taken away before the records change and written after they have, so an interrupted run
@@ -16,12 +16,13 @@ use crate::opening::OpeningArgs;
 use crate::output::Output;
 use crate::progress::Progress;
 use aquifer::{Database, TableKind};
-use aquifer_workload::{Durability, Report, Spec, Workload};
+use aquifer_workload::{Durability, Isolation, Report, Spec, Workload};
 use std::path::PathBuf;
 
 mod note;
 mod reopen;
 mod store;
+mod tpcc;
 
 pub use reopen::{LoadUntilKilledArgs, load_until_killed};
 pub use store::AquiferStore;
@@ -71,9 +72,27 @@ pub struct Numbers {
     /// Where the randomness comes from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Records of a batch, in workloads that have batches [default: load 1000, multiget 32]
+    /// Records of a batch, in workloads that have batches [default: load 1000, multiget 32, snapshot-while-writing 100]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// What transactions are protected from, in workloads that have them: snapshot or serializable [default: snapshot; tpcc-kv serializable]
+    #[arg(long, value_name = "LEVEL")]
+    isolation: Option<Isolation>,
+    /// Threads that overwrite records beside the readers [default: 1 in get-while-writing and snapshot-while-writing]
+    #[arg(long, value_name = "N")]
+    writers: Option<usize>,
+    /// Warehouses of tpcc-kv
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    warehouses: u32,
+    /// Items of tpcc-kv; with another number it is not the specification's work
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    items: u32,
+    /// Customers of a district of tpcc-kv; likewise
+    #[arg(long, value_name = "N", default_value_t = 3_000)]
+    customers: u32,
+    /// Seconds that tpcc-kv runs
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    seconds: u64,
     /// Read everything once before the clock starts, where there are records
     #[arg(long)]
     warm: bool,
@@ -94,12 +113,12 @@ fn parse_workloads(name: &str) -> Result<Workloads, aquifer_workload::Error> {
 }
 
 fn workloads_help() -> String {
-    let lines = Workload::ALL.map(|workload| format!("  {:<13}{}", workload.name(), workload.description()));
+    let lines = Workload::ALL.map(|workload| format!("  {:<23}{}", workload.name(), workload.description()));
     format!(
         "Workloads:\n{}\n\n\
          Keys have 16 bytes. The records are in a table of their own, `bench`. A workload that reads gets them\n\
          loaded first unless just these records are there; load, the fill… workloads and reopen begin with an\n\
-         empty table. For file sizes and bytes written without what came before, name a new directory.",
+         empty table, and tpcc-kv with a population of its own. For file sizes and bytes written without what came before, name a new directory.",
         lines.join("\n")
     )
 }
@@ -119,6 +138,8 @@ impl Numbers {
             seed: self.seed,
             batch: self.batch.unwrap_or(usual.batch.min(batch_max(value_bytes, budget_mib))),
             warm: self.warm,
+            isolation: self.isolation.unwrap_or(usual.isolation),
+            writers: self.writers.unwrap_or(usual.writers),
             ..usual
         }
     }
@@ -139,6 +160,7 @@ fn loading(spec: &Spec) -> Spec {
         ops: None,
         durability: Durability::Eventual,
         batch: usual.batch.min(batch_max(spec.value_bytes, spec.budget_mib)),
+        writers: 0,
         ..spec.clone()
     }
 }
@@ -151,6 +173,9 @@ pub fn run(args: &BenchArgs, opening: &OpeningArgs, out: &mut Output) -> Result<
     let specs: Vec<Spec> = workloads.map(|&workload| args.numbers.spec(workload, budget_mib)).collect();
     for spec in &specs {
         spec.check()?; // all of them before the first takes its time
+        if args.numbers.kind == KindArg::Hashed && spec.workload == Workload::TpccKv {
+            return Err(Failure::Usage("--kind hashed: the tables of tpcc-kv are sorted".to_owned()));
+        }
         if args.numbers.kind == KindArg::Hashed && spec.workload.needs_order() {
             return Err(Failure::Usage(format!(
                 "--kind hashed: {} needs keys in order, and a hashed table has none",
@@ -170,7 +195,10 @@ pub fn run(args: &BenchArgs, opening: &OpeningArgs, out: &mut Output) -> Result<
                 Some(db) => db,
                 None => db.insert(opening.open_or_create(&args.dir, None)?),
             };
-            (measure(db, spec, args.numbers.kind.kind())?, String::new())
+            match spec.workload {
+                Workload::TpccKv => tpcc::measure(db, spec, &args.numbers)?,
+                _ => (measure(db, spec, args.numbers.kind.kind())?, String::new()),
+            }
         };
         let remark = if remark.is_empty() { remark } else { format!("\n{remark}") };
         out.line(&if args.json { report.to_json() } else { format!("{report}{remark}") })?;

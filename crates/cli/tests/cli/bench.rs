@@ -14,15 +14,44 @@ fn bench(place: &Place, options: &str) -> Vec<Value> {
 #[test]
 fn every_workload_has_its_line() {
     let place = Place::new();
-    let lines = bench(&place, "--workload all --ops 500 --threads 2");
-    assert_eq!(lines.len(), 20);
+    let lines = bench(&place, "--workload all --ops 500 --threads 2 --seconds 1 --items 100 --customers 30");
+    assert_eq!(lines.len(), 26);
     for line in &lines {
         assert!(line["ops_per_s"].as_f64().unwrap() >= 0.0, "{line}");
-        assert_eq!(line["records"], json!(3000));
         assert_eq!(line["budget_mib"], json!(8));
+        assert!(line["workload"] == json!("tpcc-kv") || line["records"] == json!(3000), "{line}");
         assert!(line["resident_bytes"].as_u64().unwrap() > 1 << 20, "{line}");
     }
     assert!(place.run("verify DB").succeeded().contains("no damage"));
+}
+
+#[test]
+fn transactions_tell_their_level_and_retries() {
+    let place = Place::new();
+    let lines = bench(&place, "--workload rmw,rmw-hot --ops 2000 --threads 4 --isolation serializable");
+    for line in &lines {
+        assert_eq!((&line["isolation"], &line["ops"]), (&json!("serializable"), &json!(2000)));
+        assert!(line["retries"].as_u64().is_some(), "{line}");
+    }
+    let lines = bench(&place, "--workload get-while-writing,snapshot-while-writing --ops 2000 --writers 2");
+    for line in &lines {
+        assert_eq!((&line["isolation"], &line["writers"]), (&Value::Null, &json!(2)));
+        assert!(line["writes_per_s"].as_f64().unwrap() > 0.0, "{line}");
+    }
+}
+
+#[test]
+fn tpcc_tells_its_kinds_and_checks_its_conditions() {
+    let place = Place::new();
+    let run = "bench DB --workload tpcc-kv --warehouses 1 --items 100 --customers 30 --threads 2 --seconds 1";
+    let line = place.run(&format!("{run} --json")).json().remove(0);
+    let kinds: Vec<&str> =
+        line["parts"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["new-order", "payment", "order-status", "delivery", "stock-level"]);
+    assert_eq!(line["isolation"], json!("serializable"));
+    let text = place.run(&format!("{run} --isolation snapshot")).succeeded();
+    assert!(text.contains("new orders a minute") && text.contains("all conditions hold"), "{text}");
+    place.run(&format!("{run} --kind hashed")).failed(2, &["the tables of tpcc-kv are sorted"]);
 }
 
 #[test]

@@ -25,6 +25,8 @@ fn every_fault_is_found() {
         (Fault::Miscounts, "a scan's count against its visits: 11 came and 10 was due"),
         (Fault::ForgetsKey, "a multiget of a key, an absent key, a key"),
         (Fault::LosesFields, "an update inside a value: false came and true was due"),
+        (Fault::LosesUpdates, "a get of what a transaction wrote first"),
+        (Fault::RenewsSnapshots, "a get from a snapshot that has become old"),
         (Fault::Fails, "failed: out of order"),
     ] {
         let store = Faulty { map: MapStore::new(), fault };

@@ -1,8 +1,11 @@
 //! Stores that answer wrongly are found out, whatever the workload.
 
-use crate::map_store::MapStore;
+use crate::map_store::{MapSession, MapStore};
 use crate::records;
-use crate::{BoxError, Counters, Description, Durability, Session, Spec, Store, Workload, load, run};
+use crate::store::Change;
+use crate::{
+    BoxError, Counters, Description, Durability, Isolation, Session, Spec, Store, Workload, load, run,
+};
 
 const RECORDS: u64 = 1000;
 
@@ -33,6 +36,10 @@ pub(crate) enum Fault {
     ForgetsKey,
     /// Says that a field is updated, of a key that it does not find.
     LosesFields,
+    /// Says that every other transaction is done, and has done nothing.
+    LosesUpdates,
+    /// Reads from a snapshot what is there now.
+    RenewsSnapshots,
     /// Fails.
     Fails,
     /// Panics.
@@ -45,7 +52,7 @@ pub(crate) struct Faulty {
 }
 
 pub(crate) struct FaultySession<'s> {
-    map: &'s MapStore,
+    map: MapSession<'s>,
     fault: Fault,
     calls: u64,
 }
@@ -53,8 +60,8 @@ pub(crate) struct FaultySession<'s> {
 impl Store for Faulty {
     type Session<'s> = FaultySession<'s>;
 
-    fn session(&self, _durability: Durability) -> FaultySession<'_> {
-        FaultySession { map: &self.map, fault: self.fault, calls: 0 }
+    fn session(&self, durability: Durability) -> FaultySession<'_> {
+        FaultySession { map: self.map.session(durability), fault: self.fault, calls: 0 }
     }
 
     fn description(&self) -> Description {
@@ -155,6 +162,53 @@ impl Session for FaultySession<'_> {
         self.call()?;
         if self.fault == Fault::LosesFields { Ok(false) } else { self.map.update_field(key, offset, bytes) }
     }
+
+    fn read_modify_write(
+        &mut self,
+        isolation: Isolation,
+        keys: &[&[u8]],
+        change: &mut Change<'_>,
+    ) -> Result<u64, BoxError> {
+        let even = self.call()?;
+        match self.fault {
+            Fault::LosesUpdates if even => {
+                for (place, key) in keys.iter().enumerate() {
+                    let mut value = Vec::new();
+                    self.map.get(key, &mut value)?;
+                    change(place, &mut value);
+                }
+                Ok(0)
+            }
+            Fault::Misses => {
+                self.map.read_modify_write(isolation, keys, &mut |place, _| change(place, &mut Vec::new()))
+            }
+            Fault::MixesUp => self.map.read_modify_write(isolation, keys, &mut |place, value| {
+                change((place + 1) % keys.len(), value)
+            }),
+            _ => self.map.read_modify_write(isolation, keys, change),
+        }
+    }
+
+    fn hold_snapshot(&mut self) -> Result<(), BoxError> {
+        self.call()?;
+        self.map.hold_snapshot()
+    }
+
+    fn get_held(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        let even = self.call()?;
+        let found = if self.fault == Fault::RenewsSnapshots {
+            self.map.get(key, out)
+        } else {
+            self.map.get_held(key, out)
+        }?;
+        match self.fault {
+            Fault::Misses => return Ok(found && even),
+            Fault::MixesUp if found => return self.map.get_held(&records::key(self.calls % RECORDS), out),
+            Fault::CutsOff => out.truncate(out.len().saturating_sub(1)),
+            _ => {}
+        }
+        Ok(found)
+    }
 }
 
 fn spec(workload: Workload) -> Spec {
@@ -185,7 +239,9 @@ fn each(fault: Fault, workloads: &[Workload], message: &str) {
 use Workload::*;
 
 const WRITE_NEW: [Workload; 4] = [Load, FillSeq, FillRandom, FillSync];
-const READ: [Workload; 7] = [Get, MultiGet, YcsbA, YcsbB, YcsbC, YcsbD, YcsbF];
+const READ: [Workload; 9] =
+    [Get, MultiGet, YcsbA, YcsbB, YcsbC, YcsbD, YcsbF, GetWhileWriting, SnapshotWhileWriting];
+const CHANGE: [Workload; 3] = [Rmw, RmwZipf, RmwHot];
 const SCAN: [Workload; 4] = [Scan100, YcsbE, FullScan, Reverse];
 
 #[test]
@@ -193,12 +249,15 @@ fn lost_writes_are_found_out() {
     each(Fault::LosesPuts, &WRITE_NEW, "is not there");
     each(Fault::LosesPuts, &[YcsbD, YcsbE], "is not there");
     each(Fault::LosesFields, &[UpdateField], "is not there");
+    each(Fault::LosesUpdates, &CHANGE, "1000 transactions made 4000 updates, and the records count 2000");
 }
 
 #[test]
 fn wrong_reads_are_found_out() {
     each(Fault::Misses, &READ, "is not there");
     each(Fault::MixesUp, &READ, "belongs to another key");
+    each(Fault::Misses, &CHANGE, "is not there");
+    each(Fault::MixesUp, &CHANGE, "belongs to another key");
     each(Fault::CutsOff, &READ, "has 99 bytes, and all have 100");
     each(Fault::Invents, &[GetMiss], "was never written");
     each(Fault::ForgetsKey, &[MultiGet], "visited 31 of them");
@@ -219,7 +278,8 @@ fn wrong_scans_are_found_out() {
 
 #[test]
 fn failures_and_panics_end_the_run() {
-    let all: Vec<Workload> = Workload::ALL.into_iter().filter(|&workload| workload != Reopen).collect();
+    let all: Vec<Workload> =
+        Workload::ALL.into_iter().filter(|workload| workload.runs_on_a_store()).collect();
     let calls_often: Vec<Workload> =
         all.into_iter().filter(|workload| !matches!(workload, Load | FullScan | Reverse)).collect();
     each(Fault::Fails, &calls_often, "failed: out of order");
@@ -229,7 +289,8 @@ fn failures_and_panics_end_the_run() {
 #[test]
 fn an_empty_store_is_not_mistaken_for_a_loaded_one() {
     for workload in Workload::ALL.into_iter().filter(|workload| workload.needs_records()) {
-        let result = run(&MapStore::new(), &spec(workload), &|_, _| {});
+        // Writers beside it would fill it.
+        let result = run(&MapStore::new(), &Spec { writers: 0, ..spec(workload) }, &|_, _| {});
         match workload {
             // It can write where nothing was, and misses are what it looks for.
             Overwrite | GetMiss => assert!(result.is_ok(), "{workload}"),

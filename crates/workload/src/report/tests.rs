@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Measured, Report, duration, grouped, size};
+use super::{Measured, Part, Report, duration, grouped, size};
 use crate::store::{Counters, Description};
-use crate::{Spec, Workload};
+use crate::{Isolation, Spec, Workload};
 
 fn report() -> Report {
     let spec = Spec { threads: 2, records: 1_000_000, ..Spec::new(Workload::YcsbA) };
@@ -21,6 +21,8 @@ fn report() -> Report {
         p99_us: 4.5,
         p999_us: 1250.0,
         user_bytes: 58_000_000,
+        retries: 0,
+        writes_per_s: 0.0,
         written: Counters {
             log_bytes: 60_000_000,
             log_padding_bytes: 4096,
@@ -44,7 +46,7 @@ fn json_has_the_promised_fields_in_their_order() {
             r#""backend":"uring","ops_per_s":800000.0,"p50_us":1.023,"p99_us":4.5,"p999_us":1250.0,"#,
             r#""user_bytes":58000000,"log_bytes":60000000,"log_padding_bytes":4096,"data_bytes":100,"#,
             r#""file_bytes":3221225472,"resident_bytes":10485760,"resident_peak_bytes":20971520,"#,
-            r#""elapsed_s":1.25,"batch":1,"seed":1}"#
+            r#""elapsed_s":1.25,"batch":1,"seed":1,"isolation":null,"retries":0,"writers":0,"writes_per_s":0.0}"#
         )
     );
 }
@@ -69,6 +71,40 @@ ycsb-a: aquifer 0.1.0, sorted, uring, eventual, 64 MiB
   files       3.00 GiB
   memory      10.0 MiB resident, 20.0 MiB at most";
     assert_eq!(report().to_string(), text);
+}
+
+#[test]
+fn text_tells_of_transactions_and_writers_where_there_are_some() {
+    let part = |name: &str| Part {
+        name: name.into(),
+        ops: 500_000,
+        rolled_back: 5,
+        retries: 1234,
+        ops_per_s: 400_000.0,
+        p50_us: 1.0,
+        p99_us: 2.0,
+        p999_us: 3000.0,
+    };
+    let report = Report {
+        isolation: Some(Isolation::Serializable),
+        retries: 12_500,
+        writers: 3,
+        writes_per_s: 1e6,
+        parts: vec![part("new-order"), part("payment")],
+        value_bytes: 0,
+        ..report()
+    };
+    let text = report.to_string();
+    let due = "\
+  work        1,000,000 operations, 2 threads, 1,000,000 records
+  throughput  800,000/s, 1.250 s
+  isolation   serializable; 12,500 retries, 0.0125 each
+  beside      3 threads that write, 1,000,000/s
+  new-order     400,000/s, p50 1.00 µs, p99 2.00 µs, p99.9 3.00 ms; 1,234 retries, 5 rolled back
+  payment       400,000/s, p50 1.00 µs, p99 2.00 µs, p99.9 3.00 ms; 1,234 retries, 5 rolled back
+";
+    assert!(text.contains(due), "{text}");
+    assert_eq!(Report::from_json(&report.to_json()).unwrap(), report);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::{count_records, is_empty, load, part, run};
 use crate::map_store::MapStore;
-use crate::{Durability, Error, Report, Session, Spec, Store, Workload, records};
+use crate::{Durability, Error, Isolation, Report, Session, Spec, Store, Workload, records};
 
 const RECORDS: u64 = 2000;
 
@@ -38,7 +38,7 @@ fn checked(store: &MapStore, spec: &Spec) -> Report {
 
 #[test]
 fn every_workload_runs_with_one_thread_and_with_several() {
-    for workload in Workload::ALL.into_iter().filter(|&workload| workload != Workload::Reopen) {
+    for workload in Workload::ALL.into_iter().filter(|workload| workload.runs_on_a_store()) {
         for threads in [1, 3] {
             let spec = spec(workload, threads);
             let report = checked(&loaded(&spec), &spec);
@@ -60,6 +60,13 @@ fn every_workload_runs_with_one_thread_and_with_several() {
                 }
                 Workload::YcsbB | Workload::YcsbD | Workload::YcsbE => {
                     assert!(writes.abs_diff(150) < 84, "{workload}: {writes}");
+                }
+                Workload::Rmw | Workload::RmwZipf | Workload::RmwHot => {
+                    assert_eq!(report.user_bytes, 4 * 3001 * per_write, "{workload}");
+                    assert_eq!(report.isolation, Some(Isolation::Snapshot));
+                }
+                Workload::GetWhileWriting | Workload::SnapshotWhileWriting => {
+                    assert!(writes >= 1 && report.writes_per_s > 0.0, "{workload}");
                 }
                 _ => assert_eq!(report.user_bytes, 0, "{workload}"),
             }
@@ -90,7 +97,8 @@ fn fills_write_what_their_names_say() {
         let store = MapStore::new();
         run(&store, &Spec { ops: None, ..spec(workload, 3) }, &|_, _| {}).unwrap();
         let mut keys = Vec::new();
-        (&store).scan(None, u64::MAX, false, &mut |key, _| keys.push(key.to_vec())).unwrap();
+        let mut session = store.session(Durability::Eventual);
+        session.scan(None, u64::MAX, false, &mut |key, _| keys.push(key.to_vec())).unwrap();
         keys
     };
     let rising: Vec<_> = (0..RECORDS).map(|number| records::sequential_key(number).to_vec()).collect();
@@ -110,7 +118,7 @@ fn equal_seeds_do_equal_work() {
         run(&store, &spec, &|_, _| {}).unwrap();
         let mut contents = Vec::new();
         let mut visit = |key: &[u8], value: &[u8]| contents.extend([key.to_vec(), value.to_vec()]);
-        (&store).scan(None, u64::MAX, false, &mut visit).unwrap();
+        store.session(Durability::Eventual).scan(None, u64::MAX, false, &mut visit).unwrap();
         contents
     };
     assert_eq!(contents(1), contents(1));
@@ -134,9 +142,11 @@ fn progress_rises_to_the_end() {
 }
 
 #[test]
-fn reopen_is_refused() {
-    let error = run(&MapStore::new(), &Spec::new(Workload::Reopen), &|_, _| {}).unwrap_err();
-    assert!(matches!(error, Error::Spec { .. }), "{error}");
+fn what_needs_more_than_a_store_is_refused() {
+    for workload in [Workload::Reopen, Workload::TpccKv] {
+        let error = run(&MapStore::new(), &Spec::new(workload), &|_, _| {}).unwrap_err();
+        assert!(matches!(error, Error::Spec { .. }), "{error}");
+    }
 }
 
 #[test]

@@ -26,6 +26,12 @@ fn names_are_literal_and_lead_back() {
         "ycsb-e",
         "ycsb-f",
         "update-field",
+        "rmw",
+        "rmw-zipf",
+        "rmw-hot",
+        "get-while-writing",
+        "snapshot-while-writing",
+        "tpcc-kv",
         "reopen",
     ];
     assert_eq!(Workload::ALL.map(|workload| workload.to_string()), names);
@@ -42,7 +48,8 @@ fn an_unknown_name_is_answered_with_all_names() {
     assert_eq!(
         message,
         "no workload is called `ycsb`; there are load, bulk, fillseq, fillrandom, overwrite, fillsync, get, getmiss, \
-         multiget, scan100, fullscan, reverse, ycsb-a, ycsb-b, ycsb-c, ycsb-d, ycsb-e, ycsb-f, update-field, reopen"
+         multiget, scan100, fullscan, reverse, ycsb-a, ycsb-b, ycsb-c, ycsb-d, ycsb-e, ycsb-f, update-field, rmw, rmw-zipf, rmw-hot, \
+         get-while-writing, snapshot-while-writing, tpcc-kv, reopen"
     );
     assert!(serde_json::from_str::<Workload>("\"ycsb\"").is_err());
 }

@@ -17,10 +17,12 @@ fn ordered_workloads_have_no_hashed_row() {
     assert_eq!(rows(Workload::Scan100), ["aquifer", "lmdb"]);
     assert_eq!(rows(Workload::Bulk), ["aquifer", "lmdb"]);
     assert_eq!(rows(Workload::Reopen), ["aquifer", "aquifer (hashed)"]);
+    assert_eq!(rows(Workload::RmwHot), ["aquifer", "aquifer (serializable)", "aquifer (hashed)", "lmdb"]);
+    assert_eq!(rows(Workload::TpccKv), ["aquifer", "aquifer (serializable)"]);
 }
 
 #[test]
-fn no_two_engines_share_a_directory() {
+fn no_two_engines_share_a_directory_but_our_levels() {
     let engines = Engine::all(&PEERS.map(String::from));
     let folders: BTreeSet<&str> = engines.iter().map(Engine::folder).collect();
     assert_eq!(folders.len(), PEERS.len() + 2);
@@ -37,6 +39,11 @@ fn commands_name_the_engine_and_the_kind() {
     let lines: Vec<String> = Engine::all(&["rocksdb".to_string()]).iter().map(line).collect();
     assert_eq!(
         lines,
-        ["ours bench dir --kind sorted", "ours bench dir --kind hashed", "peers run --engine rocksdb dir"]
+        [
+            "ours bench dir --kind sorted --isolation snapshot",
+            "ours bench dir --kind sorted --isolation serializable",
+            "ours bench dir --kind hashed",
+            "peers run --engine rocksdb dir"
+        ]
     );
 }

@@ -16,6 +16,8 @@
 //! - **RL5** A database may be used by many threads at once (RocksDB's "Basic Operations", "Concurrency"). Nothing else
 //!   here may, and nothing else is `Send` or `Sync`.
 
+pub mod transactions;
+
 use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_void};
 use std::fmt;
 use std::marker::PhantomData;
@@ -108,6 +110,8 @@ impl Batch {
 pub struct Database {
     family: Owned<raw::ColumnFamily>,
     database: Owned<raw::Database>,
+    /// There, if it was opened for transactions: then `database` is a part of it.
+    optimistic: Option<Owned<transactions::raw::OptimisticDatabase>>,
 }
 
 // SAFETY: RL5.
@@ -140,7 +144,7 @@ impl Database {
         // The database first: if the second failed, the first would be closed.
         let database = Owned::new(database, raw::rocksdb_close);
         let family = Owned::new(families[0], raw::rocksdb_column_family_handle_destroy);
-        Ok(Database { family, database })
+        Ok(Database { family, database, optimistic: None })
     }
 
     /// The value of `key`, without a copy.

@@ -1,5 +1,6 @@
 //! What RocksDB made of the settings, and what the binding makes of RocksDB's errors.
 
+use super::library::transactions::Committed;
 use super::library::{Database, Error, Options, ReadOptions, TableWriter, WriteOptions};
 use super::{Rocksdb, options_file, settings, write_tables};
 use aquifer_workload::{Key, Store};
@@ -22,7 +23,7 @@ fn failure<T>(result: Result<T, Error>) -> String {
 #[test]
 fn rocksdb_took_every_setting() {
     let folder = folder();
-    let store = Rocksdb::open(folder.path(), 64).expect("opens");
+    let store = Rocksdb::open(folder.path(), 64, false).expect("opens");
     let taken = options_file(folder.path()).expect("RocksDB writes its options down");
     let expected = [
         "max_background_jobs=6",
@@ -122,6 +123,44 @@ fn what_was_read_stays_while_others_write() {
     assert_eq!(value.bytes(), b"old");
     assert_eq!(cursor.record(), Ok(Some((&b"key"[..], &b"old"[..]))));
     assert!(database.get(&reading, b"key").expect("a get").is_none());
+}
+
+#[test]
+fn of_two_transactions_on_one_key_the_second_is_refused() {
+    let folder = folder();
+    let options = Options::parse("create_if_missing=true").expect("an option of RocksDB");
+    let database = Database::open_optimistic(&options, folder.path()).expect("opens");
+    let (reading, writing) = (ReadOptions::new(), WriteOptions::new(false));
+    database.put(&writing, b"key", b"old").expect("a put");
+    let mut first = database.begin(&writing).expect("begins");
+    let mut second = database.begin(&writing).expect("begins");
+    for (transaction, value) in [(&mut first, b"1"), (&mut second, b"2")] {
+        let old = transaction.get_for_update(b"key").expect("a get").expect("it is there");
+        assert_eq!(old.bytes(), b"old");
+        drop(old);
+        transaction.put(b"key", value).expect("a put");
+    }
+    assert_eq!(first.commit(), Ok(Committed::Yes));
+    assert_eq!(second.commit(), Ok(Committed::Refused));
+    let value = database.get(&reading, b"key").expect("a get").expect("it is there");
+    assert_eq!(value.bytes(), b"1");
+}
+
+#[test]
+fn what_was_only_read_for_update_counts_too() {
+    let folder = folder();
+    let options = Options::parse("create_if_missing=true").expect("an option of RocksDB");
+    let database = Database::open_optimistic(&options, folder.path()).expect("opens");
+    let writing = WriteOptions::new(false);
+    let mut transaction = database.begin(&writing).expect("begins");
+    assert!(transaction.get_for_update(b"a").expect("a get").is_none());
+    transaction.put(b"b", b"1").expect("a put");
+    database.put(&writing, b"a", b"2").expect("a put");
+    assert!(transaction.get_for_update(b"a").expect("a get").is_none(), "the snapshot is older");
+    assert_eq!(transaction.commit(), Ok(Committed::Refused));
+    assert!(
+        failure(open(&folder.path().join("other")).begin(&writing).map(drop)).contains("for transactions")
+    );
 }
 
 #[test]

@@ -2,9 +2,14 @@
 
 use super::TABLE;
 use crate::exit::Failure;
-use aquifer::{AnyTable, Database, TableKind, TableOptions, WriteBatch};
-use aquifer_workload::{BoxError, Counters, Description, Durability, Key, Session, Store};
+use aquifer::{AnyTable, Database, Snapshot, TableKind, TableOptions, TxOptions, WriteBatch};
+use aquifer_workload::store::Change;
+use aquifer_workload::{BoxError, Counters, Description, Durability, Isolation, Key, Session, Store};
 use std::ops::Bound;
+use std::time::Duration;
+
+/// How long a transaction waits for another's lock: longer than any run of these, so that it is refused or done.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The database, and the benchmark's table in it.
 pub struct AquiferStore {
@@ -41,37 +46,60 @@ impl Store for AquiferStore {
     type Session<'s> = AquiferSession<'s>;
 
     fn session(&self, durability: Durability) -> AquiferSession<'_> {
-        let durability = match durability {
-            Durability::Eventual => aquifer::Durability::Eventual,
-            Durability::Process => aquifer::Durability::Process,
-            Durability::Power => aquifer::Durability::Power,
-        };
+        let durability = durability_of(durability);
         let table = self.table.clone().with_durability(durability);
-        AquiferSession { db: &self.db, table, durability, batch: WriteBatch::new() }
+        AquiferSession { db: &self.db, table, durability, batch: WriteBatch::new(), held: None }
     }
 
     fn description(&self) -> Description {
-        Description {
-            engine: "aquifer".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            kind: self.kind().to_string(),
-            backend: self.db.stats().backend,
-        }
+        description_of(&self.db, self.kind())
     }
 
     fn counters(&self) -> Counters {
-        let stats = self.db.stats();
-        Counters {
-            // Headers are no padding: they are the price of a flush, as the records are that of a commit.
-            log_bytes: stats.log.record_bytes + stats.log.header_bytes,
-            log_padding_bytes: stats.log.padding_bytes,
-            data_bytes: stats.pager.written_bytes,
-            file_bytes: stats.pager.file_bytes + stats.log.file_bytes,
-        }
+        counters_of(&self.db)
     }
 
     fn sync(&self) -> Result<(), BoxError> {
         Ok(self.db.sync()?)
+    }
+}
+
+/// The engine's name for a durability.
+pub fn durability_of(durability: Durability) -> aquifer::Durability {
+    match durability {
+        Durability::Eventual => aquifer::Durability::Eventual,
+        Durability::Process => aquifer::Durability::Process,
+        Durability::Power => aquifer::Durability::Power,
+    }
+}
+
+/// The engine's name for a level.
+pub fn isolation_of(isolation: Isolation) -> aquifer::Isolation {
+    match isolation {
+        Isolation::Snapshot => aquifer::Isolation::Snapshot,
+        Isolation::Serializable => aquifer::Isolation::Serializable,
+    }
+}
+
+/// What a database has written.
+pub fn counters_of(db: &Database) -> Counters {
+    let stats = db.stats();
+    Counters {
+        // Headers are no padding: they are the price of a flush, as the records are that of a commit.
+        log_bytes: stats.log.record_bytes + stats.log.header_bytes,
+        log_padding_bytes: stats.log.padding_bytes,
+        data_bytes: stats.pager.written_bytes,
+        file_bytes: stats.pager.file_bytes + stats.log.file_bytes,
+    }
+}
+
+/// Who a database is.
+pub fn description_of(db: &Database, kind: TableKind) -> Description {
+    Description {
+        engine: "aquifer".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        kind: kind.to_string(),
+        backend: db.stats().backend,
     }
 }
 
@@ -81,6 +109,7 @@ pub struct AquiferSession<'s> {
     table: AnyTable,
     durability: aquifer::Durability,
     batch: WriteBatch,
+    held: Option<Snapshot>,
 }
 
 impl AquiferSession<'_> {
@@ -173,6 +202,45 @@ impl Session for AquiferSession<'_> {
             visit(place, value.as_deref());
         }
         Ok(())
+    }
+
+    fn read_modify_write(
+        &mut self,
+        isolation: Isolation,
+        keys: &[&[u8]],
+        change: &mut Change<'_>,
+    ) -> Result<u64, BoxError> {
+        let options = TxOptions::new().isolation(isolation_of(isolation));
+        let options = options.retries_max(u32::MAX).lock_timeout(LOCK_TIMEOUT);
+        let (mut value, mut begun) = (Vec::new(), 0);
+        self.db.transact_with(options, self.durability, |tx| {
+            begun += 1;
+            for (place, &key) in keys.iter().enumerate() {
+                if !tx.get_into(&self.table, key, &mut value)? {
+                    value.clear();
+                }
+                change(place, &mut value);
+                tx.put(&self.table, key, &value[..])?;
+            }
+            Ok::<(), aquifer::Error>(())
+        })?;
+        Ok(begun - 1)
+    }
+
+    fn hold_snapshot(&mut self) -> Result<(), BoxError> {
+        self.held = None;
+        self.held = Some(self.db.snapshot()?);
+        Ok(())
+    }
+
+    fn release_snapshot(&mut self) {
+        self.held = None;
+    }
+
+    #[inline]
+    fn get_held(&mut self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, BoxError> {
+        let snapshot = self.held.as_ref().ok_or("no snapshot is held")?;
+        Ok(snapshot.get_into(&self.table, key, out)?)
     }
 }
 
