@@ -61,7 +61,7 @@ pub use checkpoint::Flip;
 pub use direct::{LoggedPages, NewPages, Pin, decode_manifest};
 pub use error::{Error, Result};
 pub use ids::PageId;
-pub use kept::KeptCheckpoint;
+pub use kept::{KeptCheckpoint, READING_ACCOUNT};
 pub use mutation::Mutation;
 pub use page::{ExclusivePage, Optimistic, Retry, SharedPage};
 pub use pager::{Pager, PagerOptions};
