@@ -212,6 +212,12 @@ impl CheckpointSnapshot {
         Table::new(&self.snapshot.handle, self.table_core(name)?)
     }
 
+    /// Records in all tables, estimated.
+    pub(crate) fn len_estimate(&self) -> Result<u64> {
+        let tables = self.checkpoint().tables.tables();
+        tables.map(|table| table.reading(table.index.len_estimate(&table.pager))).sum()
+    }
+
     /// What a handle of the table of this name has (CS3).
     pub(crate) fn table_core(&self, name: &str) -> Result<Arc<TableCore>> {
         let Some(table) = self.checkpoint().tables.get(name) else {
