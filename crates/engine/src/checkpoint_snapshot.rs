@@ -130,8 +130,10 @@ impl Database {
         };
         let lsn = Lsn(kept.superblock().flip_lsn);
         engine.order.wait(lsn)?; // CS4
-        let pager = engine.reading_pager(kept)?;
-        let tables = Catalog::load(&pager, true)?;
+        let opened = engine.reading_pager(kept).and_then(|pager| Ok((Catalog::load(&pager, true)?, pager)));
+        // If it was closed meanwhile, the file may be another's: then that is the error.
+        let opened = opened.map_err(|error| engine.checkpoint_snapshots.check_open().err().unwrap_or(error));
+        let (tables, pager) = opened?;
         engine.checkpoint_snapshots.add(lsn, &pager, &tables)?;
         let moment = Moment::Checkpoint(Box::new(CheckpointTables { lsn, tables }));
         Ok(CheckpointSnapshot { snapshot: Snapshot::of_moment(self.handle(), moment) })
@@ -274,6 +276,12 @@ struct One {
     tables: Vec<Weak<TableCore>>,
 }
 
+impl Opened {
+    fn check_open(&self) -> Result<()> {
+        if self.closed { Err(Error::Closed) } else { Ok(()) }
+    }
+}
+
 impl CheckpointSnapshots {
     pub(crate) fn new() -> CheckpointSnapshots {
         CheckpointSnapshots(Mutex::new(Rank::Leaf, Opened::default()))
@@ -283,12 +291,14 @@ impl CheckpointSnapshots {
         let tables = tables.tables().map(Arc::downgrade).collect();
         let one = One { lsn, taken: Instant::now(), pager: Arc::downgrade(pager), tables };
         let mut opened = self.0.lock();
-        if opened.closed {
-            return Err(Error::Closed); // CS5
-        }
+        opened.check_open()?; // CS5
         opened.list.retain(|one| one.pager.strong_count() > 0);
         opened.list.push(one);
         Ok(())
+    }
+
+    fn check_open(&self) -> Result<()> {
+        self.0.lock().check_open()
     }
 
     /// CS5. The lock of the directory is still held.

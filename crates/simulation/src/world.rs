@@ -215,7 +215,7 @@ impl World {
                 self.scan(db, *table, *from, *reverse, *every, others)
             }
             Action::Backup { others } => self.back_up(db, others),
-            Action::Keep => self.keep(db),
+            Action::Keep => self.keep_checkpoint(db),
             Action::ReadKept { which, goes } => self.read_kept(*which, *goes),
             Action::Checkpoint => self.checkpoint(db),
             Action::Sync => {

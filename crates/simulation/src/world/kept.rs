@@ -16,7 +16,7 @@ pub(super) struct Kept {
 
 impl World {
     /// Takes one; the oldest goes if there are too many.
-    pub(super) fn keep(&mut self, db: &Database) -> Judged {
+    pub(super) fn keep_checkpoint(&mut self, db: &Database) -> Judged {
         if self.kept.len() == KEPT_MAX {
             self.kept.remove(0);
         }
