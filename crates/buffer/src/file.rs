@@ -78,6 +78,18 @@ impl DataFile {
         Ok((file, superblock))
     }
 
+    /// The same file, to be read by somebody else.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            disk: Arc::clone(&self.disk),
+            file: Arc::clone(&self.file),
+            page_bytes: self.page_bytes,
+            unnamed: AtomicBool::new(false),
+            held_back: AtomicBool::new(false),
+            written_bytes: AtomicU64::new(0),
+        }
+    }
+
     pub(crate) fn set_page_bytes(&mut self, page_bytes: usize) {
         self.page_bytes = page_bytes;
     }

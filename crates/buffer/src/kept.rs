@@ -9,6 +9,10 @@
 //! - **KC3** With KC2 no slot of a kept checkpoint is written (E3 for each of them), and no slot is freed twice: a superseded one
 //!   is in one holder's list or in none.
 
+mod reading;
+
+pub use reading::READING_ACCOUNT;
+
 use crate::file::DataFile;
 use crate::pager::Pager;
 use crate::{Result, Superblock};
@@ -30,6 +34,7 @@ struct Holder {
     used: Vec<u64>,
     /// Of these, the slots that wait for it to go.
     superseded: Vec<u64>,
+    superseded_count: u64,
     _memory: Reservation,
 }
 
@@ -41,6 +46,7 @@ impl Holder {
         if noted {
             debug_assert!(self.superseded[word] & bit == 0, "KC3: slot {slot} superseded twice");
             self.superseded[word] |= bit;
+            self.superseded_count += 1;
         }
         noted
     }
@@ -62,6 +68,11 @@ impl Holders {
             }
         }
         free
+    }
+
+    /// How many slots wait for a holder to go.
+    pub(crate) fn superseded_count(&self) -> u64 {
+        self.list.iter().map(|holder| holder.superseded_count).sum() // KC3: each is in one list
     }
 
     fn remove(&mut self, id: u64) -> Vec<u32> {
@@ -118,7 +129,7 @@ impl Pager {
         let mut kept = pager.kept.lock();
         kept.next_id += 1;
         let id = kept.next_id;
-        kept.list.push(Holder { id, used, superseded, _memory: memory });
+        kept.list.push(Holder { id, used, superseded, superseded_count: 0, _memory: memory });
         Ok(KeptCheckpoint { pager: Arc::clone(pager), superblock, id })
     }
 

@@ -15,7 +15,7 @@
 //! | `epoch` | what was written in which epoch, and copies for the checkpoint |
 //! | `checkpoint` | flip, write, install, release |
 //! | `map` | the durable page map |
-//! | [`kept`](KeptCheckpoint) | checkpoints that stay readable while newer ones come |
+//! | [`kept`](KeptCheckpoint) | checkpoints that stay readable while newer ones come, and pagers that read them |
 //! | `backup` | copying a checkpoint into another data file, and back |
 //! | `origins` | where the pages of a backup came from |
 //! | `space` | free slots of the data file |
@@ -61,7 +61,7 @@ pub use checkpoint::Flip;
 pub use direct::{LoggedPages, NewPages, Pin, decode_manifest};
 pub use error::{Error, Result};
 pub use ids::PageId;
-pub use kept::KeptCheckpoint;
+pub use kept::{KeptCheckpoint, READING_ACCOUNT};
 pub use mutation::Mutation;
 pub use page::{ExclusivePage, Optimistic, Retry, SharedPage};
 pub use pager::{Pager, PagerOptions};

@@ -6,13 +6,13 @@ use crate::evict::FRAMES_MIN;
 use crate::file::{DATA, DataFile};
 use crate::frame::{Frames, frame_cost};
 use crate::ids::PageIds;
-use crate::kept::Holders;
+use crate::kept::{Holders, KeptCheckpoint};
 use crate::load::LoadWaiters;
 use crate::map::{MapRoot, read_map};
 use crate::shrink::Shrinking;
 use crate::space::Space;
 use crate::stats::Counters;
-use crate::translation::{PAGE_TABLE_BYTES_PER_PAGE, PageTable};
+use crate::translation::{PAGE_TABLE_BYTES_PER_PAGE, PageTable, TABLE_STEP};
 use crate::{Error, PagerStats, Result, Superblock};
 use aquifer_io::{Buffer, Disk, IoError};
 use aquifer_pools::{Account, Budget, BudgetExhausted, Reservation};
@@ -74,10 +74,17 @@ pub struct Pager {
     pub(crate) waiters: LoadWaiters,
 
     pub(crate) stats: Counters,
+
+    /// Dropped last (KR4 of `kept::reading`).
+    _base: Option<Base>,
 }
 
-/// The page table grows by at least this many pages.
-const TABLE_STEP: u32 = 1024;
+/// What a pager over a kept checkpoint holds on to (KR2, KR4 of `kept::reading`).
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) _kept: KeptCheckpoint,
+    pub(crate) _memory: Reservation,
+}
 
 impl Pager {
     /// A pager without a file: nothing is evicted, nothing survives.
@@ -87,7 +94,7 @@ impl Pager {
     /// If the budget is too small for a handful of pages, or the page size is not allowed.
     pub fn in_memory(options: PagerOptions) -> Result<Arc<Pager>> {
         check_page_bytes(options.page_bytes)?;
-        Self::new(options, None, Superblock::default())
+        Self::new(options, None, Superblock::default(), None)
     }
 
     /// A pager over a new data file, named `data.new` until its first checkpoint is installed, then `data`.
@@ -100,7 +107,7 @@ impl Pager {
         let file = DataFile::create(disk, options.page_bytes)?;
         let superblock =
             Superblock { database_id, page_bytes: options.page_bytes as u32, ..Superblock::default() };
-        Self::new(options, Some(file), superblock)
+        Self::new(options, Some(file), superblock, None)
     }
 
     /// Whether checkpoints leave a new file named `data.new`: while on, a crash leaves no database, whatever was
@@ -130,24 +137,47 @@ impl Pager {
     /// Over a file with this checkpoint in it.
     pub(crate) fn over(file: DataFile, options: PagerOptions, superblock: Superblock) -> Result<Arc<Pager>> {
         let page_bytes = superblock.page_bytes as usize;
-        let pager = Self::new(PagerOptions { page_bytes, ..options }, Some(file), superblock)?;
+        let pager = Self::new(PagerOptions { page_bytes, ..options }, Some(file), superblock, None)?;
         pager.read_page_map(superblock.map)?;
+        pager.grow_page_table()?;
         Ok(pager)
     }
 
-    fn new(options: PagerOptions, file: Option<DataFile>, superblock: Superblock) -> Result<Arc<Pager>> {
+    /// Over a file with this checkpoint in it, to read it (KR1 of `kept::reading`).
+    pub(crate) fn reading(
+        file: DataFile,
+        options: PagerOptions,
+        superblock: Superblock,
+        base: Base,
+    ) -> Result<Arc<Pager>> {
+        let pager = Self::new(options, Some(file), superblock, Some(base))?;
+        pager.read_kept_map(superblock.map)?;
+        Ok(pager)
+    }
+
+    fn new(
+        options: PagerOptions,
+        file: Option<DataFile>,
+        superblock: Superblock,
+        base: Option<Base>,
+    ) -> Result<Arc<Pager>> {
         let PagerOptions { page_bytes, budget } = options;
         let bytes = budget.bytes();
         let pages_in = |bytes: usize, most: usize| (bytes / page_bytes).clamp(2, most.max(2));
         let evict_batch = pages_in(bytes / 64, 64);
         let checkpoint_batch = pages_in(bytes / 32, (1 << 20) / page_bytes);
         let copies_max = pages_in(bytes / 32, 4096);
-        let aside = if file.is_some() { evict_batch + checkpoint_batch + copies_max } else { 0 };
+        let writes = file.is_some() && base.is_none();
+        let aside = if writes { evict_batch + checkpoint_batch + copies_max } else { 0 };
         let reserved = budget.account("page writes").reserve(aside * page_bytes)?;
-        let pages_max = if file.is_some() { u32::MAX } else { (bytes / page_bytes) as u32 + TABLE_STEP };
+        let pages_max = match (&file, &base) {
+            (Some(_), Some(_)) => superblock.map.pages.max(1).saturating_add(TABLE_STEP - 1),
+            (Some(_), None) => u32::MAX,
+            (None, _) => (bytes / page_bytes) as u32 + TABLE_STEP,
+        };
         let space = match &file {
-            Some(file) => Space::new(file.reserved_slots(), file.slots()?),
-            None => Space::new(0, 0),
+            Some(file) if writes => Space::new(file.reserved_slots(), file.slots()?),
+            _ => Space::new(0, 0),
         };
         let pager = Pager {
             table: PageTable::reserve(pages_max, bytes >= 256 << 20)?,
@@ -180,8 +210,11 @@ impl Pager {
             detachments: AtomicU64::new(0),
             waiters: LoadWaiters::new(),
             stats: Counters::default(),
+            _base: base,
         };
-        pager.grow_page_table()?;
+        if pager._base.is_none() {
+            pager.grow_page_table()?;
+        }
         Ok(Arc::new(pager))
     }
 
@@ -199,7 +232,22 @@ impl Pager {
         })?;
         drop(space);
         *self.ids.lock() = PageIds::new(next, free);
-        self.grow_page_table()
+        Ok(())
+    }
+
+    /// KR3 of `kept::reading`. Its slots were claimed when the database was opened, or since.
+    fn read_kept_map(&self, map: MapRoot) -> Result<()> {
+        let file = self.file.as_ref().expect("a kept checkpoint lies in a file");
+        self.commit_page_table(map.pages.max(1))?;
+        if self.table.committed() < map.pages {
+            return Err(Error::Full { what: "there is no address space for another page table" });
+        }
+        read_map(file, map, None, &mut |page, location| {
+            self.table.set_location(page, location);
+            Ok(())
+        })?;
+        *self.ids.lock() = PageIds::new(map.pages.max(1), Vec::new());
+        Ok(())
     }
 
     /// Makes sure that the page table has room for some more pages than there are.
@@ -382,6 +430,7 @@ impl Pager {
             let space = self.lock_space();
             (u64::from(space.slots()), u64::from(space.used()))
         };
+        let kept_bytes = self.kept.lock().superseded_count() * page_bytes;
         let pages = self.ids.lock().in_use() as u64;
         let epoch_records = self.epochs.records() as u64;
         PagerStats {
@@ -393,6 +442,7 @@ impl Pager {
             written_bytes: self.file.as_ref().map_or(0, DataFile::written_bytes),
             file_bytes: slots * page_bytes,
             used_bytes: used * page_bytes,
+            kept_bytes,
             ..self.stats.snapshot()
         }
     }

@@ -42,6 +42,8 @@ pub struct PagerStats {
     pub file_bytes: u64,
     /// Bytes of slots in use.
     pub used_bytes: u64,
+    /// Of these, bytes that only kept checkpoints need: those of open checkpoint snapshots, and of a backup under way.
+    pub kept_bytes: u64,
 }
 
 /// The live counters. All relaxed: each stands for itself.

@@ -120,6 +120,13 @@ pub(crate) struct PageTable {
 
 /// Memory that one page costs in both arrays, in bytes.
 pub(crate) const PAGE_TABLE_BYTES_PER_PAGE: usize = 12;
+/// The page table grows by at least this many pages.
+pub(crate) const TABLE_STEP: u32 = 1024;
+
+/// What a page table takes that is made for ids below `pages`, and never grows, in bytes.
+pub(crate) fn page_table_bytes(pages: u32) -> usize {
+    (pages.max(1) as usize).next_multiple_of(TABLE_STEP as usize) * PAGE_TABLE_BYTES_PER_PAGE
+}
 
 impl PageTable {
     /// Reserves address space for `pages_max` pages, or for fewer where the system grants less.

@@ -407,6 +407,7 @@ impl Engine {
             let _no_commit = self.stripes.lock_all(); // ST2
             catalog.close();
         }
+        self.checkpoint_snapshots.close();
         self.watchers.wake();
         let closed = self.flush_and_checkpoint();
         if let Err(error) = &closed {

@@ -1,6 +1,7 @@
 //! Typed tables in one line.
 
 use crate::catalog::Description;
+use crate::checkpoint_snapshot::CheckpointSnapshot;
 use crate::database::{Database, TableOptions};
 use crate::error::{Error, Result};
 use crate::kind::{Hashed, OneKind, Sorted};
@@ -88,6 +89,17 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O: OneKind> TableDef<K, V, O> {
         let table = db.table_core(self.name)?;
         self.check(&table)?;
         Table::new(db.handle(), table)
+    }
+
+    /// Opens the table as it is in a checkpoint, to be read through that snapshot alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_in(&self, snapshot: &CheckpointSnapshot) -> Result<Table<K, V, O>> {
+        let table = snapshot.table_core(self.name)?;
+        self.check(&table)?;
+        Table::new(&snapshot.handle, table)
     }
 
     /// Opens the table, and makes it, logged, if it is not there.

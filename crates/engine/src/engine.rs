@@ -8,6 +8,7 @@
 
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpoints;
+use crate::checkpoint_snapshot::CheckpointSnapshots;
 use crate::commit_batch::CommitMemory;
 use crate::durability::{Commit, Durability};
 use crate::error::{Error, Result};
@@ -55,6 +56,7 @@ pub(crate) struct Engine {
     pub(crate) _reserved: Vec<Reservation>,
     pub(crate) pace: Pace,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) checkpoint_snapshots: CheckpointSnapshots,
     pub(crate) flusher: Signal,
     pub(crate) checkpointer: Signal,
     pub(crate) hash_seeds: HashSeeds,

@@ -208,8 +208,13 @@ impl Index {
 
     /// All records.
     pub(crate) fn all<'p>(&self, pager: &'p Pager) -> Cursor<'p> {
+        self.cursor(pager, Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// The records of a range; of a hashed index, all.
+    pub(crate) fn cursor<'p>(&self, pager: &'p Pager, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Cursor<'p> {
         match self {
-            Index::Sorted(tree) => Cursor::Sorted(tree.cursor(pager, Bound::Unbounded, Bound::Unbounded)),
+            Index::Sorted(tree) => Cursor::Sorted(tree.cursor(pager, from, to)),
             Index::Hashed(hash) => Cursor::Hashed(hash.cursor(pager)),
         }
     }

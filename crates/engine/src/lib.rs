@@ -8,6 +8,7 @@
 //! | `batch` | several changes in one commit |
 //! | `commit`, `commit_batch`, `stripes`, `order` | how a commit is ordered and applied |
 //! | `transaction`, `snapshot`, `view`, `settled`, `transactions` | transactions, what they and others see, and what they share |
+//! | `checkpoint_snapshot` | snapshots of a checkpoint's pages, for long reads |
 //! | `exchange` | single commits that depend on what is there |
 //! | `watch` | who is told what is committed |
 //! | `large` | values beyond what a leaf takes |
@@ -30,6 +31,7 @@ mod batch;
 mod bulk_load;
 mod catalog;
 mod checkpoint;
+mod checkpoint_snapshot;
 mod commit;
 mod commit_batch;
 mod database;
@@ -80,6 +82,7 @@ pub use aquifer_io::Backend;
 pub use aquifer_wal::{LogEnd, LogStats, Lsn};
 pub use backup::{Backup, BackupInfo, RestoreReport};
 pub use batch::WriteBatch;
+pub use checkpoint_snapshot::CheckpointSnapshot;
 pub use database::{Database, TableInfo, TableOptions};
 pub use definition::{HashTableDef, TableDef};
 pub use dump::{DumpProgress, DumpSummary};
@@ -97,7 +100,7 @@ pub use salvage::{
     SalvagedTable,
 };
 pub use snapshot::Snapshot;
-pub use stats::{MemoryAccount, RecoveryReport, Stats, TransactionStats};
+pub use stats::{CheckpointSnapshotStats, MemoryAccount, RecoveryReport, Stats, TransactionStats};
 pub use table::Table;
 pub use transaction::{Isolation, Savepoint, Transaction, TxOptions};
 pub use verify::{Fault, TableReport, VerifyProgress, VerifyReport, VerifyStage};

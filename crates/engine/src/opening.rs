@@ -6,6 +6,7 @@
 use crate::archive;
 use crate::catalog::{Catalog, Journal};
 use crate::checkpoint::{Checkpoints, listed_pages_max};
+use crate::checkpoint_snapshot::CheckpointSnapshots;
 use crate::commit_batch::CommitMemory;
 use crate::database::{Database, Handle};
 use crate::engine::{Engine, HashSeeds, Maintenance};
@@ -265,6 +266,7 @@ impl Opening {
             _reserved: reserved,
             pace: Pace::default(),
             checkpoints: Checkpoints::new(parts.flip_lsn),
+            checkpoint_snapshots: CheckpointSnapshots::new(),
             flusher: Signal::default(),
             checkpointer: Signal::default(),
             hash_seeds: HashSeeds { fixed: options.hash_seed, drawn: AtomicU64::new(0) },

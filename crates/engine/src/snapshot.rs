@@ -1,17 +1,19 @@
 //! A consistent view of all tables.
 
+use crate::checkpoint_snapshot::CheckpointTables;
 use crate::database::{Database, Handle};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::index::Cursor;
 use crate::kind::Hashed;
 use crate::large::{self, LargeReader};
 use crate::long_key::IndexRange;
-use crate::range::{ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
+use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
 use crate::records::{Iter, Records};
 use crate::scratch;
 use crate::table::Table;
 use crate::table_core::{Found, TableCore};
-use crate::view::{ReadLog, View};
+use crate::view::{ReadLog, View, ViewCursor};
 use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
 use aquifer_index::ValueKind;
@@ -27,7 +29,8 @@ use std::fmt;
 /// memory budget (an eighth), the oldest snapshots are given up: their reads return [`Error::SnapshotTooOld`]. So does reading a table that
 /// was loaded in bulk, or had a range deleted by [`Table::range_delete`], since the snapshot was taken.
 ///
-/// A [`Transaction`](crate::Transaction) is a snapshot too, which sees its own writes besides.
+/// A [`Transaction`](crate::Transaction) is a snapshot too, which sees its own writes besides; so is a
+/// [`CheckpointSnapshot`](crate::CheckpointSnapshot), which costs no memory for what changes, and is never too old.
 ///
 /// ```
 /// # let db = aquifer::Database::in_memory(4 << 20)?;
@@ -42,7 +45,7 @@ use std::fmt;
 /// ```
 pub struct Snapshot {
     pub(crate) handle: Arc<Handle>,
-    pub(crate) inner: aquifer_txn::Snapshot,
+    pub(crate) moment: Moment,
     /// VW3 of `view`.
     pub(crate) pin: Option<Pin>,
     /// A transaction's own writes.
@@ -55,9 +58,26 @@ pub struct Snapshot {
     pub(crate) too_old: AtomicBool,
 }
 
+/// What it reads.
+pub(crate) enum Moment {
+    /// The tables, and older values of what has changed in them since (`view`).
+    Versions(aquifer_txn::Snapshot),
+    /// The pages of a checkpoint.
+    Checkpoint(Box<CheckpointTables>),
+}
+
+impl Moment {
+    pub(crate) fn versions(&self) -> Option<&aquifer_txn::Snapshot> {
+        match self {
+            Moment::Versions(snapshot) => Some(snapshot),
+            Moment::Checkpoint(_) => None,
+        }
+    }
+}
+
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot").field("lsn", &self.inner.lsn().0).finish_non_exhaustive()
+        f.debug_struct("Snapshot").field("lsn", &self.lsn().0).finish_non_exhaustive()
     }
 }
 
@@ -69,16 +89,7 @@ impl Database {
     /// [`Error::Poisoned`], if a commit was not ended; [`Error::Exhausted`] for more than 65,536 of them.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let (inner, pin) = take(self.engine())?;
-        let handle = Arc::clone(self.handle());
-        Ok(Snapshot {
-            handle,
-            inner,
-            pin,
-            writes: None,
-            reads: None,
-            has_read: AtomicBool::new(false),
-            too_old: AtomicBool::new(false),
-        })
+        Ok(Snapshot { pin, ..Snapshot::of_moment(self.handle(), Moment::Versions(inner)) })
     }
 }
 
@@ -103,18 +114,35 @@ pub(crate) fn pin(engine: &Engine) -> Result<Pin> {
 }
 
 impl Snapshot {
+    /// With no writes, and no pin.
+    pub(crate) fn of_moment(handle: &Arc<Handle>, moment: Moment) -> Snapshot {
+        Snapshot {
+            handle: Arc::clone(handle),
+            moment,
+            pin: None,
+            writes: None,
+            reads: None,
+            has_read: AtomicBool::new(false),
+            too_old: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.handle.engine
     }
 
     pub(crate) fn view(&self) -> View<'_> {
         let too_old = Some(&self.too_old);
-        View { engine: self.engine(), snapshot: &self.inner, writes: self.writes.as_ref(), too_old }
+        let snapshot = self.moment.versions();
+        View { engine: self.engine(), snapshot, writes: self.writes.as_ref(), too_old }
     }
 
     /// Its place in the order of commits: it sees those at or before it.
     pub fn lsn(&self) -> Lsn {
-        Lsn(self.inner.lsn().0)
+        match &self.moment {
+            Moment::Versions(snapshot) => Lsn(snapshot.lsn().0),
+            Moment::Checkpoint(checkpoint) => checkpoint.lsn,
+        }
     }
 
     /// The value of `key`.
@@ -151,14 +179,14 @@ impl Snapshot {
         })
     }
 
-    pub(crate) fn get_encoded(&self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+    fn get_encoded(&self, table: &Arc<TableCore>, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let table = self.counterpart(table)?;
         self.note_read(table, key)?;
         self.view().get_into(table, key, out)
     }
 
     /// A key is being read.
     fn note_read(&self, table: &TableCore, key: &[u8]) -> Result<()> {
-        self.check_own(table)?;
         self.has_read.store(true, Ordering::Relaxed);
         if let Some(reads) = &self.reads {
             let (engine, name) = (self.engine(), |key: &[u8]| table.index.name(key).into_owned());
@@ -197,7 +225,7 @@ impl Snapshot {
     ) -> Result<Option<LargeReader>> {
         let mut encoded = Vec::new();
         key.encode(&mut encoded);
-        let core = table.core();
+        let core = self.counterpart(table.core())?;
         self.note_read(core, &encoded)?;
         core.check_usable()?;
         let pin = Pin::everything(&core.pager);
@@ -299,13 +327,31 @@ impl Snapshot {
             .into_records()
     }
 
-    pub(crate) fn scan_encoded<'t>(&'t self, table: &'t TableCore, bounds: crate::range::Bounds) -> Scan<'t> {
-        let failed = self.check_own(table).err();
+    pub(crate) fn scan_encoded<'t>(&'t self, table: &'t Arc<TableCore>, bounds: Bounds) -> Scan<'t> {
+        let (table, failed) = match self.counterpart(table) {
+            Ok(table) => (&**table, None),
+            Err(error) => (&**table, Some(error)),
+        };
         self.has_read.store(true, Ordering::Relaxed);
         let range = IndexRange::of(table, &bounds);
         let (from, to) = range.bounds(&bounds);
-        let cursor = crate::view::ViewCursor::new(self.view(), table, from, to, self.reads.as_ref());
-        Scan::over(self.engine(), table, crate::index::Cursor::View(Box::new(cursor)), range, failed)
+        let cursor = match &self.moment {
+            Moment::Versions(_) => {
+                let cursor = ViewCursor::new(self.view(), table, from, to, self.reads.as_ref());
+                Cursor::View(Box::new(cursor))
+            }
+            Moment::Checkpoint(_) => table.index.cursor(&table.pager, from, to),
+        };
+        Scan::over(self.engine(), table, cursor, range, failed)
+    }
+
+    /// The table that is read where a handle says this one.
+    fn counterpart<'t>(&'t self, table: &'t Arc<TableCore>) -> Result<&'t Arc<TableCore>> {
+        self.check_own(table)?;
+        match &self.moment {
+            Moment::Versions(_) => Ok(table),
+            Moment::Checkpoint(checkpoint) => checkpoint.counterpart(table),
+        }
     }
 
     /// The table must be of the same database.

@@ -34,6 +34,8 @@ pub struct Stats {
     pub writers_slowed_us: u64,
     /// Transactions and snapshots.
     pub transactions: TransactionStats,
+    /// Snapshots of checkpoints.
+    pub checkpoint_snapshots: CheckpointSnapshotStats,
     /// What opening found.
     pub recovery: RecoveryReport,
 }
@@ -65,6 +67,19 @@ pub struct TransactionStats {
     pub versions: u64,
     /// Bytes that they take.
     pub version_bytes: u64,
+}
+
+/// What snapshots of checkpoints there are, and what they cost. Their memory is the account "checkpoint snapshots".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckpointSnapshotStats {
+    /// Open now; those count of which only a reader of a large value is left.
+    pub open: u64,
+    /// How far the one of the oldest checkpoint is behind, in bytes of log.
+    pub oldest_bytes: u64,
+    /// How long the one that was taken first has been open.
+    pub oldest_age: Duration,
+    /// Bytes of the data file that are kept for them all, and for a backup under way, and would be free without them.
+    pub kept_bytes: u64,
 }
 
 /// A share of the memory budget.
@@ -105,6 +120,7 @@ pub struct RecoveryReport {
 
 impl Engine {
     pub(crate) fn stats(&self) -> Stats {
+        let pager = self.pager.stats();
         Stats {
             backend: self.backend.clone(),
             commits: self.stripes.commits(),
@@ -121,7 +137,8 @@ impl Engine {
                     peak_bytes: peak as u64,
                 })
                 .collect(),
-            pager: self.pager.stats(),
+            checkpoint_snapshots: self.checkpoint_snapshots.stats(self.log.reserved(), pager.kept_bytes),
+            pager,
             log: self.log.stats(),
             log_bytes_since_checkpoint: self.log_bytes_since_checkpoint(),
             checkpoint_failures: self.checkpoints.failures(),

@@ -65,6 +65,8 @@ pub(crate) enum TableState {
     Live = 0,
     Dropped = 1,
     Closed = 2,
+    /// It names a table of a checkpoint, and is used for nothing else (CS3 of `checkpoint_snapshot`).
+    OfCheckpoint = 3,
 }
 
 impl TableCore {
@@ -118,6 +120,10 @@ impl TableCore {
     fn unusable(&self, state: u8) -> Error {
         match state {
             state if state == TableState::Dropped as u8 => Error::TableDropped { name: self.name.clone() },
+            state if state == TableState::OfCheckpoint as u8 => Error::usage(format!(
+                "this handle is for reading table {} through a checkpoint snapshot; open the table of the database for anything else",
+                self.name
+            )),
             _ => Error::Closed,
         }
     }

@@ -24,16 +24,15 @@ use crate::error::{Error, Result};
 use crate::long_key;
 use crate::range::{KeyRange, encoded};
 use crate::scratch;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Moment, Snapshot};
 use crate::table::Table;
 use crate::table_core::TableCore;
 use crate::transactions::Charge;
 use crate::view::ReadLog;
 use aquifer_codec::{Key, Value};
 use aquifer_sync::Arc;
-use aquifer_sync::atomic::{AtomicBool, Ordering};
+use aquifer_sync::atomic::Ordering;
 use aquifer_txn::{Claimant, Claims, CommitLsn, Conflicts, Watch, WriteSet};
-use aquifer_wal::Lsn;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
@@ -159,13 +158,10 @@ impl Database {
             }
         };
         let snapshot = Snapshot {
-            handle: Arc::clone(self.handle()),
-            inner,
             pin,
             writes: Some(WriteSet::new(txns.write_bytes_max)),
             reads: watch.is_some().then(|| ReadLog::new(engine)),
-            has_read: AtomicBool::new(false),
-            too_old: AtomicBool::new(false),
+            ..Snapshot::of_moment(self.handle(), Moment::Versions(inner))
         };
         let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory, "transactions"));
         Ok(Transaction {
@@ -374,7 +370,8 @@ impl Transaction {
         if self.writes().is_empty() && !self.snapshot.has_read.load(Ordering::Relaxed) {
             self.take_anew()?;
         } else {
-            let unchanged = engine.txns.versions.check_unchanged(&self.snapshot.inner, core.id, &name);
+            let snapshot = self.snapshot.moment.versions().expect("a transaction has a place in the order");
+            let unchanged = engine.txns.versions.check_unchanged(snapshot, core.id, &name);
             unchanged.map_err(|error| self.refuse(error, &core))?;
         }
         self.tables.insert(core.id, core);
@@ -386,8 +383,8 @@ impl Transaction {
         let database = Database::of(Arc::clone(&self.snapshot.handle));
         let unused = Claimant::new(Arc::clone(&self.engine().txns.claims));
         let fresh = database.begin_claiming(self.options, unused)?;
-        let Transaction { snapshot: Snapshot { inner, pin, reads, .. }, watch, .. } = fresh;
-        (self.snapshot.inner, self.snapshot.pin, self.snapshot.reads) = (inner, pin, reads);
+        let Transaction { snapshot: Snapshot { moment, pin, reads, .. }, watch, .. } = fresh;
+        (self.snapshot.moment, self.snapshot.pin, self.snapshot.reads) = (moment, pin, reads);
         self.watch = watch;
         Ok(())
     }
@@ -457,7 +454,7 @@ impl Transaction {
         let engine = Arc::clone(self.engine());
         if self.writes().is_empty() {
             // All that it has read is at or below its snapshot.
-            let lsn = Lsn(self.snapshot.inner.lsn().0);
+            let lsn = self.snapshot.lsn();
             return Ok(if engine.on_disk { Commit::Logged(lsn) } else { Commit::Nothing });
         }
         let applied = self.try_apply();
@@ -500,7 +497,7 @@ impl Transaction {
                 locked.push((batch.number_of(table), table.index.key_of_name(name).to_vec()));
             }
         }
-        let Transaction { snapshot: Snapshot { inner, reads, .. }, watch, .. } = self;
+        let Transaction { snapshot: Snapshot { moment, reads, .. }, watch, .. } = self;
         let reads = match (watch, reads) {
             (Some(watch), Some(reads)) => Some((&*watch, reads.complete()?)),
             _ => None,
@@ -508,7 +505,7 @@ impl Transaction {
         commit_records(
             &engine,
             &batch,
-            &Terms { expected: &[], snapshot: Some(inner), locked: &locked, reads },
+            &Terms { expected: &[], snapshot: moment.versions(), locked: &locked, reads },
         )
     }
 

@@ -29,7 +29,8 @@ use aquifer_txn::{CommitLsn, Item, Resolve, Snapshot, Write, WriteSet};
 #[derive(Clone, Copy)]
 pub(crate) struct View<'v> {
     pub(crate) engine: &'v Engine,
-    pub(crate) snapshot: &'v Snapshot,
+    /// Nothing for pages that are as they should be: those of a checkpoint.
+    pub(crate) snapshot: Option<&'v Snapshot>,
     /// Own writes, if it is a transaction that may have some: whole values, of whatever length.
     pub(crate) writes: Option<&'v WriteSet>,
     /// Told when the snapshot is too old.
@@ -39,7 +40,12 @@ pub(crate) struct View<'v> {
 impl<'v> View<'v> {
     /// What a snapshot alone sees.
     pub(crate) fn of(engine: &'v Engine, snapshot: &'v Snapshot) -> View<'v> {
-        View { engine, snapshot, writes: None, too_old: None }
+        View { engine, snapshot: Some(snapshot), writes: None, too_old: None }
+    }
+
+    /// By whose place in the order it sees.
+    fn versions(self) -> &'v Snapshot {
+        self.snapshot.expect("who reads the pages of a checkpoint asks for no older values")
     }
 
     /// What a key of the index has.
@@ -51,9 +57,10 @@ impl<'v> View<'v> {
         let mut bytes = Vec::new();
         let Lookup { kind, changed_at } =
             table.reading(table.index.look_up(&table.pager, key, &mut bytes))?;
-        self.check_clear(table)?;
         let current = kind.map(|kind| Found { kind, bytes });
-        if !own && changed_at <= self.snapshot.lsn().0 {
+        let Some(snapshot) = self.snapshot else { return Ok(current) }; // CS2 of `checkpoint_snapshot`
+        self.check_clear(table)?;
+        if !own && changed_at <= snapshot.lsn().0 {
             return Ok(current); // VW1
         }
         let item = current.map(|current| Item {
@@ -98,7 +105,7 @@ impl<'v> View<'v> {
 
     /// VW2.
     fn check_clear(self, table: &TableCore) -> Result<()> {
-        table.check_clear(self.snapshot).inspect_err(|_| self.note_too_old())
+        table.check_clear(self.versions()).inspect_err(|_| self.note_too_old())
     }
 
     fn note_too_old(self) {
@@ -114,7 +121,7 @@ impl<'v> View<'v> {
         aquifer_txn::View {
             table: table.id,
             versions: &self.engine.txns.versions,
-            snapshot: self.snapshot,
+            snapshot: self.versions(),
             writes: self.writes,
             resolve: RESOLVE,
         }

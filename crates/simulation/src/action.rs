@@ -212,6 +212,15 @@ pub enum Action {
         /// What they do.
         others: Vec<Action>,
     },
+    /// A snapshot of a checkpoint is taken, and stays open.
+    Keep,
+    /// One that is open is read.
+    ReadKept {
+        /// Which.
+        which: u8,
+        /// It goes afterwards.
+        goes: bool,
+    },
     /// A checkpoint is asked for.
     Checkpoint,
     /// Everything is made durable.
@@ -451,7 +460,9 @@ fn any(random: &mut Random, taste: Taste, may_nest: bool) -> Action {
         }
         31..=33 => Action::Checkpoint,
         34..=35 => Action::Sync,
-        36..=44 => Action::Step { times: 1 + random.below(4) as u8 },
+        36..=42 => Action::Step { times: 1 + random.below(4) as u8 },
+        43 => Action::Keep,
+        44 => Action::ReadKept { which: random.below(2) as u8, goes: random.chance(40) },
         45 if may_nest => Action::Verify,
         46 if may_nest => {
             // With as many checkpoints, so that what the kept one has is superseded and its slots would be used again.

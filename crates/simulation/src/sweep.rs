@@ -73,6 +73,24 @@ fn backup() -> Scenario {
     }
 }
 
+/// Snapshots of checkpoints, while what they read is changed, dropped and checkpointed.
+fn checkpoint_snapshots() -> Scenario {
+    let read = |goes| Action::ReadKept { which: 0, goes };
+    let change = |n: u32| vec![put(0, n * 9..n * 9 + 20, 500, Durability::Eventual), Action::Checkpoint];
+    Scenario {
+        name: "checkpoint snapshots",
+        before: with(small(), vec![put(0, 0..90, 600, Durability::Eventual), Action::Keep]),
+        swept: [
+            vec![put(1, 0..9, 70, Durability::Power), Action::Keep],
+            (0..4).flat_map(change).collect(),
+            vec![Action::Drop { table: 1 }, read(true), Action::Step { times: 9 }, Action::Keep, read(false)],
+            (4..7).flat_map(change).collect(),
+            vec![read(true), Action::Verify, read(true), Action::Step { times: 9 }, Action::Verify],
+        ]
+        .concat(),
+    }
+}
+
 /// Ranges that are deleted, and tables loaded in bulk, with and without a log.
 fn ranges_and_bulk_loads() -> Scenario {
     Scenario {
@@ -100,7 +118,7 @@ fn ranges_and_bulk_loads() -> Scenario {
 }
 
 /// The scenarios: creation, opening, batches, checkpoints, eviction, change of segments, tables made and dropped, large values,
-/// backups, ranges and bulk loads, growth and shrinking of the file.
+/// backups, snapshots of checkpoints, ranges and bulk loads, growth and shrinking of the file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario { name: "create", before: vec![], swept: with(small(), vec![]) },
@@ -164,12 +182,18 @@ pub fn scenarios() -> Vec<Scenario> {
         large_values(),
         large_values_in_a_hashed_table(),
         backup(),
-        Scenario {
-            name: "shrinking",
-            before: with(large(), vec![Action::Checkpoint]),
-            swept: vec![Action::Drop { table: 0 }, Action::Step { times: 200 }, Action::Checkpoint, close()],
-        },
+        checkpoint_snapshots(),
+        shrinking(),
     ]
+}
+
+/// A file that has become too long.
+fn shrinking() -> Scenario {
+    Scenario {
+        name: "shrinking",
+        before: with(large(), vec![Action::Checkpoint]),
+        swept: vec![Action::Drop { table: 0 }, Action::Step { times: 200 }, Action::Checkpoint, close()],
+    }
 }
 
 /// Values with pages of their own come, change and go.

@@ -9,10 +9,12 @@
 //! - **WO4** After a crash the state is one that the model allows, and verification finds nothing, unless the disk has lied.
 //! - **WO6** A backup is the state when it was begun, whatever others did meanwhile.
 //! - **WO7** A transaction reads what was there when it began, and its own writes. It commits unless another has committed to a key that it writes.
+//! - **WO8** A snapshot of a checkpoint is the state when it was taken, as long as it is open; a disk that fails does not change it.
 //! - **WO5** A disk that lies is found out, or does no harm: it never changes what is read.
 
 mod backup;
 mod ending;
+mod kept;
 mod keys;
 mod ranges;
 mod scan;
@@ -57,6 +59,7 @@ pub struct World {
     /// Where backups go; nothing ever happens to it.
     backup: SimDisk,
     db: Option<Database>,
+    kept: Vec<kept::Kept>,
     model: Model,
     tickets: Vec<Vec<Pending>>,
     /// Values that keys had since a scan began, while one is under way.
@@ -93,6 +96,7 @@ impl World {
             disk: SimDisk::with_seed(seed),
             backup: SimDisk::new(),
             db: None,
+            kept: Vec::new(),
             model: Model::default(),
             tickets: (0..CLIENTS).map(|_| Vec::new()).collect(),
             touched: None,
@@ -211,6 +215,8 @@ impl World {
                 self.scan(db, *table, *from, *reverse, *every, others)
             }
             Action::Backup { others } => self.back_up(db, others),
+            Action::Keep => self.keep_checkpoint(db),
+            Action::ReadKept { which, goes } => self.read_kept(*which, *goes),
             Action::Checkpoint => self.checkpoint(db),
             Action::Sync => {
                 let synced = db.sync();

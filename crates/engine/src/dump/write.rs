@@ -2,10 +2,12 @@
 
 use super::format::{ChunkHeader, Header, Kind, encode_large, encode_numbers, encode_table, push_record};
 use super::{DumpProgress, DumpSummary, dump_error};
-use crate::catalog::Description;
+use crate::checkpoint_snapshot::CheckpointSnapshot;
 use crate::database::Database;
 use crate::error::{Error, Result};
-use crate::records::AnyTable;
+use crate::large::LargeReader;
+use crate::records::{AnyTable, Records};
+use crate::snapshot::Snapshot;
 use aquifer_codec::checksum::crc32c;
 use std::io::Write;
 
@@ -18,7 +20,8 @@ impl Database {
     ///
     /// Writers may go on meanwhile. The dump reads what is committed page by page, as [`records`](AnyTable::records) does, table by
     /// table: it holds every record that was there from beginning to end, but is no snapshot. Of a batch that is committed
-    /// meanwhile it may hold a part. For the state of one moment, let nobody write. Tables that are made meanwhile are not in it,
+    /// meanwhile it may hold a part. For the state of one moment, let nobody write, or dump a checkpoint
+    /// ([`CheckpointSnapshot::dump`]). Tables that are made meanwhile are not in it,
     /// and those dropped before their turn are not either.
     ///
     /// # Errors
@@ -38,7 +41,7 @@ impl Database {
     /// assert_eq!(db.table("t")?.get(b"k")?.as_deref(), Some(&b"v"[..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn dump(&self, writer: impl Write, mut progress: impl FnMut(DumpProgress)) -> Result<DumpSummary> {
+    pub fn dump(&self, writer: impl Write, progress: impl FnMut(DumpProgress)) -> Result<DumpSummary> {
         let mut tables = Vec::new();
         let mut records_estimate = 0;
         for info in self.tables() {
@@ -53,32 +56,94 @@ impl Database {
             }
         }
         let header = Header { page_bytes: self.page_size() as u32, records_estimate };
-        let mut out = Chunks::begin(writer, header)?;
-        let mut summary = DumpSummary::default();
-        for table in tables {
-            dump_table(&table, &mut out, &mut summary, |summary| {
-                progress(DumpProgress {
-                    tables: summary.tables,
-                    records: summary.records,
-                    record_bytes: summary.record_bytes,
-                    records_estimate,
-                })
-            })?;
-        }
-        let totals = [summary.tables, summary.records, summary.record_bytes];
-        out.chunk(Kind::End, &encode_numbers(&totals))?;
-        summary.bytes = out.finish()?;
-        Ok(summary)
+        let sources = tables.iter().map(|table| Source { table, snapshot: None });
+        dump_all(sources, header, writer, progress)
     }
 }
 
+impl CheckpointSnapshot {
+    /// Writes every table of the checkpoint, with its records, to `writer`, as [`Database::dump`] does, and
+    /// [`Database::restore`] reads: the state of one moment, whatever is committed or dropped meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of a scan; the writer's, as [`Error::Io`].
+    ///
+    /// ```
+    /// # use aquifer::{Database, Options};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Database::open(dir.path().join("old"))?;
+    /// let table = db.create_table("t", Default::default())?;
+    /// table.put(b"k", b"v")?;
+    /// let then = db.checkpoint_snapshot()?;
+    /// table.delete(b"k")?;
+    /// let mut dump = Vec::new();
+    /// assert_eq!(then.dump(&mut dump, |_| ())?.records, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dump(&self, writer: impl Write, progress: impl FnMut(DumpProgress)) -> Result<DumpSummary> {
+        let names = self.tables().into_iter().map(|info| info.name);
+        let tables = names.map(|name| self.any_table(&name)).collect::<Result<Vec<_>>>()?;
+        let page_bytes = self.engine().pager.page_bytes() as u32;
+        let header = Header { page_bytes, records_estimate: self.len_estimate()? };
+        let sources = tables.iter().map(|table| Source { table, snapshot: Some(&**self) });
+        dump_all(sources, header, writer, progress)
+    }
+}
+
+/// What is dumped of a table.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    table: &'s AnyTable,
+    /// As it is there; else what is committed by then.
+    snapshot: Option<&'s Snapshot>,
+}
+
+impl<'s> Source<'s> {
+    fn records(self) -> Records<'s> {
+        self.snapshot.map_or_else(|| self.table.records(), |snapshot| snapshot.records(self.table))
+    }
+
+    fn open_large(self, key: &[u8]) -> Result<Option<LargeReader>> {
+        match self.snapshot {
+            Some(snapshot) => snapshot.open_large(self.table, key),
+            None => self.table.open_large(key),
+        }
+    }
+}
+
+fn dump_all<'s>(
+    sources: impl Iterator<Item = Source<'s>>,
+    header: Header,
+    writer: impl Write,
+    mut progress: impl FnMut(DumpProgress),
+) -> Result<DumpSummary> {
+    let records_estimate = header.records_estimate;
+    let mut out = Chunks::begin(writer, header)?;
+    let mut summary = DumpSummary::default();
+    for source in sources {
+        dump_table(source, &mut out, &mut summary, |summary| {
+            progress(DumpProgress {
+                tables: summary.tables,
+                records: summary.records,
+                record_bytes: summary.record_bytes,
+                records_estimate,
+            })
+        })?;
+    }
+    let totals = [summary.tables, summary.records, summary.record_bytes];
+    out.chunk(Kind::End, &encode_numbers(&totals))?;
+    summary.bytes = out.finish()?;
+    Ok(summary)
+}
+
 fn dump_table<W: Write>(
-    table: &AnyTable,
+    source: Source<'_>,
     out: &mut Chunks<W>,
     summary: &mut DumpSummary,
     mut progress: impl FnMut(&DumpSummary),
 ) -> Result<()> {
-    let mut scan = table.records();
+    let mut scan = source.records();
     let (mut records, mut record_bytes) = (0u64, 0u64);
     let mut key_before = Vec::new();
     let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));
@@ -87,7 +152,7 @@ fn dump_table<W: Write>(
         Err(Error::TableDropped { .. }) => return Ok(()),
         next => next?,
     };
-    out.chunk(Kind::Table, &encode_table(&description(table)))?;
+    out.chunk(Kind::Table, &encode_table(&source.table.core().description()))?;
     while let Some((key, value)) = next {
         let Some(value) = value else {
             let key = key.to_vec();
@@ -96,7 +161,7 @@ fn dump_table<W: Write>(
                 payload.clear();
                 key_before.clear();
             }
-            if let Some(len) = dump_large(table, &key, out)? {
+            if let Some(len) = dump_large(source, &key, out)? {
                 records += 1;
                 record_bytes += key.len() as u64 + len;
             }
@@ -129,8 +194,8 @@ fn dump_table<W: Write>(
 }
 
 /// Writes a large value as it is now, part by part; its length, or nothing if it is gone.
-fn dump_large<W: Write>(table: &AnyTable, key: &[u8], out: &mut Chunks<W>) -> Result<Option<u64>> {
-    let Some(mut reader) = table.open_large(key)? else { return Ok(None) };
+fn dump_large<W: Write>(source: Source<'_>, key: &[u8], out: &mut Chunks<W>) -> Result<Option<u64>> {
+    let Some(mut reader) = source.open_large(key)? else { return Ok(None) };
     out.chunk(Kind::Large, &encode_large(key, reader.len()))?;
     let mut part = vec![0; CHUNK_BYTES.min(reader.len() as usize)];
     let mut at = 0;
@@ -140,10 +205,6 @@ fn dump_large<W: Write>(table: &AnyTable, key: &[u8], out: &mut Chunks<W>) -> Re
         at += read as u64;
     }
     Ok(Some(at))
-}
-
-fn description(table: &AnyTable) -> Description {
-    table.core().description()
 }
 
 /// The chain of chunks (DF2).

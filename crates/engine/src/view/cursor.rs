@@ -93,7 +93,7 @@ impl<'t> ViewCursor<'t> {
                 resolve: &|write, stored| Ok((super::RESOLVE)(write, stored)?),
                 table: self.table.id,
                 versions: &self.view.engine.txns.versions,
-                snapshot: self.view.snapshot,
+                snapshot: self.view.versions(),
                 writes: self.view.writes,
             };
             Box::new(End { scan: Scan::new(records, view, self.range.clone(), direction), last: None })

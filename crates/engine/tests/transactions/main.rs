@@ -8,10 +8,12 @@
 //! | `levels` | invariants that many threads keep, or break, at each level |
 //! | `ranges` | ranges that are deleted and loaded as one, beside transactions |
 //! | `limits` | too old, too large, locked, dropped, closed, poisoned, full |
+//! | `checkpoint_snapshots` | what snapshots of checkpoints see and cost, whatever changes and goes |
 //! | `edges` | where several mechanisms meet |
 //! | `long_keys` | writes of long keys that change nothing |
 //! | `crash` | what a loss of power leaves of transactions |
 
+mod checkpoint_snapshots;
 mod crash;
 mod edges;
 mod hermitage;

@@ -66,6 +66,11 @@ fn backups() {
 }
 
 #[test]
+fn checkpoint_snapshots() {
+    sweep("checkpoint snapshots");
+}
+
+#[test]
 fn shrinking() {
     sweep("shrinking");
 }

@@ -14,6 +14,7 @@ impl World {
     pub(super) fn end(&mut self, end: End, seed: u64, again: &[Again]) -> Judged {
         let db = self.db.take();
         self.tickets.iter_mut().for_each(Vec::clear);
+        let kept = std::mem::take(&mut self.kept);
         let mut killed = end == End::Kill;
         if let (End::Close, Some(db)) = (end, &db) {
             match db.close() {
@@ -31,7 +32,7 @@ impl World {
         let mut disk = if killed { self.disk.after_kill() } else { self.disk.after_power_loss(seed) };
         // What the old handle does on its way out goes to the old disk, and need not take long.
         self.disk.inject(Fault::power_loss());
-        drop(db);
+        drop((kept, db));
         disk.set_free(None);
         self.tally.crashes += 1;
         for &Again { trouble, nth, seed } in again {
