@@ -17,8 +17,18 @@ pub fn key(random: &mut Random) -> Vec<u8> {
             let suffix = [&b""[..], b"\0", b"a", b"ab", b"b", b"\xFF\xFF"][random.below(6) as usize];
             [&group[..], &[b'g'; 520], suffix].concat()
         }
+        6 => often_merged(random),
         _ => format!("k{}", random.below(40)).into_bytes(),
     }
+}
+
+fn often_merged(random: &mut Random) -> Vec<u8> {
+    format!("m{}", random.below(3)).into_bytes()
+}
+
+/// A key of a write. Merges come to some keys more often.
+fn key_for(random: &mut Random, is_merge: bool) -> Vec<u8> {
+    if is_merge && random.chance(60) { often_merged(random) } else { key(random) }
 }
 
 fn value(random: &mut Random, key: &[u8]) -> Vec<u8> {
@@ -38,13 +48,14 @@ fn value(random: &mut Random, key: &[u8]) -> Vec<u8> {
 impl World {
     pub fn autocommit(&mut self) {
         let of = self.random.below(2) as usize;
-        let key = key(&mut self.random);
+        let is_merge = self.random.chance(20);
+        let key = key_for(&mut self.random, is_merge);
         let value = value(&mut self.random, &key);
         let table = self.tables[of].clone().with_durability(Durability::Eventual);
         let old = self.plain.maps[of].get(&key).cloned();
         let same = |found: Option<Vec<u8>>| assert_eq!(found.as_deref(), old.as_deref());
         let mut merges = false;
-        let (done, new) = match self.random.below(10) {
+        let (done, new) = match if is_merge { 8 } else { self.random.below(8) } {
             0 => (table.get(&key).map(same), None),
             1 => (table.contains(&key).map(|found| assert_eq!(found, old.is_some())), None),
             2 => (table.delete(&key), Some(None)),
@@ -59,7 +70,7 @@ impl World {
                 patched[3..9].copy_from_slice(b"patch!");
                 (table.patch(&key, 3, b"patch!"), Some(Some(patched)))
             }
-            8 | 9 => {
+            8 => {
                 let operand = self.operand(old.as_deref(), value);
                 merges = self.waits(of, &key);
                 (table.merge(&key, &operand), Some(self.merging[of].merged(old.as_deref(), &operand)))
@@ -79,14 +90,11 @@ impl World {
         let mut overwritten = BTreeSet::new();
         for _ in 0..1 + self.random.below(8) {
             let of = self.random.below(2) as usize;
-            let key = key(&mut self.random);
+            let is_merge = self.random.chance(30);
+            let key = key_for(&mut self.random, is_merge);
             let value = value(&mut self.random, &key);
             let new = match self.random.below(10) {
-                0..3 => {
-                    batch.delete(&self.tables[of], &key);
-                    None
-                }
-                3..6 => {
+                _ if is_merge => {
                     let old = self.plain.maps[of].get(&key).cloned();
                     let old = changes.get(&(of, key.clone())).cloned().unwrap_or(old);
                     let operand = self.operand(old.as_deref(), value);
@@ -97,6 +105,10 @@ impl World {
                     let new = self.merging[of].merged(old.as_deref(), &operand);
                     changes.insert((of, key), new.map(Rc::from));
                     continue;
+                }
+                0..3 => {
+                    batch.delete(&self.tables[of], &key);
+                    None
                 }
                 _ => {
                     batch.put(&self.tables[of], &key, &value);
@@ -131,6 +143,7 @@ impl World {
 
     /// Sometimes what is there: then nothing may be left.
     fn operand(&mut self, old: Option<&[u8]>, value: Vec<u8>) -> Vec<u8> {
+        let old = old.filter(|old| old.len() < 20_000); // or it would double time and again
         if self.random.chance(20) { old.unwrap_or_default().to_vec() } else { value }
     }
 
@@ -166,7 +179,8 @@ impl World {
     /// Whether it goes on.
     pub fn write_in(&mut self, open: &mut Open) -> bool {
         let of = self.random.below(2) as usize;
-        let key = key(&mut self.random);
+        let is_merge = open.only_merges || self.random.chance(27);
+        let key = key_for(&mut self.random, is_merge);
         let value = value(&mut self.random, &key);
         let (table, tx) = (&self.tables[of], &mut open.tx);
         let old = open.view[of].get(&key).cloned();
@@ -175,7 +189,7 @@ impl World {
         let place = (of, record_of(&key));
         // What it becomes, unless it stays as it was, and whether it was read.
         let mut waiting = None;
-        let (done, new, is_read) = match self.random.below(11) {
+        let (done, new, is_read) = match if is_merge { 8 } else { self.random.below(8) } {
             0 | 1 => (tx.delete(table, &key), Some(None), false),
             2 => (tx.take(table, &key).map(same), old.as_ref().map(|_| None), true),
             3 => (tx.replace(table, &key, &value).map(same), Some(Some(value)), true),
@@ -188,7 +202,7 @@ impl World {
                 patched[3..9].copy_from_slice(b"patch!");
                 (tx.patch(table, &key, 3, b"patch!"), Some(Some(patched)), true)
             }
-            8..11 => {
+            8 => {
                 let operand = self.operand(old.as_deref(), value);
                 if self.waits(of, &key) {
                     waiting = Some(operand.clone().into());
