@@ -3,7 +3,7 @@
 use crate::{KINDS, LEVELS, any_table, begin};
 use aquifer::{
     AnyTable, Database, Durability, Error, ErrorKind, Event, HashTableDef, Isolation, MergeOperator, Result,
-    TableDef, TableOptions, Transaction, WriteBatch,
+    TableDef, TableKind, TableOptions, Transaction, WriteBatch,
 };
 use aquifer_sim::SimDisk;
 
@@ -20,7 +20,7 @@ fn n(number: u32) -> [u8; 4] {
     number.to_le_bytes()
 }
 
-fn adding(db: &Database, name: &str, kind: aquifer::TableKind) -> AnyTable {
+fn adding(db: &Database, name: &str, kind: TableKind) -> AnyTable {
     any_table(db, name, kind).with_merge(MergeOperator::new("add", add).commuting()).unwrap()
 }
 
@@ -340,58 +340,85 @@ fn one_that_does_not_commute_conflicts_as_a_put_does() {
     }
 }
 
+/// The union of these: so many bytes with that bit.
+fn bits(parts: &[(usize, u8)]) -> Vec<u8> {
+    let len = parts.iter().map(|(len, _)| *len).max().unwrap();
+    let byte = |at| parts.iter().filter(|(len, _)| at < *len).fold(0, |byte, (_, bit)| byte | bit);
+    (0..len).map(byte).collect()
+}
+
+/// Merges into a key in all ways, beyond what a leaf takes.
+fn merge_large(db: &Database, table: &AnyTable, level: Isolation, key: &[u8], is_long: bool) {
+    table.merge(key, &bits(&[(10, 1)])).unwrap();
+    let before = db.snapshot().unwrap();
+    let mut tx = begin(db, level);
+    tx.merge(table, key, &bits(&[(9_000, 2)])).unwrap();
+    tx.merge(table, key, &bits(&[(30_000, 4)])).unwrap();
+    assert!(tx.get(table, key).unwrap().unwrap() == bits(&[(10, 1), (9_000, 2), (30_000, 4)]));
+    drop(tx);
+    let mut tx = begin(db, level);
+    tx.merge(table, key, &bits(&[(9_000, 2)])).unwrap();
+    table.merge(key, &bits(&[(20_000, 8)])).unwrap();
+    if is_long {
+        assert_conflict(tx.commit());
+        table.merge(key, &bits(&[(9_000, 2)])).unwrap();
+    } else {
+        tx.commit().unwrap();
+    }
+    // One that began when the value was large, and one that is refused after its result was written.
+    let mut tx = begin(db, level);
+    tx.merge(table, key, &bits(&[(100, 64)])).unwrap();
+    assert!(tx.get(table, key).unwrap().unwrap() == bits(&[(10, 1), (9_000, 2), (20_000, 8), (100, 64)]));
+    table.delete(key).unwrap();
+    assert_conflict(tx.commit());
+    table.put(key, &bits(&[(10, 1), (9_000, 2), (20_000, 8)])).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.merge(table, key, &bits(&[(40_000, 16)]));
+    batch.merge(table, key, &bits(&[(1, 32)]));
+    db.write(&mut batch, Durability::Power).unwrap();
+    assert!(table.get(key).unwrap().unwrap() == bits(&ALL_BITS), "{level:?} {is_long}");
+    assert!(before.get(table, key).unwrap().unwrap() == bits(&[(10, 1)]));
+    drop(before);
+    assert!(db.verify(|_| {}).unwrap().is_clean());
+}
+
+const ALL_BITS: [(usize, u8); 5] = [(1, 32), (10, 1), (9_000, 2), (20_000, 8), (40_000, 16)];
+
 #[test]
 fn results_of_any_length_and_long_keys() {
     for (level, kind) in LEVELS.into_iter().flat_map(|level| KINDS.map(|kind| (level, kind))) {
-        for logged in [true, false] {
+        for (on_disk, logged) in [(true, true), (true, false), (false, true)] {
             let disk = SimDisk::new();
-            let options = || Database::options().memory_budget(8 << 20).background(false).disk(disk.disk());
-            let db = options().create("").unwrap();
+            let options = || Database::options().memory_budget(8 << 20).background(false);
+            let db = match on_disk {
+                true => options().disk(disk.disk()).create("").unwrap(),
+                false => options().in_memory().unwrap(),
+            };
             match kind {
-                aquifer::TableKind::Hashed => {
+                TableKind::Hashed => {
                     drop(db.create_table("t", TableOptions::hashed().logged(logged)).unwrap())
                 }
                 _ => drop(db.create_table("t", TableOptions::default().logged(logged)).unwrap()),
             }
             let table = db.any_table("t").unwrap().with_merge(MergeOperator::union()).unwrap();
-            let bits = |len: usize, bit: u8| vec![bit; len];
             for (key, is_long) in [(&b"short"[..], false), (&LONG[..], true)] {
-                table.merge(key, &bits(10, 1)).unwrap();
-                let before = db.snapshot().unwrap();
-                let mut tx = begin(&db, level);
-                tx.merge(&table, key, &bits(9_000, 2)).unwrap();
-                tx.merge(&table, key, &bits(30_000, 4)).unwrap();
-                assert_eq!(tx.get(&table, key).unwrap().unwrap()[..11], [&[7; 10][..], &[6]].concat());
-                drop(tx);
-                let mut tx = begin(&db, level);
-                tx.merge(&table, key, &bits(9_000, 2)).unwrap();
-                table.merge(key, &bits(20_000, 8)).unwrap();
-                if is_long {
-                    assert_conflict(tx.commit());
-                    table.merge(key, &bits(9_000, 2)).unwrap();
-                } else {
-                    tx.commit().unwrap();
-                }
-                let mut batch = WriteBatch::new();
-                batch.merge(&table, key, &bits(40_000, 16));
-                batch.merge(&table, key, &bits(1, 32));
-                db.write(&mut batch, Durability::Power).unwrap();
-                let parts = [(1, 32_u8), (10, 1), (9_000, 2), (20_000, 8), (40_000, 16)];
-                let byte = |at| parts.iter().filter(|(len, _)| at < *len).map(|(_, bit)| bit).sum();
-                let expected: Vec<u8> = (0..40_000).map(byte).collect();
-                assert!(table.get(key).unwrap().unwrap() == expected, "{level:?} {kind:?} {is_long}");
-                assert_eq!(before.get(&table, key).unwrap().unwrap(), bits(10, 1));
-                drop(before);
-                assert!(db.verify(|_| {}).unwrap().is_clean());
+                merge_large(&db, &table, level, key, is_long);
             }
-            // What was committed needs no operator.
-            let expected = table.get(b"short").unwrap().unwrap();
-            db.close().unwrap();
+            if !on_disk {
+                continue;
+            }
+            // What was committed needs no operator, replayed or not.
+            if !logged {
+                db.close().unwrap();
+            }
+            let after = disk.after_power_loss(7);
             drop((table, db));
-            let db = options().open("").unwrap();
+            let db = options().disk(after.disk()).open("").unwrap();
             let table = db.any_table("t").unwrap();
-            assert!(table.get(b"short").unwrap().unwrap() == expected);
-            assert!(table.get(&LONG).unwrap().unwrap() == expected);
+            for key in [&b"short"[..], &LONG[..]] {
+                assert!(table.get(key).unwrap().unwrap() == bits(&ALL_BITS));
+            }
+            assert!(db.verify(|_| {}).unwrap().is_clean());
         }
     }
 }
@@ -488,8 +515,7 @@ fn many_keys_that_are_merged_at_once() {
             true => options.disk(SimDisk::new().disk()).create("").unwrap(),
             false => options.in_memory().unwrap(),
         };
-        let table =
-            any_table(&db, "t", aquifer::TableKind::Sorted).with_merge(MergeOperator::union()).unwrap();
+        let table = any_table(&db, "t", TableKind::Sorted).with_merge(MergeOperator::union()).unwrap();
         let count = 3000_u32;
         for round in 0..3_u8 {
             let mut batch = WriteBatch::new();
@@ -514,7 +540,7 @@ fn results_beyond_the_budget_are_refused() {
         Ok(Some(vec![operand[0]; value.map_or(500, <[u8]>::len) * usize::from(operand[0])]))
     };
     let db = Database::options().memory_budget(4 << 20).background(false).in_memory().unwrap();
-    let table = any_table(&db, "t", aquifer::TableKind::Sorted)
+    let table = any_table(&db, "t", TableKind::Sorted)
         .with_merge(MergeOperator::new("grow", grow).commuting())
         .unwrap();
     let mut batch = WriteBatch::new();

@@ -270,7 +270,7 @@ fn in_ample_memory_every_commit_is_as_foretold() {
     for seed in seeds(0, 6) {
         let (_, counts) = check(options(false).in_memory().unwrap(), seed, false, 6_000);
         assert!(counts.committed > 100 && counts.conflicts > 50 && counts.reads > 500, "{seed}: {counts:?}");
-        assert!(counts.merged > 40 && counts.spared > 2, "{seed}: {counts:?}");
+        assert!(counts.merged > 20 && counts.spared > 0, "{seed}: {counts:?}");
     }
 }
 

@@ -22,6 +22,9 @@ pub fn key(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// What a batch leaves of keys, by table.
+type Changes = BTreeMap<(usize, Vec<u8>), Option<Rc<[u8]>>>;
+
 fn often_merged(random: &mut Random) -> Vec<u8> {
     format!("m{}", random.below(3)).into_bytes()
 }
@@ -86,7 +89,7 @@ impl World {
 
     pub fn batch(&mut self) {
         let mut batch = WriteBatch::new();
-        let mut changes: BTreeMap<(usize, Vec<u8>), Option<Rc<[u8]>>> = BTreeMap::new();
+        let mut changes: Changes = BTreeMap::new();
         let mut overwritten = BTreeSet::new();
         for _ in 0..1 + self.random.below(8) {
             let of = self.random.below(2) as usize;
