@@ -127,7 +127,8 @@ pub(crate) fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, terms: &T
     }
     let small_bytes = small_bytes(batch);
     engine.pace.slow_down(small_bytes);
-    let _memory = engine.commit_memory.take(engine, small_bytes * 2 + batch.len() * 16)?;
+    let beside_bytes = small_bytes * 2 + batch.len() * 16 + merged::bytes_in_advance(batch);
+    let _memory = engine.commit_memory.take(engine, beside_bytes)?;
     let order = batch.in_order();
     let written = write_large(engine, batch, &order)?;
     let (known, merged, results) = (BTreeMap::new(), BTreeMap::new(), None);

@@ -1,6 +1,5 @@
 //! What commits of several changes need beside the batch (CB4 of `commit_batch`).
 
-use super::merged::MERGED_ENTRY_BYTES;
 use crate::batch::WriteBatch;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -61,6 +60,5 @@ pub(super) fn small_bytes(batch: &WriteBatch) -> usize {
     let large = batch.entries.iter().filter(|entry| batch.is_large(entry));
     let (count, bytes) = large
         .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + batch.value(entry).map_or(0, <[u8]>::len)));
-    let merges = batch.entries.iter().filter(|entry| batch.operands(entry).is_some()).count();
-    batch.bytes() - bytes + count * LARGE_ENTRY_BYTES + merges * MERGED_ENTRY_BYTES
+    batch.bytes() - bytes + count * LARGE_ENTRY_BYTES
 }

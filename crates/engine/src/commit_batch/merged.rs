@@ -1,6 +1,7 @@
 //! Merges in a commit of several changes: their results are made when the stripes are locked (MG3 of `merge`), one after the other.
 
 use super::{Batch, LOAD_KEYS_MAX};
+use crate::batch::WriteBatch;
 use crate::error::{Error, Result};
 use crate::exchange::whole;
 use crate::large::{Known, Logging, write_whole};
@@ -8,8 +9,19 @@ use crate::merge::operands;
 use crate::table_core::TableCore;
 use crate::transactions::Charge;
 
-/// What the result of a merge may take, and the value before it, before more memory is asked for (MG8).
-pub(super) const MERGED_ENTRY_BYTES: usize = 128;
+/// Taken in advance for all results of a commit, with the values before them (MG8).
+const RESULTS_BYTES: usize = 16 << 10;
+/// Beside that, for each: enough for numbers.
+const RESULT_BYTES: usize = 32;
+
+/// Memory that is taken in advance for what merges make.
+pub(super) fn bytes_in_advance(batch: &WriteBatch) -> usize {
+    if !batch.has_merges {
+        return 0;
+    }
+    let merges = batch.entries.iter().filter(|entry| batch.operands(entry).is_some());
+    RESULTS_BYTES + merges.count() * RESULT_BYTES
+}
 
 impl Batch<'_> {
     /// Makes the results. Large ones are written and synced (LV2).
@@ -19,7 +31,7 @@ impl Batch<'_> {
         }
         let (batch, order, is_long) = (self.batch, self.order, self.is_long());
         // Result, record and what may have to be put back, beyond what was taken in advance.
-        let (mut needed, mut taken) = (0, 0);
+        let (mut needed, taken) = (0, bytes_in_advance(batch));
         let mut sync = false;
         for (number, &index) in order.iter().enumerate() {
             if is_long && number % LOAD_KEYS_MAX == 0 {
@@ -28,7 +40,6 @@ impl Batch<'_> {
             let entry = &batch.entries[index as usize];
             let Some(list) = batch.operands(entry) else { continue };
             let (table, key) = (batch.table_of(entry), batch.key(entry));
-            taken += 2 * MERGED_ENTRY_BYTES;
             let old = self.old_whole(table, key, needed, taken)?;
             let old_len = old.as_ref().map_or(0, Vec::len);
             let new = table.merged_all(key, old, operands(list))?; // MG7
