@@ -18,6 +18,10 @@
 //! - **CM5** Large values obey LV1 to LV4 (`large`): their pages are attached and detached after the leaf is changed, in the
 //!   same passage.
 
+mod merged;
+
+pub(crate) use merged::commit_merge;
+
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -28,6 +32,7 @@ use crate::record::{self, CommitWriter};
 use crate::scratch;
 use crate::stripes::StripeState;
 use crate::table_core::{Found, TableCore};
+use crate::transactions::Effect;
 use aquifer_buffer::{Mutation, PageRun, Pager, Pin, Retry};
 use aquifer_index::LeafValue;
 use aquifer_io::sabotage::{self, Sabotage};
@@ -150,9 +155,20 @@ pub(crate) fn commit_record(
     let value = change.leaf_value().map_or(&[][..], |value| value.bytes);
     table.check_lengths(key, value)?;
     engine.pace.slow_down(key.len() + value.len());
-    let attempt = Attempt { engine, table, key, change, expected, record: record::NOTHING };
+    with_record(table, key, change, |record| {
+        Attempt { engine, table, key, change, expected, record, merges: false }.run(old)
+    })
+}
+
+/// Lends the log record of a change; if the table is not logged, one of nothing.
+fn with_record<R>(
+    table: &TableCore,
+    key: &[u8],
+    change: Change<'_>,
+    work: impl FnOnce(&[u8]) -> Result<R>,
+) -> Result<R> {
     if !table.writes_log {
-        return attempt.run(old);
+        return work(record::NOTHING);
     }
     scratch::with(&scratch::RECORD, |record| {
         let mut writer = CommitWriter::new(record, 1);
@@ -161,7 +177,7 @@ pub(crate) fn commit_record(
             Change::PutLarge(written) => writer.attach(table.id, key, &written.descriptor, &written.manifest),
             Change::Delete => writer.delete(table.id, key),
         }
-        Attempt { record, ..attempt }.run(old)
+        work(record)
     })
 }
 
@@ -176,36 +192,51 @@ struct Done<'e> {
     place: Option<(Lsn, Notice<'e>)>,
 }
 
-struct Attempt<'a> {
-    engine: &'a Engine,
+impl Done<'_> {
+    /// Waits until it is visible. Nothing is locked.
+    fn finish(self, engine: &Engine) -> Result<Commit> {
+        match self.place {
+            Some((lsn, notice)) => engine.finish(lsn, notice)?,
+            // The absence was read, and may be another's delete that is not yet visible.
+            None => engine.order.wait(engine.order.now())?,
+        }
+        Ok(self.commit)
+    }
+}
+
+struct Attempt<'e, 'a> {
+    engine: &'e Engine,
     table: &'a TableCore,
     key: &'a [u8],
     change: Change<'a>,
     expected: Option<&'a Option<Found>>,
     /// If the table is not logged, of nothing.
     record: &'a [u8],
+    /// It is a merge by an operator that commutes.
+    merges: bool,
 }
 
-impl<'a> Attempt<'a> {
+impl<'e> Attempt<'e, '_> {
     fn run(&self, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
         self.engine.txns.honour_claims(self.engine, self.table, self.key)?;
-        let Done { commit, present, place, .. } = self.run_under_stripe(old)?;
-        match place {
-            Some((lsn, notice)) => self.engine.finish(lsn, notice)?,
-            // The absence was read, and may be another's delete that is not yet visible.
-            None => self.engine.order.wait(self.engine.order.now())?,
-        }
-        Ok((commit, present))
+        let done = self.run_under_stripe(old)?;
+        let present = done.present;
+        Ok((done.finish(self.engine)?, present))
     }
 
-    fn run_under_stripe(&self, mut old: Option<&mut Vec<u8>>) -> Result<Done<'a>> {
-        let Engine { pager, log, stripes, .. } = self.engine;
-        let mut stripe = stripes.lock(self.table.id, self.key);
+    fn run_under_stripe(&self, old: Option<&mut Vec<u8>>) -> Result<Done<'e>> {
+        let mut stripe = self.engine.stripes.lock(self.table.id, self.key);
         self.table.check_usable()?; // under the stripe: ST2
         self.engine.check_healthy()?;
+        self.run_inside(&mut stripe, old)
+    }
+
+    /// Under the stripe, of a table that may be used.
+    fn run_inside(&self, stripe: &mut StripeState, mut old: Option<&mut Vec<u8>>) -> Result<Done<'e>> {
+        let Engine { pager, log, .. } = self.engine;
         let mut known: Option<Known> = None;
         loop {
-            let attempt = self.inside(&pager.enter(), &mut stripe, old.as_deref_mut(), known.as_ref());
+            let attempt = self.inside(&pager.enter(), stripe, old.as_deref_mut(), known.as_ref());
             match attempt {
                 Ok(done) => {
                     if done.loose {
@@ -233,7 +264,7 @@ impl<'a> Attempt<'a> {
         stripe: &mut StripeState,
         old: Option<&mut Vec<u8>>,
         known: Option<&Known>,
-    ) -> std::result::Result<Done<'a>, Halt> {
+    ) -> std::result::Result<Done<'e>, Halt> {
         let pager = &self.engine.pager;
         let tree = &self.table.index;
         if let Change::PutLarge(_) = self.change {
@@ -287,7 +318,7 @@ impl<'a> Attempt<'a> {
         record: &[u8],
         value: Option<LeafValue<'_>>,
         present: bool,
-    ) -> std::result::Result<Done<'a>, Halt> {
+    ) -> std::result::Result<Done<'e>, Halt> {
         let Engine { txns, order, .. } = self.engine;
         let notice = txns.notice_one(self.table, self.key);
         let full = |_| Halt::Stop(Stop::LogFull(record.len()));
@@ -298,8 +329,8 @@ impl<'a> Attempt<'a> {
             turn.abort();
             return Err(Halt::Unannounced);
         }
-        let deletes = matches!(self.change, Change::Delete);
-        txns.keep(self.table, self.key, place.old(), deletes, lsn);
+        let effect = Effect { deletes: matches!(self.change, Change::Delete), merges: self.merges };
+        txns.keep(self.table, self.key, place.old(), effect, lsn);
         let loose = self.apply(m, place, known, lsn.0); // lets the latch go
         self.engine.tell(self.table, self.key, value, lsn);
         if sabotage::is(Sabotage::ForgetRecords) && lsn.0 % 16 == 0 {

@@ -4,7 +4,7 @@
 //! 1. Honour claims. Sort; of several entries on a key the last counts. Write large values, and sync them (LV2).
 //! 2. Lock all stripes, in their order (ST1). From here nobody else changes these keys. For a transaction, look whether somebody has
 //!    since its snapshot.
-//! 3. Bring the leaves into memory, outside the gate (G1). Find out which old values are large (LV3).
+//! 3. Bring the leaves into memory, outside the gate (G1). Make the results of merges (MG3). Find out which old values are large (LV3).
 //! 4. Encode the log record. Old values cannot change any more, so it may say what changes in them.
 //! 5. Enter the gate, announce the keys, reserve the record, for a serializable transaction validate what it read, apply all entries (keeping
 //!    what they replace), exchange the pages of large values, fill the record, leave.
@@ -32,10 +32,12 @@
 //!   (DP5). Where it could not be undone they are attached and stay, for a leaf may still name them: no checkpoint has them (CP2).
 
 mod memory;
+mod merged;
 mod terms;
 mod undo;
 
 pub(crate) use memory::CommitMemory;
+use memory::small_bytes;
 pub(crate) use terms::Terms;
 
 use crate::batch::{BatchEntry, WriteBatch};
@@ -45,10 +47,11 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::large::{Known, Logging, Written, write_whole};
 use crate::long_key::{Expected, Folded};
+use crate::merge::folded;
 use crate::record::{self, CommitWriter, NOTHING};
 use crate::stripes::Held;
 use crate::table_core::TableCore;
-use crate::transactions::Charge;
+use crate::transactions::{Charge, Effect};
 use aquifer_buffer::Mutation;
 use aquifer_index::{LeafValue, ValueKind};
 use aquifer_sync::Arc;
@@ -63,8 +66,6 @@ const LOAD_KEYS_MAX: usize = 1024;
 /// A value at least this long is compared with the one it replaces, to log what changes; for shorter ones, finding the old
 /// value costs more than it saves.
 const COMPARED_VALUE_BYTES_MIN: usize = 256;
-/// What the commit of a large value takes: descriptor and manifest, twice.
-const LARGE_ENTRY_BYTES: usize = 8 << 10;
 /// What an older value takes beside its key, about.
 const KEPT_ENTRY_BYTES: usize = 160;
 /// Old values of so many bytes are always kept.
@@ -86,9 +87,11 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
     if let Some(table) = batch.tables.iter().find(|table| !engine.owns(table)) {
         return Err(Error::usage(format!("table {} belongs to another database", table.name)));
     }
+    let one_each = if batch.has_merges { Some(folded(batch)?) } else { None };
+    let entries = one_each.as_ref().unwrap_or(batch);
     let commit = match batch.has_long {
-        true => commit_folded(engine, batch)?,
-        false => commit_records(engine, batch, &Terms::default())?,
+        true => commit_folded(engine, entries)?,
+        false => commit_records(engine, entries, &Terms::default())?,
     };
     batch.clear();
     Ok(commit)
@@ -124,22 +127,29 @@ pub(crate) fn commit_records(engine: &Arc<Engine>, batch: &WriteBatch, terms: &T
     }
     let small_bytes = small_bytes(batch);
     engine.pace.slow_down(small_bytes);
-    let _memory = engine.commit_memory.take(engine, small_bytes * 2 + batch.len() * 16)?;
+    let beside_bytes = small_bytes * 2 + batch.len() * 16 + merged::bytes_in_advance(batch);
+    let _memory = engine.commit_memory.take(engine, beside_bytes)?;
     let order = batch.in_order();
     let written = write_large(engine, batch, &order)?;
-    let known = BTreeMap::new();
+    let (known, merged, results) = (BTreeMap::new(), BTreeMap::new(), None);
     let (loose, kept_bytes) = Default::default();
     let covered = RefCell::new(Charge::new(&engine.txns.long_commits, "long commits"));
     let order = &order;
-    Batch { engine, batch, order, terms, small_bytes, written, known, loose, kept_bytes, covered }.run()
-}
-
-/// What a batch puts into log and leaves. The record and the old values are about as long; order and locks come in addition.
-fn small_bytes(batch: &WriteBatch) -> usize {
-    let large = batch.entries.iter().filter(|entry| batch.is_large(entry));
-    let (count, bytes) = large
-        .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + batch.value(entry).map_or(0, <[u8]>::len)));
-    batch.bytes() - bytes + count * LARGE_ENTRY_BYTES
+    Batch {
+        engine,
+        batch,
+        order,
+        terms,
+        small_bytes,
+        written,
+        merged,
+        results,
+        known,
+        loose,
+        kept_bytes,
+        covered,
+    }
+    .run()
 }
 
 /// Writes the large values that count, and syncs them once (LV2).
@@ -163,13 +173,17 @@ fn write_large(engine: &Arc<Engine>, batch: &WriteBatch, order: &[u32]) -> Resul
 }
 
 struct Batch<'a> {
-    engine: &'a Engine,
+    engine: &'a Arc<Engine>,
     batch: &'a WriteBatch,
     order: &'a [u32],
     terms: &'a Terms<'a>,
     small_bytes: usize,
     /// Large values that are put, by entry.
     written: BTreeMap<u32, Written>,
+    /// What merges have made that is not large, by entry.
+    merged: BTreeMap<u32, Option<Vec<u8>>>,
+    /// Memory for that.
+    results: Option<Charge>,
     /// Large values that were there, by entry.
     known: BTreeMap<u32, Known>,
     /// A delete has left a leaf loose.
@@ -189,7 +203,15 @@ impl<'a> Batch<'a> {
     fn leaf_value(&self, index: u32) -> Option<LeafValue<'_>> {
         match self.written.get(&index) {
             Some(written) => Some(written.leaf_value()),
-            None => self.batch.value(&self.batch.entries[index as usize]).map(LeafValue::inline),
+            None => self.inline_value(index).map(LeafValue::inline),
+        }
+    }
+
+    /// The value that an entry puts, if it is not large; if there is none, it deletes.
+    fn inline_value(&self, index: u32) -> Option<&[u8]> {
+        match self.merged.get(&index) {
+            Some(merged) => merged.as_deref(),
+            None => self.batch.value(&self.batch.entries[index as usize]),
         }
     }
 
@@ -200,15 +222,15 @@ impl<'a> Batch<'a> {
     }
 
     fn run_under_stripes(&mut self) -> Result<Done<'a>> {
-        let Engine { pager, log, stripes, .. } = self.engine;
+        let Engine { pager, log, stripes, .. } = &**self.engine;
         let batch = self.batch;
         let mut numbers: Vec<u32> =
             self.entries().map(|entry| stripes.of(batch.table_of(entry).id, batch.key(entry))).collect();
         let of_expected =
             |expected: &Expected| stripes.of(batch.tables[expected.table as usize].id, &expected.key);
         numbers.extend(self.terms.expected.iter().map(of_expected));
-        let of_locked = |(table, key): &(u32, Vec<u8>)| stripes.of(batch.tables[*table as usize].id, key);
-        numbers.extend(self.terms.locked.iter().map(of_locked));
+        let of_kept = |(table, key): &(u32, Vec<u8>)| stripes.of(batch.tables[*table as usize].id, key);
+        numbers.extend(self.terms.kept.iter().map(of_kept));
         numbers.sort_unstable();
         numbers.dedup();
         let mut held = stripes.lock_many(&numbers);
@@ -220,6 +242,7 @@ impl<'a> Batch<'a> {
             self.load_leaves(self.order)?;
         }
         self.check_expected()?;
+        self.merge()?;
         self.find_large()?;
         let record = self.encode(is_long)?;
         loop {
@@ -243,7 +266,8 @@ impl<'a> Batch<'a> {
         if !self.loose.get() {
             return;
         }
-        for entry in self.entries().filter(|entry| self.batch.value(entry).is_none()) {
+        for &index in self.order.iter().filter(|&&index| self.leaf_value(index).is_none()) {
+            let entry = &self.batch.entries[index as usize];
             self.batch.table_of(entry).index.rebalance(&self.engine.pager, self.batch.key(entry));
         }
     }
@@ -329,7 +353,7 @@ impl<'a> Batch<'a> {
                 writer.attach(table.id, key, &written.descriptor, &written.manifest);
                 continue;
             }
-            let Some(value) = batch.value(entry) else {
+            let Some(value) = self.inline_value(index) else {
                 writer.delete(table.id, key);
                 continue;
             };
@@ -420,7 +444,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Keeps what is replaced, for as long as it is not too much: then the table is blurred for older snapshots (TX3 of `transactions`).
-    fn keep(&self, table: &TableCore, key: &[u8], old: Option<LeafValue<'_>>, deletes: bool, lsn: Lsn) {
+    fn keep(&self, table: &TableCore, key: &[u8], old: Option<LeafValue<'_>>, effect: Effect, lsn: Lsn) {
         let txns = &self.engine.txns;
         let kept =
             self.kept_bytes.get() + KEPT_ENTRY_BYTES + key.len() + old.map_or(0, |old| old.bytes.len());
@@ -428,7 +452,7 @@ impl<'a> Batch<'a> {
         if kept > txns.kept_bytes_max() {
             txns.blur(table, lsn)
         } else {
-            txns.keep(table, key, old, deletes, lsn)
+            txns.keep(table, key, old, effect, lsn)
         }
     }
 
@@ -521,7 +545,8 @@ impl<'a> Batch<'a> {
                 ))); // LV3
             }
             undo.push(old);
-            self.keep(table, key, old, value.is_none(), Lsn(lsn));
+            let merges = self.batch.operands(entry).is_some() && table.merges_commute();
+            self.keep(table, key, old, Effect { deletes: value.is_none(), merges }, Lsn(lsn));
         }
         match (place, value) {
             (Some(place), Some(value)) => place.put_value(value, lsn),

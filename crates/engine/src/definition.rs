@@ -5,6 +5,7 @@ use crate::checkpoint_snapshot::CheckpointSnapshot;
 use crate::database::{Database, TableOptions};
 use crate::error::{Error, Result};
 use crate::kind::{Hashed, OneKind, Sorted};
+use crate::merge::MergeOperator;
 use crate::table::Table;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
@@ -27,6 +28,7 @@ use std::marker::PhantomData;
 /// ```
 pub struct TableDef<K: ?Sized, V: ?Sized, O = Sorted> {
     name: &'static str,
+    merge: Option<fn() -> MergeOperator<V>>,
     types: PhantomData<fn(&K, &V) -> O>,
 }
 
@@ -54,7 +56,27 @@ impl<K: ?Sized, V: ?Sized, O> fmt::Debug for TableDef<K, V, O> {
 impl<K: ?Sized, V: ?Sized, O> TableDef<K, V, O> {
     /// A table of this name.
     pub const fn new(name: &'static str) -> Self {
-        TableDef { name, types: PhantomData }
+        TableDef { name, merge: None, types: PhantomData }
+    }
+
+    /// The table merges by the operator that this function makes: it is registered whenever the table is opened or created
+    /// ([`Table::with_merge`]).
+    ///
+    /// ```
+    /// use aquifer::{Database, MergeOperator, TableDef};
+    ///
+    /// const HIGH_SCORES: TableDef<str, u32> = TableDef::new("high scores").merging(MergeOperator::max);
+    ///
+    /// let db = Database::in_memory(4 << 20)?;
+    /// let scores = HIGH_SCORES.open_or_create(&db)?;
+    /// scores.merge("ada", &70)?;
+    /// scores.merge("ada", &50)?;
+    /// assert_eq!(scores.get("ada")?, Some(70));
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn merging(self, operator: fn() -> MergeOperator<V>) -> Self {
+        TableDef { name: self.name, merge: Some(operator), types: PhantomData }
     }
 
     /// Its name.
@@ -77,18 +99,27 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O: OneKind> TableDef<K, V, O> {
             key_type: K::type_name(),
             value_type: V::type_name(),
         };
-        Table::new(db.handle(), db.create_described(description)?)
+        self.handle(db, db.create_described(description)?)
     }
 
     /// Opens the table.
     ///
     /// # Errors
     ///
-    /// [`Error::TableNotFound`]; [`Error::TypeMismatch`] if it was made with other types, or is of the other kind.
+    /// [`Error::TableNotFound`]; [`Error::TypeMismatch`] if it was made with other types, or is of the other kind; `Usage` if it merges by
+    /// another operator already.
     pub fn open(&self, db: &Database) -> Result<Table<K, V, O>> {
         let table = db.table_core(self.name)?;
         self.check(&table)?;
-        Table::new(db.handle(), table)
+        self.handle(db, table)
+    }
+
+    fn handle(&self, db: &Database, table: Arc<TableCore>) -> Result<Table<K, V, O>> {
+        let table = Table::new(db.handle(), table)?;
+        match self.merge {
+            Some(operator) => table.with_merge(operator()),
+            None => Ok(table),
+        }
     }
 
     /// Opens the table as it is in a checkpoint, to be read through that snapshot alone.

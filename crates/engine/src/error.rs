@@ -211,6 +211,16 @@ pub enum Error {
         /// What is wrong.
         error: EncodeError,
     },
+    /// A table's merge operator refuses an operand. Nothing has happened.
+    #[error("table {table}: merging into key {} is refused: {reason}; nothing was done", shown_key(key))]
+    Merge {
+        /// Table.
+        table: String,
+        /// Key, encoded.
+        key: Vec<u8>,
+        /// What the operator said.
+        reason: String,
+    },
     /// The caller asked for something that cannot be.
     #[error("{what}")]
     Usage {
@@ -285,6 +295,7 @@ impl Error {
             | Error::TypeMismatch { .. }
             | Error::Decode { .. }
             | Error::Encode { .. }
+            | Error::Merge { .. }
             | Error::Usage { .. } => ErrorKind::Usage,
         }
     }
@@ -313,9 +324,10 @@ impl From<Error> for io::Error {
             Error::Io(cause) | Error::DiskFull(cause) | Error::Pending(cause) => cause.kind,
             Error::Corrupt { .. } | Error::Format { .. } => io::ErrorKind::InvalidData,
             Error::BudgetExhausted(_) | Error::Exhausted { .. } => io::ErrorKind::OutOfMemory,
-            Error::ValueTooLarge { .. } | Error::KeyTooLarge { .. } | Error::Usage { .. } => {
-                io::ErrorKind::InvalidInput
-            }
+            Error::ValueTooLarge { .. }
+            | Error::KeyTooLarge { .. }
+            | Error::Merge { .. }
+            | Error::Usage { .. } => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)

@@ -52,15 +52,19 @@ fn compare_and_swap(
     expected: Option<&[u8]>,
     new: Option<&[u8]>,
 ) -> Result<Option<Commit>> {
-    exchange(engine, table, key, |value| (value == expected).then(|| new.map(<[u8]>::to_vec)))
+    exchange(engine, table, key, |value| Ok((value == expected).then(|| new.map(<[u8]>::to_vec))))
 }
 
 /// Gives a key what `change` makes of its value, unless that is nothing. Repeated until nobody else has changed it meanwhile.
-fn exchange(
+///
+/// # Errors
+///
+/// That of `change`; as [`commit_one_if`], but for `ValueChanged`.
+pub(crate) fn exchange(
     engine: &Arc<Engine>,
     table: &TableCore,
     key: &[u8],
-    mut change: impl FnMut(Option<&[u8]>) -> Option<Option<Vec<u8>>>,
+    mut change: impl FnMut(Option<&[u8]>) -> Result<Option<Option<Vec<u8>>>>,
 ) -> Result<Option<Commit>> {
     loop {
         table.check_usable()?;
@@ -68,7 +72,7 @@ fn exchange(
         // Pinned until it is changed: a descriptor that is found again is of the same value (LV4).
         let _pin = Pin::everything(&table.pager);
         let found = long_key::find(engine, table, key)?;
-        let Some(new) = change(whole(engine, table, found.as_ref())?.as_deref()) else { return Ok(None) };
+        let Some(new) = change(whole(engine, table, found.as_ref())?.as_deref())? else { return Ok(None) };
         match put(engine, table, key, new.as_deref(), &found) {
             Err(Error::ValueChanged { .. }) => {}
             committed => return committed.map(Some),
@@ -76,7 +80,8 @@ fn exchange(
     }
 }
 
-fn whole(engine: &Engine, table: &TableCore, found: Option<&Found>) -> Result<Option<Vec<u8>>> {
+/// All of what was found, which cannot change meanwhile, or is pinned.
+pub(crate) fn whole(engine: &Engine, table: &TableCore, found: Option<&Found>) -> Result<Option<Vec<u8>>> {
     let Some(found) = found else { return Ok(None) };
     let mut value = Vec::new();
     match found.is_large() {

@@ -10,6 +10,7 @@
 //! | `transaction`, `snapshot`, `view`, `settled`, `transactions` | transactions, what they and others see, and what they share |
 //! | `checkpoint_snapshot` | snapshots of a checkpoint's pages, for long reads |
 //! | `exchange` | single commits that depend on what is there |
+//! | `merge` | changes that are told as an operand |
 //! | `watch` | who is told what is committed |
 //! | `large` | values beyond what a leaf takes |
 //! | `long_key` | keys beyond what a page takes |
@@ -51,6 +52,7 @@ mod kind;
 mod large;
 mod log_reader;
 mod long_key;
+mod merge;
 mod opening;
 mod options;
 mod order;
@@ -92,6 +94,7 @@ pub use index::TableKind;
 pub use kind::{Hashed, Kind, OneKind, Sorted, Unknown};
 pub use large::{LargeReader, LargeWriter};
 pub use log_reader::{LogChange, LogOperation, LogReader, LogRecord, LogRecordKind};
+pub use merge::{Addend, Append, MergeOperator, MergeResult};
 pub use options::Options;
 pub use range::{ByteOrdered, KeyRange, Range, Scan};
 pub use records::{AnyTable, HashTable, Iter, Records};

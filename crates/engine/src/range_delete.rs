@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::long_key::{self, Border, Plan};
 use crate::record::{CommitWriter, NOTHING};
 use crate::table_core::{Found, TableCore};
+use crate::transactions::Effect;
 use aquifer_index::LeafValue;
 use aquifer_sync::Arc;
 use aquifer_txn::{CommitLsn, KeyRange, Notice, WriteKeys};
@@ -172,7 +173,8 @@ impl Doomed {
     fn keep(&self, engine: &Engine, table: &TableCore, lsn: Lsn) {
         let Some(records) = &self.0 else { return engine.txns.blur(table, lsn) };
         for (key, Found { kind, bytes }, deletes) in records {
-            engine.txns.keep(table, key, Some(LeafValue { kind: *kind, bytes }), *deletes, lsn);
+            let effect = Effect { deletes: *deletes, merges: false };
+            engine.txns.keep(table, key, Some(LeafValue { kind: *kind, bytes }), effect, lsn);
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::view::{ReadLog, View, ViewCursor};
 use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
 use aquifer_index::ValueKind;
-use aquifer_sync::Arc;
 use aquifer_sync::atomic::{AtomicBool, Ordering};
+use aquifer_sync::{Arc, OnceLock};
 use aquifer_txn::WriteSet;
 use aquifer_wal::Lsn;
 use std::fmt;
@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub(crate) writes: Option<WriteSet>,
     /// What a serializable transaction has read.
     pub(crate) reads: Option<ReadLog>,
+    /// What another one that writes has read of tables whose merges commute, from the first such read on (MG6 of `merge`).
+    pub(crate) seen: Option<OnceLock<ReadLog>>,
     /// Something depends on it.
     pub(crate) has_read: AtomicBool,
     /// A read was refused.
@@ -122,6 +124,7 @@ impl Snapshot {
             pin: None,
             writes: None,
             reads: None,
+            seen: None,
             has_read: AtomicBool::new(false),
             too_old: AtomicBool::new(false),
         }
@@ -188,16 +191,36 @@ impl Snapshot {
     /// A key is being read.
     fn note_read(&self, table: &TableCore, key: &[u8]) -> Result<()> {
         self.has_read.store(true, Ordering::Relaxed);
-        if let Some(reads) = &self.reads {
-            let (engine, name) = (self.engine(), |key: &[u8]| table.index.name(key).into_owned());
-            match table.is_long(key) {
-                true => {
-                    reads.add_key(engine, table, &name(&crate::long_key::split(table.key_len_max, key).0))?
-                }
-                false => reads.add_key(engine, table, &name(key))?,
+        let Some(reads) = self.log_of(table) else { return Ok(()) };
+        let (engine, name) = (self.engine(), |key: &[u8]| table.index.name(key).into_owned());
+        let name = match table.is_long(key) {
+            true => name(&crate::long_key::split(table.key_len_max, key).0),
+            false => name(key),
+        };
+        match &self.reads {
+            Some(reads) => reads.add_key(engine, table, &name),
+            None => {
+                reads.add_key_or_all(engine, table, &name);
+                Ok(())
             }
         }
-        Ok(())
+    }
+
+    /// May a transaction have read a key of a table whose merges commute?
+    pub(crate) fn may_have_seen(&self, table: &TableCore, name: &[u8]) -> bool {
+        let log = self.reads.as_ref().or_else(|| self.seen.as_ref().and_then(OnceLock::get));
+        log.is_some_and(|log| log.may_have(table, name))
+    }
+
+    /// Where reads of a table are noted, if they are.
+    fn log_of(&self, table: &TableCore) -> Option<&ReadLog> {
+        match (&self.reads, &self.seen) {
+            (Some(reads), _) => Some(reads),
+            (None, Some(seen)) if table.merges_commute() => {
+                Some(seen.get_or_init(|| ReadLog::new(self.engine())))
+            }
+            (None, _) => None,
+        }
     }
 
     /// Whether there is a record of `key`.
@@ -337,7 +360,7 @@ impl Snapshot {
         let (from, to) = range.bounds(&bounds);
         let cursor = match &self.moment {
             Moment::Versions(_) => {
-                let cursor = ViewCursor::new(self.view(), table, from, to, self.reads.as_ref());
+                let cursor = ViewCursor::new(self.view(), table, from, to, self.log_of(table));
                 Cursor::View(Box::new(cursor))
             }
             Moment::Checkpoint(_) => table.index.cursor(&table.pager, from, to),

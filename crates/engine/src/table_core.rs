@@ -10,6 +10,7 @@ use crate::catalog::Description;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::long_key;
+use crate::merge::Registry;
 use aquifer_buffer::Pager;
 use aquifer_index::blob::LARGE_BYTES_MAX;
 use aquifer_index::{LeafValue, ValueKind};
@@ -26,6 +27,8 @@ pub(crate) struct TableCore {
     state: AtomicU8,
     /// See TX3 of `transactions`.
     blurred_at: AtomicU64,
+    /// Its merge operator (MG1 of `merge`).
+    pub(crate) merging: Registry,
     /// Commits write log records.
     pub(crate) writes_log: bool,
     pub(crate) id: u32,
@@ -84,6 +87,7 @@ impl TableCore {
             index,
             state: AtomicU8::new(TableState::Live as u8),
             blurred_at: AtomicU64::new(0),
+            merging: Registry::default(),
             writes_log: logged && on_disk,
             id,
             key_len_max,

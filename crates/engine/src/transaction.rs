@@ -11,10 +11,13 @@
 //! - **TN3** A long key is read and written with its group, which is one record of the index: transactions conflict if they write members of
 //!   one group.
 
+mod merge;
 mod options;
 mod retry;
+mod savepoint;
 
 pub use options::{Isolation, TxOptions};
+pub use savepoint::Savepoint;
 
 use crate::batch::WriteBatch;
 use crate::commit_batch::{Terms, commit_records};
@@ -30,8 +33,8 @@ use crate::table_core::TableCore;
 use crate::transactions::Charge;
 use crate::view::ReadLog;
 use aquifer_codec::{Key, Value};
-use aquifer_sync::Arc;
 use aquifer_sync::atomic::Ordering;
+use aquifer_sync::{Arc, OnceLock};
 use aquifer_txn::{Claimant, Claims, CommitLsn, Conflicts, Watch, WriteSet};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -71,15 +74,13 @@ pub struct Transaction {
     /// Tables that it has written to, by their ids.
     tables: BTreeMap<u32, Arc<TableCore>>,
     charge: Charge,
+    /// Merge operators that were registered when it began.
+    registrations: u64,
     /// It has been refused, and may be begun again: what it conflicted on, if that is a key.
     refused: Option<Option<(u32, Vec<u8>)>>,
     /// It is done, whatever comes of waiting for it.
     is_applied: bool,
 }
-
-/// Names a state of a transaction, to go back to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Savepoint(aquifer_txn::Savepoint);
 
 impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,10 +158,13 @@ impl Database {
                 (None, inner, pin)
             }
         };
+        let notes_seen = watch.is_none() && !options.read_only;
+        let registrations = txns.registrations.load(Ordering::Acquire); // MR1 of `merge::registry`
         let snapshot = Snapshot {
             pin,
             writes: Some(WriteSet::new(txns.write_bytes_max)),
             reads: watch.is_some().then(|| ReadLog::new(engine)),
+            seen: notes_seen.then(OnceLock::new),
             ..Snapshot::of_moment(self.handle(), Moment::Versions(inner))
         };
         let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory, "transactions"));
@@ -171,6 +175,7 @@ impl Database {
             options,
             tables,
             charge,
+            registrations,
             refused: None,
             is_applied: false,
         })
@@ -383,8 +388,9 @@ impl Transaction {
         let database = Database::of(Arc::clone(&self.snapshot.handle));
         let unused = Claimant::new(Arc::clone(&self.engine().txns.claims));
         let fresh = database.begin_claiming(self.options, unused)?;
-        let Transaction { snapshot: Snapshot { moment, pin, reads, .. }, watch, .. } = fresh;
+        let Transaction { snapshot: Snapshot { moment, pin, reads, .. }, watch, registrations, .. } = fresh;
         (self.snapshot.moment, self.snapshot.pin, self.snapshot.reads) = (moment, pin, reads);
+        self.registrations = registrations;
         self.watch = watch;
         Ok(())
     }
@@ -393,20 +399,6 @@ impl Transaction {
     fn take_refusal(&mut self) -> Option<Option<(u32, Vec<u8>)>> {
         let too_old = self.snapshot.too_old.load(Ordering::Relaxed);
         self.refused.take().or(too_old.then_some(None)).filter(|_| !self.is_applied)
-    }
-
-    /// Names the state as it is, to [go back](Self::rollback_to) to. Savepoints are nested.
-    pub fn savepoint(&mut self) -> Savepoint {
-        Savepoint(self.writes_mut().savepoint())
-    }
-
-    /// Takes back all writes since the savepoint, which stays. What was read and locked stays read and locked.
-    ///
-    /// # Panics
-    ///
-    /// If one before it was gone back to meanwhile and the changes up to it are no longer there.
-    pub fn rollback_to(&mut self, savepoint: Savepoint) {
-        self.writes_mut().rollback_to(savepoint.0);
     }
 
     /// Ends it, and nothing has happened. So does dropping it.
@@ -479,7 +471,7 @@ impl Transaction {
         let engine = Arc::clone(self.engine());
         self.honour_claims()?;
         let mut batch = WriteBatch::new();
-        let mut last = None;
+        let (mut last, mut kept) = (None, Vec::new());
         for (id, name, write) in self.snapshot.writes.iter().flat_map(WriteSet::iter) {
             let table = &self.tables[&id];
             let number = match last {
@@ -487,14 +479,21 @@ impl Transaction {
                 _ => batch.number_of(table),
             };
             last = Some((id, number));
-            let value = write.resolve(None, |value, _| value); // whole values: see `View::writes`
-            batch.push_record(number, table.index.key_of_name(name), value.as_deref());
+            let key = table.index.key_of_name(name);
+            if !write.needs_store() {
+                let value = write.resolve(None, |value, _| value); // a whole value: see `View::writes`
+                batch.push_record(number, key, value.as_deref());
+                continue;
+            }
+            batch.push_operands(number, key, merge::operands_of(write));
+            if self.snapshot.may_have_seen(table, name) {
+                kept.push((number, key.to_vec())); // MG6 of `merge`
+            }
         }
         // Who looked before a key was locked may have changed it after.
-        let mut locked = Vec::new();
         for (id, name) in self.claimant.names() {
             if let Some(table) = self.tables.get(&id) {
-                locked.push((batch.number_of(table), table.index.key_of_name(name).to_vec()));
+                kept.push((batch.number_of(table), table.index.key_of_name(name).to_vec()));
             }
         }
         let Transaction { snapshot: Snapshot { moment, reads, .. }, watch, .. } = self;
@@ -505,7 +504,7 @@ impl Transaction {
         commit_records(
             &engine,
             &batch,
-            &Terms { expected: &[], snapshot: moment.versions(), locked: &locked, reads },
+            &Terms { expected: &[], snapshot: moment.versions(), kept: &kept, reads },
         )
     }
 
@@ -550,11 +549,7 @@ impl Transaction {
     }
 
     fn write_encoded(&mut self, table: &Arc<TableCore>, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        if self.options.read_only {
-            return Err(Error::usage("the transaction is read-only; begin another one to write"));
-        }
-        self.check_own(table)?;
-        table.check_usable()?;
+        self.check_writable(table)?;
         table.check_lengths_large(key, value.map_or(0, <[u8]>::len) as u64)?;
         if !table.is_long(key) {
             return self.write_record(table, key, value);
@@ -570,6 +565,14 @@ impl Transaction {
             long_key::Outcome::Changed(bytes) => self.write_record(table, &group_key, Some(&bytes)),
             long_key::Outcome::TooLong(_) => unreachable!("it was an error"),
         }
+    }
+
+    fn check_writable(&self, table: &TableCore) -> Result<()> {
+        if self.options.read_only {
+            return Err(Error::usage("the transaction is read-only; begin another one to write"));
+        }
+        self.check_own(table)?;
+        table.check_usable()
     }
 
     /// Writes a record of the index.

@@ -56,7 +56,18 @@ pub(crate) struct Transactions {
     /// Memory of long commits (CB4 of `commit_batch`).
     pub(crate) long_commits: Account,
     pub(crate) write_bytes_max: usize,
+    /// Merge operators that were ever registered (MR1 of `merge::registry`).
+    pub(crate) registrations: AtomicU64,
     pub(crate) counters: Counters,
+}
+
+/// What a commit does to a key, beside what value it gives it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effect {
+    /// The key is absent afterwards.
+    pub(crate) deletes: bool,
+    /// It is a merge by an operator that commutes (MG5 of `merge`).
+    pub(crate) merges: bool,
 }
 
 /// Counts since the opening.
@@ -90,6 +101,7 @@ impl Transactions {
             memory: Budget::new(limits.transaction_bytes).account("transactions"),
             long_commits: working.account("long commits"),
             write_bytes_max: limits.transaction_bytes,
+            registrations: AtomicU64::new(0),
             counters: Counters::default(),
         }
     }
@@ -115,22 +127,23 @@ impl Transactions {
         table: &TableCore,
         key: &[u8],
         old: Option<LeafValue<'_>>,
-        deletes: bool,
+        effect: Effect,
         lsn: Lsn,
     ) {
         if self.snapshots.are_versions_kept() {
-            self.push(table, key, old, deletes, lsn);
+            self.push(table, key, old, effect, lsn);
         }
     }
 
     #[cold]
-    fn push(&self, table: &TableCore, key: &[u8], old: Option<LeafValue<'_>>, deletes: bool, lsn: Lsn) {
+    fn push(&self, table: &TableCore, key: &[u8], old: Option<LeafValue<'_>>, effect: Effect, lsn: Lsn) {
+        let Effect { deletes, merges } = effect;
         let before = match old {
             Some(old) => Before::Value(stored(old).into()),
             None if deletes => return, // what is absent stays so
             None => Before::Absent,
         };
-        let change = Change { lsn: CommitLsn(lsn.0), before, deletes };
+        let change = Change { lsn: CommitLsn(lsn.0), before, deletes, merges };
         self.versions.push(table.id, &table.index.name(key), change);
     }
 

@@ -7,6 +7,7 @@
 //! - **VW2** After the page, `blurred_at` is looked at (TX3): what was changed without keeping it is refused, not guessed.
 //! - **VW3** A snapshot that may meet large values has pinned all direct pages before everything that was reserved by then became visible,
 //!   and before it was taken. So a page that it can find was detached after the pin, if at all (DP5 of the buffer manager).
+//! - **VW4** What a transaction has put it sees as it is. What it has merged it sees as the operator makes it of what its snapshot has.
 
 mod cursor;
 mod reads;
@@ -23,7 +24,7 @@ use crate::transactions::{found, stored};
 use aquifer_buffer::Pin;
 use aquifer_index::{LeafValue, Lookup};
 use aquifer_sync::atomic::{AtomicBool, Ordering};
-use aquifer_txn::{CommitLsn, Item, Resolve, Snapshot, Write, WriteSet};
+use aquifer_txn::{CommitLsn, Item, Snapshot, Write, WriteSet};
 
 /// Whose eyes are seen with.
 #[derive(Clone, Copy)]
@@ -31,7 +32,7 @@ pub(crate) struct View<'v> {
     pub(crate) engine: &'v Engine,
     /// Nothing for pages that are as they should be: those of a checkpoint.
     pub(crate) snapshot: Option<&'v Snapshot>,
-    /// Own writes, if it is a transaction that may have some: whole values, of whatever length.
+    /// Own writes, if it is a transaction that may have some: whole values, of whatever length, and operands for what is stored.
     pub(crate) writes: Option<&'v WriteSet>,
     /// Told when the snapshot is too old.
     pub(crate) too_old: Option<&'v AtomicBool>,
@@ -68,8 +69,9 @@ impl<'v> View<'v> {
             value: stored(LeafValue { kind: current.kind, bytes: &current.bytes }),
             changed_at: CommitLsn(changed_at),
         });
-        let value = self.of_table(table).value(&name, item);
-        Ok(value.map_err(|error| self.error(table, error))?.map(found))
+        let resolve = |write: &Write, stored: Option<&[u8]>| self.resolve(table, &name, write, stored);
+        let value = self.of_table(table).value(&name, item, resolve);
+        Ok(value.map_err(|error| self.read_error(table, error))?.map(found))
     }
 
     /// Makes `out` the value of a key of the index, whole; whether there is one.
@@ -114,30 +116,58 @@ impl<'v> View<'v> {
         }
     }
 
-    fn of_table<'t>(self, table: &TableCore) -> aquifer_txn::View<'t, aquifer_txn::Error>
-    where
-        'v: 't,
-    {
+    /// VW4.
+    fn resolve(
+        self,
+        table: &TableCore,
+        name: &[u8],
+        write: &Write,
+        seen: Option<&[u8]>,
+    ) -> std::result::Result<Option<Vec<u8>>, ReadError> {
+        let mut whole = None;
+        if let Some(seen) = seen.map(|seen| found(seen.to_vec())) {
+            let mut large = Vec::new();
+            if seen.is_large() {
+                self.copy_large(table, &seen.bytes, &mut large).map_err(ReadError::Engine)?;
+            }
+            whole = Some(if seen.is_large() { large } else { seen.bytes });
+        }
+        let key = table.index.key_of_name(name);
+        let merge = |value: Option<Vec<u8>>, operand: &[u8]| table.merged(key, value.as_deref(), operand);
+        let value = write.try_resolve(whole.as_deref(), merge).map_err(ReadError::Engine)?;
+        Ok(value.map(|value| stored(LeafValue::inline(&value))))
+    }
+
+    fn of_table(self, table: &TableCore) -> aquifer_txn::View<'v> {
         aquifer_txn::View {
             table: table.id,
             versions: &self.engine.txns.versions,
             snapshot: self.versions(),
             writes: self.writes,
-            resolve: RESOLVE,
         }
     }
 
-    fn error(self, table: &TableCore, error: aquifer_txn::Error) -> Error {
-        if error == aquifer_txn::Error::SnapshotTooOld {
-            self.note_too_old();
+    fn read_error(self, table: &TableCore, error: ReadError) -> Error {
+        match error {
+            ReadError::Engine(error) => error,
+            ReadError::Transaction(error) => {
+                if error == aquifer_txn::Error::SnapshotTooOld {
+                    self.note_too_old();
+                }
+                self.engine.transaction_error(error, |_| Some(table))
+            }
         }
-        self.engine.transaction_error(error, |_| Some(table))
     }
 }
 
-/// A transaction writes whole values, so none needs the store's.
-const RESOLVE: Resolve<'static, aquifer_txn::Error> = &|write: &Write, _| {
-    debug_assert!(!write.needs_store());
-    let whole = write.resolve(None, |value, _| value);
-    Ok(whole.map(|value| stored(LeafValue::inline(&value))))
-};
+/// What goes wrong while something is read.
+enum ReadError {
+    Transaction(aquifer_txn::Error),
+    Engine(Error),
+}
+
+impl From<aquifer_txn::Error> for ReadError {
+    fn from(error: aquifer_txn::Error) -> ReadError {
+        ReadError::Transaction(error)
+    }
+}

@@ -135,7 +135,7 @@ impl World {
         let start = self.next.fetch_add(100, Ordering::AcqRel);
         let lsn = CommitLsn(start + 100);
         let before = Before::Value([7; 100].into());
-        self.versions.push(TABLE, &key.to_be_bytes(), Change { lsn, before, deletes });
+        self.versions.push(TABLE, &key.to_be_bytes(), Change { lsn, before, deletes, merges: false });
         self.visible.complete(CommitLsn(start), lsn);
         self.visible.wait(lsn).expect("not stopped");
     }

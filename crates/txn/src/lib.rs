@@ -30,7 +30,7 @@ pub use conflicts::{Conflicts, Notice, Unannounced, Watch, WriteKeys};
 pub use error::{Error, Result};
 pub use key::{CommitLsn, Direction, KeyRange};
 pub use reads::ReadSet;
-pub use scan::{Item, Resolve, Scan, StoreCursor, View};
+pub use scan::{Item, Scan, StoreCursor, View};
 pub use snapshots::{Census, Snapshot, Snapshots};
 pub use versions::{AsOf, Before, Change, InversePatch, Versions, VersionsOptions};
 pub use visible::Visible;

@@ -49,19 +49,28 @@ pub trait StoreCursor {
     ///
     /// The store's.
     fn next(&mut self) -> Result<Option<Item>, Self::Error>;
+
+    /// What an own write of a key makes of the store's value as the snapshot has it, which is not given if the write does not
+    /// [need](Write::needs_store) it: mostly [`Write::resolve`].
+    ///
+    /// # Errors
+    ///
+    /// The store's, or those of the operator of a merge.
+    fn resolve(
+        &self,
+        key: &[u8],
+        write: &Write,
+        stored: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, Self::Error>;
 }
 
 /// A key and its value, as a transaction sees them.
 pub type Record = (Vec<u8>, Vec<u8>);
 
-/// What an own write makes of the store's value, which is not given to it if it does not [need](Write::needs_store) it: mostly
-/// [`Write::resolve`].
-pub type Resolve<'s, E> = &'s dyn Fn(&Write, Option<&[u8]>) -> Result<Option<Vec<u8>>, E>;
-
 /// What a transaction sees of a range.
 pub struct Scan<'s, C: StoreCursor> {
     cursor: C,
-    view: View<'s, C::Error>,
+    view: View<'s>,
     direction: Direction,
     /// What is still to come.
     ahead: KeyRange,
@@ -73,7 +82,8 @@ pub struct Scan<'s, C: StoreCursor> {
 }
 
 /// Whose eyes a scan sees with.
-pub struct View<'s, E = Error> {
+#[derive(Debug, Clone, Copy)]
+pub struct View<'s> {
     /// The table.
     pub table: u32,
     /// Older values.
@@ -82,21 +92,11 @@ pub struct View<'s, E = Error> {
     pub snapshot: &'s Snapshot,
     /// Own writes, if it is a transaction that may have some.
     pub writes: Option<&'s WriteSet>,
-    /// For own writes.
-    pub resolve: Resolve<'s, E>,
 }
-
-impl<E> Clone for View<'_, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E> Copy for View<'_, E> {}
 
 impl<'s, C: StoreCursor> Scan<'s, C> {
     /// A scan of `range`, of which `cursor` gives the store's records in the same direction.
-    pub fn new(cursor: C, view: View<'s, C::Error>, range: KeyRange, direction: Direction) -> Scan<'s, C> {
+    pub fn new(cursor: C, view: View<'s>, range: KeyRange, direction: Direction) -> Scan<'s, C> {
         Scan { cursor, view, direction, ahead: range, stored: None, at_end: false, removed: None }
     }
 
@@ -120,7 +120,8 @@ impl<'s, C: StoreCursor> Scan<'s, C> {
                 self.removed = None;
             }
             self.ahead = self.ahead.ahead_of(&key, self.direction);
-            if let Some(value) = self.view.value(&key, stored)? {
+            let resolve = |write: &Write, stored: Option<&[u8]>| self.cursor.resolve(&key, write, stored);
+            if let Some(value) = self.view.value(&key, stored, resolve)? {
                 return Ok(Some((key, value)));
             }
         }
@@ -150,23 +151,29 @@ impl<'s, C: StoreCursor> Scan<'s, C> {
     }
 }
 
-impl<E: From<Error>> View<'_, E> {
-    /// The value of a key, where the store has this record of it, read before this call: point reads go the same way.
+impl View<'_> {
+    /// The value of a key, where the store has this record of it, read before this call: point reads go the same way. `resolve` is as
+    /// that of a [cursor](StoreCursor::resolve).
     ///
     /// # Errors
     ///
-    /// [`Error::SnapshotTooOld`].
-    pub fn value(&self, key: &[u8], stored: Option<Item>) -> Result<Option<Vec<u8>>, E> {
+    /// [`Error::SnapshotTooOld`], and those of `resolve`.
+    pub fn value<E: From<Error>>(
+        &self,
+        key: &[u8],
+        stored: Option<Item>,
+        resolve: impl FnOnce(&Write, Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<Vec<u8>>, E> {
         let own = self.writes.and_then(|writes| writes.get(self.table, key));
         if let Some(write) = own.filter(|write| !write.needs_store()) {
-            return (self.resolve)(write, None);
+            return resolve(write, None);
         }
         if own.is_none() && self.writes.is_some_and(|writes| writes.is_deleted(self.table, key)) {
             return Ok(None);
         }
         let seen = self.value_as_of(key, stored)?;
         match own {
-            Some(write) => (self.resolve)(write, seen.as_deref()),
+            Some(write) => resolve(write, seen.as_deref()),
             None => Ok(seen),
         }
     }

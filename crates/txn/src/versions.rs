@@ -31,6 +31,8 @@
 //! - **VE4** A push never fails and never waits, but for the lock of a shard. Who is over budget is told afterwards.
 //! - **VE5** `newest` of a shard is at least the LSN of every version that was ever pushed to it.
 //! - **VE6** A key that a version says was there, and that a later commit deleted, is in `removed` for as long as the version is.
+//! - **VE7** A version that is said to merge stands for merges alone: itself, and the newer ones up to the next version that were cut. So who has
+//!   a snapshot finds whether anything else has changed the key since.
 
 mod before;
 mod chain;
@@ -78,7 +80,8 @@ impl Default for VersionsOptions {
 ///
 /// let snapshot = snapshots.take()?;
 /// // A commit at 10 changes "k" from "old" to "new".
-/// versions.push(1, b"k", Change { lsn: CommitLsn(10), before: Before::Value((*b"old").into()), deletes: false });
+/// let change = Change { lsn: CommitLsn(10), before: Before::Value((*b"old").into()), deletes: false, merges: false };
+/// versions.push(1, b"k", change);
 /// visible.complete(CommitLsn(0), CommitLsn(10));
 ///
 /// assert_eq!(versions.value_as_of(&snapshot, 1, b"k", Some(b"new"))?, AsOf::Value(b"old".to_vec()));
@@ -114,6 +117,8 @@ pub struct Change {
     pub before: Before,
     /// Whether the key is absent from the store afterwards.
     pub deletes: bool,
+    /// Whether it is a merge by the table's operator, of which any two may change places (VE7).
+    pub merges: bool,
 }
 
 /// The value of a key at a snapshot.
@@ -209,7 +214,22 @@ impl Versions {
     /// [`Error::Conflict`], [`Error::SnapshotTooOld`].
     pub fn check_unchanged(&self, snapshot: &Snapshot, table: u32, key: &[u8]) -> Result<()> {
         let hash = self.hash(table, key);
-        let changed = self.shard(hash).is_changed_after(snapshot.lsn(), hash, table, key);
+        let changed = self.shard(hash).is_changed_after(snapshot.lsn(), hash, table, key, false);
+        self.unless(snapshot, changed, table, key)
+    }
+
+    /// As [`check_unchanged`](Self::check_unchanged), for who merges into the key and has not read it: others may have merged too (VE7).
+    ///
+    /// # Errors
+    ///
+    /// As [`check_unchanged`](Self::check_unchanged).
+    pub fn check_only_merged(&self, snapshot: &Snapshot, table: u32, key: &[u8]) -> Result<()> {
+        let hash = self.hash(table, key);
+        let changed = self.shard(hash).is_changed_after(snapshot.lsn(), hash, table, key, true);
+        self.unless(snapshot, changed, table, key)
+    }
+
+    fn unless(&self, snapshot: &Snapshot, changed: bool, table: u32, key: &[u8]) -> Result<()> {
         snapshot.check()?; // VE3
         if changed { Err(Error::Conflict { table, key: key.to_vec() }) } else { Ok(()) }
     }

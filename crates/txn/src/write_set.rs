@@ -10,6 +10,7 @@
 //! - **WS2** Deleted ranges of a table do not touch: those that do are one.
 //! - **WS3** Every change is noted in `undo` while there is a savepoint: going back to it costs as much as the changes since.
 //! - **WS4** `bytes` is the sum over all writes, ranges and undo notes, and at most `bytes_max`: who would exceed it changes nothing.
+//! - **WS5** A step is made on what was there before it, which stays as it was: going back takes the step away.
 
 mod undo;
 
@@ -17,6 +18,7 @@ use crate::conflicts::WriteKeys;
 use crate::error::{Error, Result};
 use crate::key::{Direction, KeyRange, RangeSet};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use undo::Undo;
 
 /// Bytes that an entry takes beside its key and value, about.
@@ -217,6 +219,11 @@ impl WriteSet {
         self.bytes + self.undo_bytes(ENTRY_BYTES + key.len() + value.map_or(0, <[u8]>::len))
     }
 
+    /// Memory that it needs, in bytes, to take one more operand; at most this much afterwards.
+    pub fn bytes_with_merge(&self, key: &[u8], operand: &[u8]) -> usize {
+        self.bytes + self.undo_bytes(ENTRY_BYTES + key.len() + size_of::<Step>() + operand.len())
+    }
+
     /// Its limit, in bytes.
     pub fn bytes_max(&self) -> usize {
         self.bytes_max
@@ -248,28 +255,30 @@ impl WriteSet {
         Ok(())
     }
 
+    /// O(log n), but for a copy of a value that is patched in its place.
     fn step(&mut self, table: u32, key: &[u8], step: Step) -> Result<()> {
-        let before_bytes = match self.get(table, key) {
-            Some(before) if self.savepoints > 0 => before.bytes(), // is kept beside what comes after it
-            _ => 0,
+        let in_place = |write: &Write| match (write, &step) {
+            (Write { base: Base::Value(value), steps }, Step::Patch { offset, bytes }) => {
+                steps.is_empty() && offset + bytes.len() <= value.len()
+            }
+            _ => false,
         };
-        self.check(self.undo_bytes(ENTRY_BYTES + key.len() + before_bytes + step.bytes()))?;
-        let before = self.exchange(table, key, None);
-        let kept = if self.savepoints > 0 { before.clone() } else { None };
-        let mut write = before.unwrap_or_else(|| {
+        let Some(before) = self.get(table, key) else {
             let base = if self.is_deleted(table, key) { Base::Absent } else { Base::Store };
-            Write { base, steps: Vec::new() }
-        });
-        match (&mut write, step) {
-            (Write { base: Base::Value(value), steps }, Step::Patch { offset, bytes })
-                if steps.is_empty() && offset + bytes.len() <= value.len() =>
-            {
+            return self.set(table, key, Write { base, steps: vec![step] });
+        };
+        if in_place(before) {
+            let mut write = before.clone();
+            if let (Base::Value(value), Step::Patch { offset, bytes }) = (&mut write.base, step) {
                 value[offset..offset + bytes.len()].copy_from_slice(&bytes);
             }
-            (write, step) => write.steps.push(step),
+            return self.set(table, key, write);
         }
-        self.exchange(table, key, Some(write));
-        self.note(Undo::Write { table, key: key.into(), before: kept });
+        self.check(self.undo_bytes(key.len() + step.bytes()))?;
+        self.bytes += step.bytes();
+        let of_table = self.tables.get_mut(&table).expect("it has a write");
+        of_table.writes.get_mut(key).expect("found above").steps.push(step);
+        self.note(Undo::Step { table, key: key.into() }); // WS5
         Ok(())
     }
 
@@ -294,6 +303,20 @@ impl Write {
         stored: Option<&[u8]>,
         mut merge: impl FnMut(Option<Vec<u8>>, &[u8]) -> Option<Vec<u8>>,
     ) -> Option<Vec<u8>> {
+        let resolved = self.try_resolve(stored, |value, operand| Ok::<_, Infallible>(merge(value, operand)));
+        resolved.unwrap_or_else(|never| match never {})
+    }
+
+    /// As [`resolve`](Self::resolve), with an operator that may refuse.
+    ///
+    /// # Errors
+    ///
+    /// The operator's.
+    pub fn try_resolve<E>(
+        &self,
+        stored: Option<&[u8]>,
+        mut merge: impl FnMut(Option<Vec<u8>>, &[u8]) -> std::result::Result<Option<Vec<u8>>, E>,
+    ) -> std::result::Result<Option<Vec<u8>>, E> {
         let mut value = match &self.base {
             Base::Store => stored.map(<[u8]>::to_vec),
             Base::Value(value) => Some(value.to_vec()),
@@ -301,7 +324,7 @@ impl Write {
         };
         for step in &self.steps {
             match step {
-                Step::Merge(operand) => value = merge(value, operand),
+                Step::Merge(operand) => value = merge(value, operand)?,
                 Step::Patch { offset, bytes } => {
                     let value = value.get_or_insert_with(Vec::new);
                     let end = offset + bytes.len();
@@ -310,7 +333,7 @@ impl Write {
                 }
             }
         }
-        value
+        Ok(value)
     }
 
     /// Whether the store's value has to be read to know the result.

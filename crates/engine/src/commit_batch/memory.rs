@@ -1,10 +1,13 @@
 //! What commits of several changes need beside the batch (CB4 of `commit_batch`).
 
+use crate::batch::WriteBatch;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::transactions::Charge;
 use aquifer_sync::{Condvar, Mutex, Rank};
 
+/// What the commit of a large value takes: descriptor and manifest, twice.
+const LARGE_ENTRY_BYTES: usize = 8 << 10;
 /// Memory set aside for batches being committed (CB4).
 #[derive(Debug)]
 pub(crate) struct CommitMemory {
@@ -50,4 +53,12 @@ impl Drop for CommitShare<'_> {
         *self.memory.free.lock() += self.bytes;
         self.memory.given_back.notify_all();
     }
+}
+
+/// What a batch puts into log and leaves. The record and the old values are about as long; order and locks come in addition.
+pub(super) fn small_bytes(batch: &WriteBatch) -> usize {
+    let large = batch.entries.iter().filter(|entry| batch.is_large(entry));
+    let (count, bytes) = large
+        .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + batch.value(entry).map_or(0, <[u8]>::len)));
+    batch.bytes() - bytes + count * LARGE_ENTRY_BYTES
 }

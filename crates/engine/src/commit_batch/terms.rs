@@ -15,8 +15,8 @@ pub(crate) struct Terms<'t> {
     pub(crate) expected: &'t [Expected],
     /// Nobody has changed since what is written.
     pub(crate) snapshot: Option<&'t Snapshot>,
-    /// Nor these keys, which were locked: by their table's number in the batch.
-    pub(crate) locked: &'t [(u32, Vec<u8>)],
+    /// Nor these keys, which were locked, or merged and read (MG6 of `merge`): by their table's number in the batch.
+    pub(crate) kept: &'t [(u32, Vec<u8>)],
     /// Nobody has changed since what was read.
     pub(crate) reads: Option<(&'t Watch<Arc<Conflicts>>, Reads<'t>)>,
 }
@@ -35,12 +35,19 @@ impl Batch<'_> {
     /// The first committer wins. Under the stripes nobody changes these keys, and who did before has kept what he replaced.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         let Some(snapshot) = self.terms.snapshot else { return Ok(()) };
-        let written = self.entries().map(|entry| (entry.table, self.batch.key(entry)));
-        let locked = self.terms.locked.iter().map(|(table, key)| (*table, &key[..]));
-        for (number, key) in written.chain(locked) {
+        let versions = &self.engine.txns.versions;
+        let merges = |entry: &BatchEntry| {
+            self.batch.operands(entry).is_some() && self.batch.table_of(entry).merges_commute()
+        };
+        let written = self.entries().map(|entry| (entry.table, self.batch.key(entry), merges(entry)));
+        let kept = self.terms.kept.iter().map(|(table, key)| (*table, &key[..], false));
+        for (number, key, merges) in written.chain(kept) {
             let table = &self.batch.tables[number as usize];
             let name = table.index.name(key);
-            let unchanged = self.engine.txns.versions.check_unchanged(snapshot, table.id, &name);
+            let unchanged = match merges {
+                true => versions.check_only_merged(snapshot, table.id, &name), // MG5 of `merge`
+                false => versions.check_unchanged(snapshot, table.id, &name),
+            };
             unchanged.map_err(|error| self.transaction_error(error))?;
         }
         self.batch.tables.iter().try_for_each(|table| table.check_clear(snapshot)) // TX3

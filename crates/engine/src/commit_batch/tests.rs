@@ -74,6 +74,8 @@ fn fail_half_way(db: &Database, undoable: bool) {
             terms: &Terms::default(),
             small_bytes,
             written,
+            merged: BTreeMap::new(),
+            results: None,
             known,
             loose: Cell::default(),
             kept_bytes: Cell::default(),

@@ -2,15 +2,17 @@
 
 use super::group::{Outcome, SuffixBounds, merge};
 use super::{Seen, check, malformed, split, too_long};
-use crate::batch::WriteBatch;
+use crate::batch::{BatchEntry, WriteBatch};
 use crate::commit::{Change, commit_record};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::large::{Logging, write_whole};
+use crate::merge::operands;
 use crate::table_core::{Found, TableCore};
 use aquifer_buffer::Pin;
 use aquifer_sync::Arc;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Changes one long key. As [`commit_one_if`](crate::commit::commit_one_if).
@@ -144,8 +146,8 @@ pub(crate) struct Expected {
     pub(crate) found: Option<Found>,
 }
 
-/// What the suffixes of a group get; nothing removes them.
-type Changes<'c> = BTreeMap<&'c [u8], Option<&'c [u8]>>;
+/// What happens to the suffixes of a group.
+type Changes<'c> = BTreeMap<&'c [u8], &'c BatchEntry>;
 
 impl Folded {
     /// Reads the groups that a batch changes, and changes them.
@@ -163,19 +165,20 @@ impl Folded {
         // By table and group; of several changes of a key the last counts.
         let mut groups: BTreeMap<(u32, Vec<u8>), Changes<'_>> = BTreeMap::new();
         for entry in &batch.entries {
-            let (table, key, value) = (batch.table_of(entry), batch.key(entry), batch.value(entry));
+            let (table, key) = (batch.table_of(entry), batch.key(entry));
             if table.is_long(key) {
                 let (group_key, suffix) = split(table.key_len_max, key);
-                groups.entry((entry.table, group_key)).or_default().insert(suffix, value);
+                groups.entry((entry.table, group_key)).or_default().insert(suffix, entry);
             } else {
-                folded.batch.push_record(entry.table, key, value);
+                folded.batch.copy(batch, entry);
             }
         }
         for ((number, group_key), changes) in groups {
             let table = &batch.tables[number as usize];
             table.check_usable()?;
             let seen = Seen::read(engine, table, &group_key)?;
-            let changes: Vec<_> = changes.into_iter().collect();
+            let values = values_of(batch, &seen, &changes)?;
+            let changes: Vec<_> = changes.keys().copied().zip(values.iter().map(Option::as_deref)).collect();
             let merged = merge(seen.group(table)?, &changes).map_err(|what| malformed(table, what))?;
             match merged {
                 // As of one key: a put of what is there is a commit like any other, a delete of what is absent is none.
@@ -202,4 +205,21 @@ impl Folded {
             _ => nothing_done(engine, self.writes_log),
         }
     }
+}
+
+/// What members get; nothing removes them. Operands are merged into what they have (MG4 of `merge`).
+fn values_of<'c>(
+    batch: &'c WriteBatch,
+    seen: &Seen,
+    changes: &Changes<'c>,
+) -> Result<Vec<Option<Cow<'c, [u8]>>>> {
+    let value_of = |(suffix, entry): (&&[u8], &&'c BatchEntry)| {
+        let Some(list) = batch.operands(entry) else { return Ok(batch.value(entry).map(Cow::Borrowed)) };
+        let table = batch.table_of(entry);
+        let member = seen.group(table)?.map(|group| group.find(suffix)).transpose();
+        let member = member.map_err(|what| malformed(table, what))?.flatten();
+        let value = member.map(|member| seen.bytes[member.value].to_vec());
+        Ok(table.merged_all(batch.key(entry), value, operands(list))?.map(Cow::Owned))
+    };
+    changes.iter().map(value_of).collect()
 }

@@ -8,13 +8,13 @@
 //! - **VC3** What has been passed is what was read: that a serializable transaction depends on, and no more. It is noted when the cursor goes;
 //!   while one has not, as it was forgotten, the transaction cannot commit.
 
-use super::{ReadLog, View};
-use crate::error::{Error, Result};
+use super::{ReadError, ReadLog, View};
+use crate::error::Result;
 use crate::index::Index;
 use crate::table_core::{Found, TableCore};
 use crate::transactions::{found, stored};
 use aquifer_index::{LeafValue, btree, hash};
-use aquifer_txn::{CommitLsn, Direction, Item, KeyRange, Scan, StoreCursor};
+use aquifer_txn::{CommitLsn, Direction, Item, KeyRange, Scan, StoreCursor, Write};
 use std::ops::Bound;
 
 /// See the module's head.
@@ -89,20 +89,11 @@ impl<'t> ViewCursor<'t> {
         };
         let end = end.get_or_insert_with(|| {
             let records = Records::new(self.view, self.table, &self.range, direction);
-            let view = aquifer_txn::View {
-                resolve: &|write, stored| Ok((super::RESOLVE)(write, stored)?),
-                table: self.table.id,
-                versions: &self.view.engine.txns.versions,
-                snapshot: self.view.versions(),
-                writes: self.view.writes,
-            };
+            let view = self.view.of_table(self.table);
             Box::new(End { scan: Scan::new(records, view, self.range.clone(), direction), last: None })
         });
         let met = other.as_ref().and_then(|other| other.last.as_ref()).map(|(name, _)| name);
-        let next = end.scan.next().map_err(|error| match error {
-            ReadError::Transaction(error) => self.view.error(self.table, error),
-            ReadError::Engine(error) => error,
-        })?;
+        let next = end.scan.next().map_err(|error| self.view.read_error(self.table, error))?;
         let is_new = |name: &Vec<u8>| match direction {
             Direction::Forward => met.is_none_or(|met| name < met),
             Direction::Backward => met.is_none_or(|met| name > met),
@@ -132,18 +123,6 @@ impl Drop for ViewCursor<'_> {
         if let Some(name) = last(&self.back) {
             on_read(KeyRange { from: name.into(), to: self.range.to.clone() });
         }
-    }
-}
-
-/// What goes wrong while a scan reads.
-enum ReadError {
-    Transaction(aquifer_txn::Error),
-    Engine(Error),
-}
-
-impl From<aquifer_txn::Error> for ReadError {
-    fn from(error: aquifer_txn::Error) -> ReadError {
-        ReadError::Transaction(error)
     }
 }
 
@@ -199,6 +178,15 @@ impl StoreCursor for Records<'_> {
 
     fn next(&mut self) -> std::result::Result<Option<Item>, ReadError> {
         self.read().map_err(ReadError::Engine)
+    }
+
+    fn resolve(
+        &self,
+        name: &[u8],
+        write: &Write,
+        seen: Option<&[u8]>,
+    ) -> std::result::Result<Option<Vec<u8>>, ReadError> {
+        self.view.resolve(self.table, name, write, seen)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a serializable transaction has read.
+//! What a transaction has read: a serializable one all, another what is in tables whose merges commute (MG6 of `merge`).
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ struct State {
     /// Of which tables, by their ids, for errors to name them.
     tables: Tables,
     charge: Charge,
-    /// A range was read and could not be noted: the transaction cannot commit.
+    /// Something was read and could not be noted: a serializable transaction cannot commit, and another has read everything.
     failed: Option<Error>,
     /// Scans that have not said what they have read.
     scans: usize,
@@ -69,6 +69,19 @@ impl ReadLog {
         if let Err(error) = added.and_then(|()| state.cover(engine)) {
             state.failed.get_or_insert(error);
         }
+    }
+
+    /// As [`add_key`](Self::add_key), where what goes wrong means that everything counts as read.
+    pub(crate) fn add_key_or_all(&self, engine: &Engine, table: &TableCore, name: &[u8]) {
+        if let Err(error) = self.add_key(engine, table, name) {
+            self.0.lock().failed.get_or_insert(error);
+        }
+    }
+
+    /// Was this key read, as far as that is known?
+    pub(crate) fn may_have(&self, table: &TableCore, name: &[u8]) -> bool {
+        let state = self.0.lock();
+        state.failed.is_some() || state.scans > 0 || state.set.contains(table.id, name)
     }
 
     pub(crate) fn scan_begins(&self) {

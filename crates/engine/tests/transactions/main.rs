@@ -11,6 +11,8 @@
 //! | `checkpoint_snapshots` | what snapshots of checkpoints see and cost, whatever changes and goes |
 //! | `edges` | where several mechanisms meet |
 //! | `long_keys` | writes of long keys that change nothing |
+//! | `merges` | operators: who conflicts over them, and what becomes of their results |
+//! | `merges_crash` | sums that threads add to, at the end and after a loss of power |
 //! | `crash` | what a loss of power leaves of transactions |
 
 mod checkpoint_snapshots;
@@ -20,6 +22,8 @@ mod hermitage;
 mod levels;
 mod limits;
 mod long_keys;
+mod merges;
+mod merges_crash;
 mod model;
 mod plain;
 mod ranges;

@@ -3,11 +3,11 @@
 //! `roomy` runs in ample memory: whoever is refused must have been foretold to be. `cramped` runs in two mebibytes, where snapshots grow too old
 //! and transactions too large at any time: then nothing wrong is read, and nothing is refused for another reason.
 
-use crate::plain::{Maps, Part, Past, Plain, Writes};
+use crate::plain::{Maps, Merging, Part, Past, Plain, Writes};
 use crate::{LEVELS, assert_clean, sorted};
 use aquifer::{
-    AnyTable, Database, Durability, Error, ErrorKind, HashTable, Isolation, Savepoint, Snapshot, Table,
-    TableOptions, Transaction, TxOptions,
+    AnyTable, Database, Durability, Error, ErrorKind, HashTable, Isolation, MergeOperator, Savepoint,
+    Snapshot, Table, TableOptions, Transaction, TxOptions,
 };
 use aquifer_sim::{Random, SimDisk};
 
@@ -23,6 +23,8 @@ struct Open {
     view: Maps,
     writes: Writes,
     reads: Vec<Part>,
+    /// It does nothing but merge.
+    only_merges: bool,
     /// It was refused a read, and may depend on what it did not get.
     was_refused: bool,
     savepoints: Vec<(Savepoint, Maps, Writes)>,
@@ -31,6 +33,10 @@ struct Open {
 #[derive(Debug, Default)]
 struct Counts {
     committed: u64,
+    /// Keys that transactions have merged into.
+    merged: u64,
+    /// Of these, those that others had merged into since.
+    spared: u64,
     conflicts: u64,
     too_old: u64,
     too_large: u64,
@@ -46,6 +52,8 @@ struct World {
     open: Vec<Open>,
     snapshots: Vec<(Snapshot, Past)>,
     random: Random,
+    /// How each table merges.
+    merging: [Merging; 2],
     /// Memory is short.
     cramped: bool,
     /// When something was last refused for want of memory.
@@ -57,8 +65,10 @@ impl World {
     fn new(db: Database, seed: u64, cramped: bool) -> World {
         let sorted = sorted(&db, "sorted");
         let hashed = db.create_table("hashed", TableOptions::hashed()).unwrap();
+        let merging = [Merging::Xor, if seed % 3 == 2 { Merging::Append } else { Merging::Xor }];
         World {
-            tables: [db.any_table("sorted").unwrap(), db.any_table("hashed").unwrap()],
+            tables: merging_tables(&db, merging),
+            merging,
             db,
             sorted,
             hashed,
@@ -102,7 +112,18 @@ impl World {
         let past = self.plain.past();
         let view = past.maps.clone();
         let (writes, reads, savepoints) = (Writes::default(), Vec::new(), Vec::new());
-        self.open.push(Open { tx, level, past, view, writes, reads, was_refused: false, savepoints });
+        let only_merges = self.random.chance(30);
+        self.open.push(Open {
+            tx,
+            level,
+            past,
+            view,
+            writes,
+            reads,
+            only_merges,
+            was_refused: false,
+            savepoints,
+        });
     }
 
     fn end(&mut self) {
@@ -116,8 +137,7 @@ impl World {
             1 => return drop(tx),
             _ => {}
         }
-        let reads = (level == Isolation::Serializable).then_some(&reads[..]);
-        let verdict = self.plain.verdict(past.at, &writes, reads);
+        let verdict = self.plain.verdict(past.at, &writes, &reads, level == Isolation::Serializable);
         let durability = [Durability::Eventual, Durability::Power][self.random.below(2) as usize];
         let committed = match self.random.chance(20) {
             true => tx.submit(durability).and_then(|ticket| ticket.wait()),
@@ -129,7 +149,11 @@ impl World {
                 assert!(verdict.ok, "{verdict:?}: began at {} {level:?} {writes:?} {reads:?}", past.at);
                 self.counts.committed += 1;
                 if !writes.places.is_empty() {
-                    self.plain.commit(&writes.places, &view);
+                    self.counts.merged += writes.merged.len() as u64;
+                    let spared = writes.merged.keys().filter(|place| self.plain.is_changed(place, past.at));
+                    self.counts.spared += spared.count() as u64;
+                    let maps = self.with_merges(view, &writes);
+                    self.plain.commit(&writes.places, &maps, |place| writes.merged.contains_key(place));
                 }
             }
             Err(ErrorKind::Conflict) => {
@@ -145,6 +169,21 @@ impl World {
             }
             Err(_) => self.too_large(&committed.unwrap_err()),
         }
+    }
+
+    /// What a transaction sees, but for what it merges into what is there now.
+    fn with_merges(&self, mut maps: Maps, writes: &Writes) -> Maps {
+        for ((of, key), operands) in &writes.merged {
+            let mut value = self.plain.maps[*of].get(key).map(|value| value.to_vec());
+            for operand in operands {
+                value = self.merging[*of].merged(value.as_deref(), operand);
+            }
+            match value {
+                Some(value) => maps[*of].insert(key.clone(), value.into()),
+                None => maps[*of].remove(key),
+            };
+        }
+        maps
     }
 
     /// The error is one of little memory.
@@ -163,7 +202,7 @@ impl World {
         let at = self.random.below(self.open.len() as u64) as usize;
         let mut open = self.open.swap_remove(at);
         let alive = match self.random.below(10) {
-            0..5 => {
+            0..5 if !open.only_merges => {
                 let blurred = [0, 1].map(|of| self.plain.is_blurred(of, open.past.at));
                 let read = self.read(&open.tx, &open.view, blurred);
                 let alive = read.is_some();
@@ -175,7 +214,7 @@ impl World {
                 self.savepoints(&mut open);
                 true
             }
-            6 if self.random.chance(20) => self.range_delete_in(&mut open),
+            6 if !open.only_merges && self.random.chance(20) => self.range_delete_in(&mut open),
             _ => self.write_in(&mut open),
         };
         if alive {
@@ -231,6 +270,7 @@ fn in_ample_memory_every_commit_is_as_foretold() {
     for seed in seeds(0, 6) {
         let (_, counts) = check(options(false).in_memory().unwrap(), seed, false, 6_000);
         assert!(counts.committed > 100 && counts.conflicts > 50 && counts.reads > 500, "{seed}: {counts:?}");
+        assert!(counts.merged > 20 && counts.spared > 0, "{seed}: {counts:?}");
     }
 }
 
@@ -249,6 +289,15 @@ fn on_disk_every_commit_is_as_foretold_and_is_there_afterwards() {
     }
 }
 
+fn merging_tables(db: &Database, merging: [Merging; 2]) -> [AnyTable; 2] {
+    [("sorted", merging[0]), ("hashed", merging[1])].map(|(name, merging)| {
+        let merge = move |_: &[u8], value: Option<&[u8]>, operand: &[u8]| Ok(merging.merged(value, operand));
+        let operator = MergeOperator::new(format!("{merging:?}"), merge);
+        let operator = if merging == Merging::Xor { operator.commuting() } else { operator };
+        db.any_table(name).unwrap().with_merge(operator).unwrap()
+    })
+}
+
 fn reopened(db: Database) -> World {
     World {
         tables: [db.any_table("sorted").unwrap(), db.any_table("hashed").unwrap()],
@@ -259,6 +308,7 @@ fn reopened(db: Database) -> World {
         open: Vec::new(),
         snapshots: Vec::new(),
         random: Random(0),
+        merging: [Merging::Xor; 2],
         cramped: true,
         failed_at: None,
         counts: Counts::default(),

@@ -40,6 +40,8 @@ pub struct Plain {
     pub now: u64,
     /// When each record was changed last.
     changed: BTreeMap<Place, u64>,
+    /// When something else was done to it than a merge.
+    overwritten: BTreeMap<Place, u64>,
     /// When each table had a range deleted, or was loaded, at last.
     blurred: [u64; 2],
     /// What each commit has announced, in order.
@@ -59,6 +61,48 @@ pub struct Past {
 #[derive(Debug, Clone, Default)]
 pub struct Writes {
     pub places: BTreeSet<Place>,
+    /// Of these, those that it only merges into, and wherewith.
+    pub merged: BTreeMap<Place, Vec<Rc<[u8]>>>,
+}
+
+/// How a table merges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merging {
+    /// Which commutes: the exclusive or, without zeros at its end; nothing if that is nothing.
+    Xor,
+    /// Which does not.
+    Append,
+}
+
+impl Merging {
+    pub fn merged(self, value: Option<&[u8]>, operand: &[u8]) -> Option<Vec<u8>> {
+        let mut merged = value.unwrap_or_default().to_vec();
+        match self {
+            Merging::Append => merged.extend_from_slice(operand),
+            Merging::Xor => {
+                merged.resize(merged.len().max(operand.len()), 0);
+                merged.iter_mut().zip(operand).for_each(|(byte, other)| *byte ^= other);
+                merged.truncate(merged.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1));
+                return Some(merged).filter(|merged| !merged.is_empty());
+            }
+        }
+        Some(merged)
+    }
+}
+
+impl Writes {
+    /// A put or a delete.
+    pub fn overwrite(&mut self, place: Place) {
+        self.merged.remove(&place);
+        self.places.insert(place);
+    }
+
+    /// A merge that waits for the commit, unless there was a put or a delete before.
+    pub fn merge(&mut self, place: Place, operand: Rc<[u8]>) {
+        if self.places.insert(place.clone()) || self.merged.contains_key(&place) {
+            self.merged.entry(place).or_default().push(operand);
+        }
+    }
 }
 
 /// The record that a key lies in.
@@ -113,14 +157,26 @@ impl Plain {
         self.blurred[table] > at
     }
 
+    /// Was a record changed since, be it by a merge?
+    pub fn is_changed(&self, place: &Place, at: u64) -> bool {
+        self.changed.get(place).is_some_and(|&when| when > at)
+    }
+
     /// What a transaction that began at that time must hear when it commits.
-    pub fn verdict(&self, at: u64, writes: &Writes, reads: Option<&[Part]>) -> Verdict {
+    pub fn verdict(&self, at: u64, writes: &Writes, reads: &[Part], is_serializable: bool) -> Verdict {
         const CONFLICT: Verdict = Verdict { ok: false, conflict: true, too_old: false };
         if writes.places.is_empty() {
             return Verdict { ok: true, conflict: false, too_old: false };
         }
         let too_old = writes.places.iter().any(|&(table, _)| self.is_blurred(table, at));
-        let changed = |place: &Place| self.changed.get(place).is_some_and(|&changed| changed > at);
+        let changed = |place: &Place| {
+            let has_read = || reads.iter().any(|read| read.meets(&Part::One(place.clone())));
+            match writes.merged.contains_key(place) && !has_read() {
+                true => self.overwritten.get(place).is_some_and(|&when| when > at),
+                false => self.is_changed(place, at),
+            }
+        };
+        let reads = is_serializable.then_some(reads);
         if writes.places.iter().any(changed) {
             return Verdict { too_old, ..CONFLICT };
         }
@@ -138,7 +194,7 @@ impl Plain {
     }
 
     /// Somebody has committed these records as they are in `maps`; those that are absent from both count for readers alone.
-    pub fn commit(&mut self, places: &BTreeSet<Place>, maps: &Maps) {
+    pub fn commit(&mut self, places: &BTreeSet<Place>, maps: &Maps, merges: impl Fn(&Place) -> bool) {
         self.now += 1;
         for place in places {
             let (table, record) = place;
@@ -153,6 +209,9 @@ impl Plain {
             let (old, new) = (keys(&self.maps[*table]), keys(&maps[*table]));
             if !old.is_empty() || !new.is_empty() {
                 self.changed.insert(place.clone(), self.now);
+                if !merges(place) {
+                    self.overwritten.insert(place.clone(), self.now);
+                }
             }
             old.iter().for_each(|key| drop(self.maps[*table].remove(key)));
             for key in new {
@@ -164,7 +223,7 @@ impl Plain {
     }
 
     /// Somebody has committed one key.
-    pub fn put(&mut self, table: usize, key: &[u8], value: Option<&[u8]>) {
+    pub fn put(&mut self, table: usize, key: &[u8], value: Option<&[u8]>, merges: bool) {
         let old = self.maps[table].get(key).cloned();
         if old.is_none() && value.is_none() {
             return; // it was absent, and stays so
@@ -172,6 +231,9 @@ impl Plain {
         self.now += 1;
         let place = (table, record_of(key));
         self.changed.insert(place.clone(), self.now);
+        if !merges {
+            self.overwritten.insert(place.clone(), self.now);
+        }
         self.announced.push((self.now, Part::One(place)));
         match value {
             Some(value) => self.maps[table].insert(key.to_vec(), value.into()),
@@ -188,6 +250,7 @@ impl Plain {
         for key in gone {
             self.maps[table].remove(&key);
             self.changed.insert((table, record_of(&key)), self.now);
+            self.overwritten.insert((table, record_of(&key)), self.now);
             self.announced.push((self.now, Part::One((table, record_of(&key)))));
         }
     }
@@ -197,5 +260,6 @@ impl Plain {
         self.announced.retain(|(when, _)| *when > at);
         self.deletions.retain(|(when, _)| *when > at);
         self.changed.retain(|_, when| *when > at);
+        self.overwritten.retain(|_, when| *when > at);
     }
 }

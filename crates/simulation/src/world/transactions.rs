@@ -3,7 +3,9 @@
 use super::{Judged, LONG_KEY_BYTES_MIN, World, key, name, value_len};
 use crate::action::Transact;
 use crate::model::{Commit, State};
-use aquifer::{AnyTable, Database, Error, ErrorKind, Isolation, Snapshot, Transaction, TxOptions};
+use aquifer::{
+    AnyTable, Database, Error, ErrorKind, Isolation, MergeOperator, Snapshot, Transaction, TxOptions,
+};
 use std::collections::BTreeMap;
 
 /// Bytes that keys of one group have in common.
@@ -86,9 +88,14 @@ impl World {
             let Some((table, logged)) = self.table_of_transaction(db, &seen, change.table)? else { continue };
             let name = name(change.table);
             let key = key(change.table, change.key);
-            let value = change.value_len.map(|len| self.value(value_len(change.table, len)));
+            let mut value = change.value_len.map(|len| self.value(value_len(change.table, len)));
             let savepoint = tx.savepoint();
-            let done = match &value {
+            let done = match &mut value {
+                Some(value) if number % 5 == 2 && !was_uncertain => {
+                    let old = seen[&name].rows.get(&key).map(|old| &old[..]);
+                    let old = own.get(&(name.clone(), key.clone())).map_or(old, Option::as_deref);
+                    merge(&mut tx, table.clone(), &key, value, old)
+                }
                 Some(value) => tx.put(&table, &key, value),
                 None => tx.delete(&table, &key),
             };
@@ -168,6 +175,21 @@ impl World {
         let then = seen.get(&name(number)).map(|table| table.instance);
         if now.is_none() || now != then { Ok(None) } else { self.table(db, number) }
     }
+}
+
+/// Merges `value` as a set, which becomes the union with what was there. All that is written is read before the commit, so it conflicts as a put does.
+fn merge(
+    tx: &mut Transaction,
+    table: AnyTable,
+    key: &[u8],
+    value: &mut Vec<u8>,
+    old: Option<&[u8]>,
+) -> Result<(), Error> {
+    let done = tx.merge(&table.with_merge(MergeOperator::union())?, key, value);
+    let old = old.unwrap_or_default();
+    value.resize(value.len().max(old.len()), 0);
+    value.iter_mut().zip(old).for_each(|(byte, old)| *byte |= old);
+    done
 }
 
 /// A memory of two mebibytes gives old snapshots up, and takes no long transactions.

@@ -34,7 +34,7 @@ impl World {
         let mut store = self.store.borrow_mut();
         let key = vec![key];
         let before = store.get(&key).map_or(Before::Absent, |old| Before::Value(old.as_slice().into()));
-        self.versions.push(1, &key, Change { lsn: end, before, deletes: value.is_none() });
+        self.versions.push(1, &key, Change { lsn: end, before, deletes: value.is_none(), merges: false });
         match value {
             Some(value) => store.insert(key, value.to_vec()),
             None => store.remove(&key),
@@ -64,6 +64,10 @@ impl StoreCursor for Cursor<'_> {
         self.ahead = self.ahead.ahead_of(key, self.direction);
         let changed_at = CommitLsn(u64::MAX >> 2); // not known
         Ok(Some(Item { key: key.clone(), value: value.clone(), changed_at }))
+    }
+
+    fn resolve(&self, _: &[u8], write: &Write, stored: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        Ok(write.resolve(stored, concatenate))
     }
 }
 
@@ -143,7 +147,6 @@ proptest! {
             versions: &world.versions,
             snapshot: &snapshot,
             writes: Some(&writes),
-            resolve: &|write, stored| Ok(write.resolve(stored, concatenate)),
         };
         let mut scan = Scan::new(cursor, view, range.clone(), direction);
         let mut seen = Vec::new();

@@ -1,6 +1,6 @@
 //! The versions of one key.
 //!
-//! Obeys VE1 and VE2 of `versions`: each version serves the snapshots from the LSN of the next older one up to its own.
+//! Obeys VE1, VE2 and VE7 of `versions`: each version serves the snapshots from the LSN of the next older one up to its own.
 
 use super::before::Before;
 use super::{AsOf, Change};
@@ -27,6 +27,8 @@ pub(super) struct Chain {
 struct Version {
     lsn: CommitLsn,
     before: Before,
+    /// VE7.
+    merges: bool,
 }
 
 impl Chain {
@@ -51,7 +53,7 @@ impl Chain {
     pub(super) fn push(&mut self, change: Change) -> usize {
         let newest = self.newest();
         assert!(change.lsn > newest, "VE1: {:?} pushed after {newest:?} of the same key", change.lsn);
-        let version = Version { lsn: change.lsn, before: change.before };
+        let version = Version { lsn: change.lsn, before: change.before, merges: change.merges };
         let bytes = version.bytes();
         self.versions.push(version);
         bytes
@@ -60,6 +62,11 @@ impl Chain {
     /// The newest change.
     pub(super) fn newest(&self) -> CommitLsn {
         self.versions.last().map_or(CommitLsn(0), |version| version.lsn)
+    }
+
+    /// Whether anything but merges has changed it since (VE7).
+    pub(super) fn is_overwritten_after(&self, snapshot: CommitLsn) -> bool {
+        self.versions.iter().rev().take_while(|version| version.lsn > snapshot).any(|version| !version.merges)
     }
 
     /// Whether it has so many versions more than needed that cutting pays: twice as many as were left by the last
@@ -104,6 +111,7 @@ impl Chain {
                 self.versions.push(version);
             } else if let Some(older) = self.versions.last_mut() {
                 older.before.absorb(version.before);
+                older.merges &= version.merges; // VE7
             }
             from = lsn;
         }

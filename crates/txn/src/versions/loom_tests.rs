@@ -29,7 +29,7 @@ impl World {
     /// Commits `lsn / 10`, the only change since `lsn - 10`.
     fn commit(&self, lsn: u64) {
         let before = Before::Value(((lsn / 10 - 1) as u8).to_be_bytes().into());
-        self.versions.push(1, KEY, Change { lsn: CommitLsn(lsn), before, deletes: false });
+        self.versions.push(1, KEY, Change { lsn: CommitLsn(lsn), before, deletes: false, merges: false });
         self.store.store(lsn / 10, Ordering::Release);
         self.visible.complete(CommitLsn(lsn - 10), CommitLsn(lsn));
     }

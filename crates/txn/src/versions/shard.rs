@@ -106,9 +106,18 @@ impl Shard {
         }
     }
 
-    pub(super) fn is_changed_after(&self, snapshot: CommitLsn, hash: u64, table: u32, key: &[u8]) -> bool {
-        self.find(snapshot, hash, table, key)
-            .is_some_and(|(chains, number)| chains.chain(number).newest() > snapshot)
+    /// Merges count, unless they `may_merge`.
+    pub(super) fn is_changed_after(
+        &self,
+        snapshot: CommitLsn,
+        hash: u64,
+        table: u32,
+        key: &[u8],
+        may_merge: bool,
+    ) -> bool {
+        let Some((chains, number)) = self.find(snapshot, hash, table, key) else { return false };
+        let chain = chains.chain(number);
+        if may_merge { chain.is_overwritten_after(snapshot) } else { chain.newest() > snapshot }
     }
 
     /// The chain of a key, if there may be something newer than the snapshot.

@@ -31,7 +31,7 @@ impl World {
     fn change(&self, key: &[u8], before: Option<&[u8]>, deletes: bool) -> u64 {
         let start = self.visible.get().0;
         let before = before.map_or(Before::Absent, |value| Before::Value(value.into()));
-        self.versions.push(7, key, Change { lsn: CommitLsn(start + 10), before, deletes });
+        self.versions.push(7, key, Change { lsn: CommitLsn(start + 10), before, deletes, merges: false });
         self.visible.complete(CommitLsn(start), CommitLsn(start + 10));
         start + 10
     }
@@ -210,7 +210,11 @@ fn readers_beside_writers_and_cutters_see_one_moment() {
                 let lsn = CommitLsn(start + 10);
                 for (key, old) in [(a, *from), (b, *to)] {
                     let before = Before::Value(old.to_be_bytes().into());
-                    world.versions.push(1, &key.to_be_bytes(), Change { lsn, before, deletes: false });
+                    world.versions.push(
+                        1,
+                        &key.to_be_bytes(),
+                        Change { lsn, before, deletes: false, merges: false },
+                    );
                 }
                 *from = from.wrapping_sub(1);
                 *to = to.wrapping_add(1);

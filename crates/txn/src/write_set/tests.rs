@@ -163,3 +163,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_operands_for_one_key_cost_what_they_take_with_a_savepoint_too() {
+    let mut writes = WriteSet::new(1 << 20);
+    writes.merge(1, b"k", b"first").unwrap();
+    let bytes = writes.bytes();
+    let savepoint = writes.savepoint();
+    for number in 0..1000_u32 {
+        let needed = writes.bytes_with_merge(b"k", &number.to_be_bytes());
+        writes.merge(1, b"k", &number.to_be_bytes()).unwrap();
+        assert!(writes.bytes() <= needed);
+    }
+    assert_eq!(read(&writes, b"k", None).unwrap().len(), 5 + 4000);
+    assert!(writes.bytes() < 300_000, "{}", writes.bytes());
+    writes.rollback_to(savepoint);
+    assert_eq!((writes.bytes(), read(&writes, b"k", None).unwrap()), (bytes, b"first".to_vec()));
+}
+
+#[test]
+fn an_operator_that_refuses_is_heard() {
+    let mut writes = WriteSet::new(1 << 20);
+    writes.merge(1, b"k", b"good").unwrap();
+    writes.merge(1, b"k", b"bad").unwrap();
+    let merge =
+        |_, operand: &[u8]| if operand == b"bad" { Err("refused") } else { Ok(Some(operand.to_vec())) };
+    assert_eq!(writes.get(1, b"k").unwrap().try_resolve(None, merge), Err("refused"));
+}

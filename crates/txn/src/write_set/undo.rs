@@ -6,8 +6,21 @@ use crate::key::KeyRange;
 /// What was there before a change.
 #[derive(Debug, Clone)]
 pub(super) enum Undo {
-    Write { table: u32, key: Box<[u8]>, before: Option<Write> },
-    Range { table: u32, from: Box<[u8]>, before: Option<KeyRange> },
+    Write {
+        table: u32,
+        key: Box<[u8]>,
+        before: Option<Write>,
+    },
+    /// A step was made (WS5).
+    Step {
+        table: u32,
+        key: Box<[u8]>,
+    },
+    Range {
+        table: u32,
+        from: Box<[u8]>,
+        before: Option<KeyRange>,
+    },
 }
 
 impl Undo {
@@ -16,6 +29,7 @@ impl Undo {
         ENTRY_BYTES
             + match self {
                 Undo::Write { key, before, .. } => before.as_ref().map_or(0, |write| write_bytes(key, write)),
+                Undo::Step { key, .. } => key.len(),
                 Undo::Range { before, .. } => before.as_ref().map_or(0, range_bytes),
             }
     }
@@ -38,6 +52,11 @@ impl WriteSet {
     pub(super) fn take_back(&mut self, undo: Undo) {
         match undo {
             Undo::Write { table, key, before } => drop(self.exchange(table, &key, before)),
+            Undo::Step { table, key } => {
+                let of_table = self.tables.get_mut(&table).expect("WS5");
+                let step = of_table.writes.get_mut(&key).and_then(|write| write.steps.pop()).expect("WS5");
+                self.bytes -= step.bytes();
+            }
             Undo::Range { table, from, before } => drop(self.exchange_range(table, &from, before)),
         }
     }

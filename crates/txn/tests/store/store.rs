@@ -15,7 +15,7 @@ use aquifer_txn::scan::{Record, View};
 use aquifer_txn::{
     Before, Change, Claimant, Claims, CommitLsn, Conflicts, Direction, Error, Item, KeyRange, Notice,
     ReadSet, Result, Scan, Snapshot, Snapshots, StoreCursor, Versions, VersionsOptions, Visible, Watch,
-    WriteKeys, WriteSet,
+    Write, WriteKeys, WriteSet,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Store {
             Some((old, _)) => Before::Value(old.as_slice().into()),
             None => Before::Absent,
         };
-        self.versions.push(TABLE, key, Change { lsn, before, deletes: value.is_none() });
+        self.versions.push(TABLE, key, Change { lsn, before, deletes: value.is_none(), merges: false });
         match value {
             Some(value) => drop(pages.insert(key.to_vec(), (value, lsn))),
             None => drop(pages.remove(key)),
@@ -172,7 +172,7 @@ impl<'s> Transaction<'s> {
             self.reads.add_key(TABLE, key)?;
         }
         let stored = self.store.item(key);
-        self.view().value(key, stored)
+        self.view().value(key, stored, resolve)
     }
 
     /// Claims a key; if it was changed since the snapshot, the commit conflicts nevertheless.
@@ -272,9 +272,13 @@ impl<'s> Transaction<'s> {
             versions: &self.store.versions,
             snapshot: &self.snapshot,
             writes: Some(&self.writes),
-            resolve: &|write, stored| Ok(write.resolve(stored, |value, _| value)),
         }
     }
+}
+
+/// Nothing is merged here.
+fn resolve(write: &Write, stored: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+    Ok(write.resolve(stored, |value, _| value))
 }
 
 /// Reads the pages one record at a time.
@@ -297,6 +301,10 @@ impl StoreCursor for Cursor<'_> {
         let Some((key, (value, changed_at))) = next else { return Ok(None) };
         self.ahead = self.ahead.ahead_of(key, self.direction);
         Ok(Some(Item { key: key.clone(), value: value.clone(), changed_at: *changed_at }))
+    }
+
+    fn resolve(&self, _: &[u8], write: &Write, stored: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        resolve(write, stored)
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is written: by autocommits, by batches, and within transactions; and the keys and values.
 
 use super::{Open, World, reading};
-use crate::plain::{Part, record_of, records_of};
+use crate::plain::{Merging, Part, record_of, records_of};
 use aquifer::{Durability, Error, WriteBatch};
 use aquifer_sim::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 pub fn key(random: &mut Random) -> Vec<u8> {
@@ -17,8 +17,21 @@ pub fn key(random: &mut Random) -> Vec<u8> {
             let suffix = [&b""[..], b"\0", b"a", b"ab", b"b", b"\xFF\xFF"][random.below(6) as usize];
             [&group[..], &[b'g'; 520], suffix].concat()
         }
+        6 => often_merged(random),
         _ => format!("k{}", random.below(40)).into_bytes(),
     }
+}
+
+/// What a batch leaves of keys, by table.
+type Changes = BTreeMap<(usize, Vec<u8>), Option<Rc<[u8]>>>;
+
+fn often_merged(random: &mut Random) -> Vec<u8> {
+    format!("m{}", random.below(3)).into_bytes()
+}
+
+/// A key of a write. Merges come to some keys more often.
+fn key_for(random: &mut Random, is_merge: bool) -> Vec<u8> {
+    if is_merge && random.chance(60) { often_merged(random) } else { key(random) }
 }
 
 fn value(random: &mut Random, key: &[u8]) -> Vec<u8> {
@@ -38,12 +51,14 @@ fn value(random: &mut Random, key: &[u8]) -> Vec<u8> {
 impl World {
     pub fn autocommit(&mut self) {
         let of = self.random.below(2) as usize;
-        let key = key(&mut self.random);
+        let is_merge = self.random.chance(20);
+        let key = key_for(&mut self.random, is_merge);
         let value = value(&mut self.random, &key);
         let table = self.tables[of].clone().with_durability(Durability::Eventual);
         let old = self.plain.maps[of].get(&key).cloned();
         let same = |found: Option<Vec<u8>>| assert_eq!(found.as_deref(), old.as_deref());
-        let (done, new) = match self.random.below(8) {
+        let mut merges = false;
+        let (done, new) = match if is_merge { 8 } else { self.random.below(8) } {
             0 => (table.get(&key).map(same), None),
             1 => (table.contains(&key).map(|found| assert_eq!(found, old.is_some())), None),
             2 => (table.delete(&key), Some(None)),
@@ -58,10 +73,15 @@ impl World {
                 patched[3..9].copy_from_slice(b"patch!");
                 (table.patch(&key, 3, b"patch!"), Some(Some(patched)))
             }
+            8 => {
+                let operand = self.operand(old.as_deref(), value);
+                merges = self.waits(of, &key);
+                (table.merge(&key, &operand), Some(self.merging[of].merged(old.as_deref(), &operand)))
+            }
             _ => (table.put(&key, &value), Some(Some(value))),
         };
         match (done, new) {
-            (Ok(()), Some(new)) => self.plain.put(of, &key, new.as_deref()),
+            (Ok(()), Some(new)) => self.plain.put(of, &key, new.as_deref(), merges),
             (Ok(()), None) => {}
             (Err(error), _) => self.too_large(&error),
         }
@@ -69,18 +89,37 @@ impl World {
 
     pub fn batch(&mut self) {
         let mut batch = WriteBatch::new();
-        let mut changes = BTreeMap::new();
+        let mut changes: Changes = BTreeMap::new();
+        let mut overwritten = BTreeSet::new();
         for _ in 0..1 + self.random.below(8) {
             let of = self.random.below(2) as usize;
-            let key = key(&mut self.random);
-            if self.random.chance(30) {
-                batch.delete(&self.tables[of], &key);
-                changes.insert((of, key), None);
-            } else {
-                let value: Rc<[u8]> = value(&mut self.random, &key).into();
-                batch.put(&self.tables[of], &key, &value);
-                changes.insert((of, key), Some(value));
-            }
+            let is_merge = self.random.chance(30);
+            let key = key_for(&mut self.random, is_merge);
+            let value = value(&mut self.random, &key);
+            let new = match self.random.below(10) {
+                _ if is_merge => {
+                    let old = self.plain.maps[of].get(&key).cloned();
+                    let old = changes.get(&(of, key.clone())).cloned().unwrap_or(old);
+                    let operand = self.operand(old.as_deref(), value);
+                    batch.merge(&self.tables[of], &key, &operand);
+                    if !self.waits(of, &key) {
+                        overwritten.insert((of, key.clone()));
+                    }
+                    let new = self.merging[of].merged(old.as_deref(), &operand);
+                    changes.insert((of, key), new.map(Rc::from));
+                    continue;
+                }
+                0..3 => {
+                    batch.delete(&self.tables[of], &key);
+                    None
+                }
+                _ => {
+                    batch.put(&self.tables[of], &key, &value);
+                    Some(value.into())
+                }
+            };
+            overwritten.insert((of, key.clone()));
+            changes.insert((of, key), new);
         }
         match self.db.write(&mut batch, Durability::Eventual) {
             Ok(()) => {
@@ -97,10 +136,23 @@ impl World {
                         None => maps[of].remove(&key),
                     };
                 }
-                self.plain.commit(&places, &maps);
+                let overwritten: BTreeSet<_> =
+                    overwritten.iter().map(|(of, key)| (*of, record_of(key))).collect();
+                self.plain.commit(&places, &maps, |place| !overwritten.contains(place));
             }
             Err(error) => self.too_large(&error),
         }
+    }
+
+    /// Sometimes what is there: then nothing may be left.
+    fn operand(&mut self, old: Option<&[u8]>, value: Vec<u8>) -> Vec<u8> {
+        let old = old.filter(|old| old.len() < 20_000); // or it would double time and again
+        if self.random.chance(20) { old.unwrap_or_default().to_vec() } else { value }
+    }
+
+    /// Does an operand for this key wait for the commit?
+    fn waits(&self, of: usize, key: &[u8]) -> bool {
+        self.merging[of] == Merging::Xor && key.len() < 512
     }
 
     pub fn range_delete(&mut self) {
@@ -130,7 +182,8 @@ impl World {
     /// Whether it goes on.
     pub fn write_in(&mut self, open: &mut Open) -> bool {
         let of = self.random.below(2) as usize;
-        let key = key(&mut self.random);
+        let is_merge = open.only_merges || self.random.chance(27);
+        let key = key_for(&mut self.random, is_merge);
         let value = value(&mut self.random, &key);
         let (table, tx) = (&self.tables[of], &mut open.tx);
         let old = open.view[of].get(&key).cloned();
@@ -138,7 +191,8 @@ impl World {
         let blurred = self.plain.is_blurred(of, open.past.at);
         let place = (of, record_of(&key));
         // What it becomes, unless it stays as it was, and whether it was read.
-        let (done, new, is_read) = match self.random.below(8) {
+        let mut waiting = None;
+        let (done, new, is_read) = match if is_merge { 8 } else { self.random.below(8) } {
             0 | 1 => (tx.delete(table, &key), Some(None), false),
             2 => (tx.take(table, &key).map(same), old.as_ref().map(|_| None), true),
             3 => (tx.replace(table, &key, &value).map(same), Some(Some(value)), true),
@@ -150,6 +204,14 @@ impl World {
                 let mut patched = old.as_deref().unwrap().to_vec();
                 patched[3..9].copy_from_slice(b"patch!");
                 (tx.patch(table, &key, 3, b"patch!"), Some(Some(patched)), true)
+            }
+            8 => {
+                let operand = self.operand(old.as_deref(), value);
+                if self.waits(of, &key) {
+                    waiting = Some(operand.clone().into());
+                }
+                let new = self.merging[of].merged(old.as_deref(), &operand);
+                (open.tx.merge(&self.tables[of], &key, &operand), Some(new), false)
             }
             // Of what is there as well as of other values.
             6 => {
@@ -168,7 +230,10 @@ impl World {
                     Some(value) => open.view[of].insert(key, value.into()),
                     None => open.view[of].remove(&key),
                 };
-                open.writes.places.insert(place);
+                match waiting {
+                    Some(operand) => open.writes.merge(place, operand),
+                    None => open.writes.overwrite(place),
+                }
                 true
             }
             Err(Error::SnapshotTooOld) => {
@@ -192,7 +257,7 @@ impl World {
                 let gone: Vec<_> = open.view[0].range(bounds.clone()).map(|(key, _)| key.clone()).collect();
                 assert_eq!(count, gone.len() as u64);
                 for key in gone {
-                    open.writes.places.insert((0, record_of(&key)));
+                    open.writes.overwrite((0, record_of(&key)));
                     open.view[0].remove(&key);
                 }
                 open.reads.push(Part::Range(0, records_of(&bounds)));

@@ -29,7 +29,7 @@ fn chain(changes: &[(u64, Option<&str>)]) -> Chain {
     let mut chain = Chain::new(1, b"k", 0);
     for &(lsn, before) in changes {
         let before = before.map_or(Before::Absent, |value| Before::Value(value.as_bytes().into()));
-        chain.push(Change { lsn: CommitLsn(lsn), before, deletes: false });
+        chain.push(Change { lsn: CommitLsn(lsn), before, deletes: false, merges: false });
     }
     chain
 }
@@ -90,7 +90,8 @@ proptest! {
                 }
                 (Some(old), None) => Before::Value(old.as_slice().into()),
             };
-            chain.push(Change { lsn: CommitLsn(10 * (index as u64 + 1)), before, deletes: pair[1].is_none() });
+            let lsn = CommitLsn(10 * (index as u64 + 1));
+            chain.push(Change { lsn, before, deletes: pair[1].is_none(), merges: false });
             if cut_after[index] {
                 chain.cut(&census);
             }
@@ -107,5 +108,33 @@ proptest! {
         }
         chain.cut(&census);
         prop_assert!(chain.len() <= open.len(), "at most one version for each snapshot");
+    }
+}
+
+proptest! {
+    /// VE7: for every open snapshot it stays known whether anything but merges has changed the key, whatever is cut.
+    #[test]
+    fn what_is_cut_still_tells_merges_from_other_changes(
+        changes in proptest::collection::vec(any::<bool>(), 1..20),
+        cut_after in 0_usize..20,
+        open in proptest::collection::btree_set(0_u64..210, 0..6),
+    ) {
+        let open: Vec<u64> = open.into_iter().collect();
+        let (census, _held) = census_of(&open);
+        let mut chain = Chain::new(1, b"k", 0);
+        for (index, &merges) in changes.iter().enumerate() {
+            let lsn = CommitLsn(10 * (index as u64 + 1));
+            chain.push(Change { lsn, before: Before::Absent, deletes: false, merges });
+            if index == cut_after {
+                chain.cut(&census);
+            }
+        }
+        chain.cut(&census);
+        for &snapshot in &open {
+            let later = changes.iter().enumerate().filter(|(index, _)| 10 * (*index as u64 + 1) > snapshot);
+            let overwritten = later.clone().any(|(_, merges)| !merges);
+            prop_assert_eq!(chain.is_overwritten_after(CommitLsn(snapshot)), overwritten, "at {}", snapshot);
+            prop_assert_eq!(chain.newest() > CommitLsn(snapshot), later.count() > 0);
+        }
     }
 }
