@@ -4,6 +4,7 @@
 //! commits it, whole or not at all (P2).
 
 use crate::error::Error;
+use crate::expiry::{Noted, Stamp, begin_value};
 use crate::table::Table;
 use crate::table_core::TableCore;
 use aquifer_codec::{Key, Value};
@@ -39,6 +40,8 @@ pub struct WriteBatch {
     pub(crate) has_long: bool,
     /// The first thing that was wrong with an entry.
     pub(crate) failed: Option<Error>,
+    /// What is put that expires.
+    pub(crate) noted: Noted,
 }
 
 /// One change: the key lies at `start`, its value right behind it.
@@ -60,8 +63,21 @@ impl WriteBatch {
 
     /// The key gets this value.
     pub fn put<K: Key + ?Sized, V: Value + ?Sized, O>(&mut self, table: &Table<K, V, O>, key: &K, value: &V) {
+        self.put_stamped(table, key, value, table.core().stamp(table.engine()));
+    }
+
+    /// The key gets this value, behind this stamp if the table has some.
+    pub(crate) fn put_stamped<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        value: &V,
+        stamp: Option<Stamp>,
+    ) {
         let (start, key_len) = self.push_key(key);
         let value_at = self.bytes.len();
+        begin_value(stamp, &mut self.bytes);
+        self.noted.add(table.core(), stamp);
         match value.encode(&mut self.bytes) {
             Ok(()) => self.push(table.core(), start, key_len, Some(self.bytes.len() - value_at)),
             Err(error) => {
@@ -100,6 +116,7 @@ impl WriteBatch {
         self.bytes.clear();
         self.has_long = false;
         self.failed = None;
+        self.noted.clear();
     }
 
     fn push_key<K: Key + ?Sized>(&mut self, key: &K) -> (usize, usize) {

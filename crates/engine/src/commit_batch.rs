@@ -90,6 +90,7 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
         true => commit_folded(engine, batch)?,
         false => commit_records(engine, batch, &Terms::default())?,
     };
+    batch.noted.tell();
     batch.clear();
     Ok(commit)
 }
@@ -233,7 +234,10 @@ impl<'a> Batch<'a> {
                 }
                 Err(Failure::Unannounced) => {}
                 Err(Failure::Stop(stop)) => stop.resolve(pager, Some(log))?,
-                Err(Failure::Undone(error) | Failure::Lost(error)) => return Err(error),
+                Err(Failure::Undone(error) | Failure::Lost(error)) => {
+                    batch.tables.iter().for_each(|table| table.note_unknown()); // a walk may have passed meanwhile
+                    return Err(error);
+                }
             }
         }
     }

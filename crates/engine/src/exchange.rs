@@ -4,6 +4,7 @@ use crate::commit::{Change, commit_one_if};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::expiry::begin_value;
 use crate::large::{self, Logging, write_whole};
 use crate::long_key;
 use crate::table::Table;
@@ -68,10 +69,27 @@ fn exchange(
         // Pinned until it is changed: a descriptor that is found again is of the same value (LV4).
         let _pin = Pin::everything(&table.pager);
         let found = long_key::find(engine, table, key)?;
-        let Some(new) = change(whole(engine, table, found.as_ref())?.as_deref()) else { return Ok(None) };
+        let mut value = whole(engine, table, found.as_ref())?;
+        if table.expires()
+            && let Some(stored) = &mut value
+            && !table.show(table.now(engine), true, stored)?
+        {
+            value = None; // EX2 of `expiry`; what was found stays what is expected
+        }
+        let Some(mut new) = change(value.as_deref()) else { return Ok(None) };
+        let stamp = table.stamp(engine).filter(|_| new.is_some());
+        if let (Some(stamp), Some(new)) = (stamp, &mut new) {
+            let mut stored = Vec::new();
+            begin_value(Some(stamp), &mut stored);
+            stored.append(new);
+            *new = stored;
+        }
         match put(engine, table, key, new.as_deref(), &found) {
             Err(Error::ValueChanged { .. }) => {}
-            committed => return committed.map(Some),
+            committed => {
+                table.note(stamp);
+                return committed.map(Some);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::commit_batch::CommitMemory;
 use crate::database::{Database, Handle};
 use crate::engine::{Engine, HashSeeds, Maintenance};
 use crate::error::{Error, Result};
+use crate::expiry::Removal;
 use crate::housekeeping::{self, Signal};
 use crate::large::LargeMemory;
 use crate::options::{Limits, Options, Presence};
@@ -267,6 +268,8 @@ impl Opening {
             checkpoints: Checkpoints::new(parts.flip_lsn),
             flusher: Signal::default(),
             checkpointer: Signal::default(),
+            clock: options.clock,
+            removal: Removal::new(options.background),
             hash_seeds: HashSeeds { fixed: options.hash_seed, drawn: AtomicU64::new(0) },
             maintenance: Mutex::new(
                 Rank::Maintenance,
@@ -282,7 +285,12 @@ impl Opening {
         let engine = Arc::new(engine);
         let background = options.background && on_disk;
         let threads = if background { housekeeping::start(&engine)? } else { Vec::new() };
-        Ok(Database::of(Handle::new(engine, Mutex::new(Rank::Leaf, threads))))
+        let expires = engine.catalog.lock().tables().any(|table| table.expires());
+        let handle = Handle::new(engine, Mutex::new(Rank::Leaf, threads));
+        if expires {
+            handle.start_removal()?;
+        }
+        Ok(Database::of(handle))
     }
 }
 

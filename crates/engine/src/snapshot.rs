@@ -1,5 +1,6 @@
 //! A consistent view of all tables.
 
+use crate::clock::Moment;
 use crate::database::{Database, Handle};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub(crate) has_read: AtomicBool,
     /// A read was refused.
     pub(crate) too_old: AtomicBool,
+    /// When it was taken (EX2 of `expiry`).
+    pub(crate) now: Moment,
 }
 
 impl fmt::Debug for Snapshot {
@@ -70,6 +73,7 @@ impl Database {
     pub fn snapshot(&self) -> Result<Snapshot> {
         let (inner, pin) = take(self.engine())?;
         let handle = Arc::clone(self.handle());
+        let now = self.engine().clock.now();
         Ok(Snapshot {
             handle,
             inner,
@@ -78,6 +82,7 @@ impl Database {
             reads: None,
             has_read: AtomicBool::new(false),
             too_old: AtomicBool::new(false),
+            now,
         })
     }
 }
@@ -152,8 +157,26 @@ impl Snapshot {
     }
 
     pub(crate) fn get_encoded(&self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let found = self.get_stored(table, key, out)?;
+        table.show(self.now, found, out)
+    }
+
+    /// As the index has it (EX1 of `expiry`), and whether or not it has expired.
+    pub(crate) fn get_stored(&self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         self.note_read(table, key)?;
         self.view().get_into(table, key, out)
+    }
+
+    /// What a key of any length has, stored as the index has it. A large value is the snapshot's, or an own write, which is whole.
+    pub(crate) fn find(&self, core: &TableCore, key: &[u8]) -> Result<Option<Found>> {
+        self.note_read(core, key)?;
+        core.check_usable()?;
+        if !core.is_long(key) {
+            return self.view().find(core, key);
+        }
+        let mut bytes = Vec::new();
+        let found = self.view().get_into(core, key, &mut bytes)?;
+        Ok(found.then_some(Found { kind: ValueKind::Inline, bytes }))
     }
 
     /// A key is being read.
@@ -198,18 +221,9 @@ impl Snapshot {
         let mut encoded = Vec::new();
         key.encode(&mut encoded);
         let core = table.core();
-        self.note_read(core, &encoded)?;
-        core.check_usable()?;
         let pin = Pin::everything(&core.pager);
-        let found = match core.is_long(&encoded) {
-            false => self.view().find(core, &encoded)?,
-            true => {
-                let mut bytes = Vec::new();
-                let found = self.view().get_into(core, &encoded, &mut bytes)?;
-                found.then_some(Found { kind: ValueKind::Inline, bytes })
-            }
-        };
-        found.map(|found| large::reader_of(&self.handle, core, pin, found)).transpose()
+        let Some(found) = self.find(core, &encoded)? else { return Ok(None) };
+        core.reader_of_users_part(self.now, large::reader_of(&self.handle, core, pin, found)?)
     }
 
     /// The records whose keys lie in `range`, in order; `.rev()` reads backwards. A serializable transaction depends on what it has passed, to the
@@ -305,7 +319,7 @@ impl Snapshot {
         let range = IndexRange::of(table, &bounds);
         let (from, to) = range.bounds(&bounds);
         let cursor = crate::view::ViewCursor::new(self.view(), table, from, to, self.reads.as_ref());
-        Scan::over(self.engine(), table, crate::index::Cursor::View(Box::new(cursor)), range, failed)
+        Scan::over(self.engine(), table, crate::index::Cursor::View(Box::new(cursor)), range, failed).at(self.now)
     }
 
     /// The table must be of the same database.

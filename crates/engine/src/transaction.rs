@@ -12,6 +12,7 @@
 //!   one group.
 
 mod options;
+mod partial;
 mod retry;
 
 pub use options::{Isolation, TxOptions};
@@ -21,6 +22,7 @@ use crate::commit_batch::{Terms, commit_records};
 use crate::database::Database;
 use crate::durability::{Commit, CommitTicket, Durability};
 use crate::error::{Error, Result};
+use crate::expiry::{Noted, Stamp, begin_value};
 use crate::long_key;
 use crate::range::{KeyRange, encoded};
 use crate::scratch;
@@ -72,6 +74,8 @@ pub struct Transaction {
     /// Tables that it has written to, by their ids.
     tables: BTreeMap<u32, Arc<TableCore>>,
     charge: Charge,
+    /// What it puts that expires.
+    noted: Noted,
     /// It has been refused, and may be begun again: what it conflicted on, if that is a key.
     refused: Option<Option<(u32, Vec<u8>)>>,
     /// It is done, whatever comes of waiting for it.
@@ -166,6 +170,7 @@ impl Database {
             reads: watch.is_some().then(|| ReadLog::new(engine)),
             has_read: AtomicBool::new(false),
             too_old: AtomicBool::new(false),
+            now: engine.clock.now(),
         };
         let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory, "transactions"));
         Ok(Transaction {
@@ -175,6 +180,7 @@ impl Database {
             options,
             tables,
             charge,
+            noted: Noted::default(),
             refused: None,
             is_applied: false,
         })
@@ -203,11 +209,25 @@ impl Transaction {
         key: &K,
         value: &V,
     ) -> Result<()> {
+        self.put_stamped(table, key, value, table.core().stamp(table.engine()))
+    }
+
+    /// Sets the value of `key`, behind its stamp if it has one.
+    pub(crate) fn put_stamped<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        value: &V,
+        stamp: Option<Stamp>,
+    ) -> Result<()> {
         scratch::with(&scratch::VALUE, |encoded| {
+            begin_value(stamp, encoded);
             let encoding = value.encode(encoded);
             encoding.map_err(|error| Error::Encode { table: table.name().to_owned(), error })?;
             self.write(table, key, Some(encoded))
-        })
+        })?;
+        self.noted.add(table.core(), stamp);
+        Ok(())
     }
 
     /// Removes `key`, if it is there.
@@ -254,50 +274,6 @@ impl Transaction {
             self.delete(table, key)?;
         }
         Ok(old)
-    }
-
-    /// Overwrites bytes of the encoded value of `key`, from `offset` on. The value is read whole; what changes is what is logged.
-    ///
-    /// # Errors
-    ///
-    /// `Usage` if they do not lie within the value; else as [`put`](Self::put) and [`Snapshot::get`].
-    pub fn patch<K: Key + ?Sized, V: Value + ?Sized, O>(
-        &mut self,
-        table: &Table<K, V, O>,
-        key: &K,
-        offset: usize,
-        bytes: &[u8],
-    ) -> Result<()> {
-        let mut value = Vec::new();
-        let found = self.get_into(table, key, &mut value)?;
-        let end = offset.checked_add(bytes.len()).filter(|&end| found && end <= value.len());
-        let Some(end) = end else {
-            return Err(Error::usage(format!(
-                "table {}: {} bytes at {offset} do not lie within the value, {}; put or append",
-                table.name(),
-                bytes.len(),
-                if found { format!("which has {}", value.len()) } else { "which is not there".into() }
-            )));
-        };
-        value[offset..end].copy_from_slice(bytes);
-        self.write(table, key, Some(&value))
-    }
-
-    /// Appends bytes to the encoded value of `key`, or makes it of them. The value is read whole.
-    ///
-    /// # Errors
-    ///
-    /// As [`put`](Self::put) and [`Snapshot::get`].
-    pub fn append<K: Key + ?Sized, V: Value + ?Sized, O>(
-        &mut self,
-        table: &Table<K, V, O>,
-        key: &K,
-        bytes: &[u8],
-    ) -> Result<()> {
-        let mut value = Vec::new();
-        self.get_into(table, key, &mut value)?;
-        value.extend_from_slice(bytes);
-        self.write(table, key, Some(&value))
     }
 
     /// Deletes all records that it sees in `range`, one by one: linear in their number, as the size of the transaction is. Who has a whole
@@ -386,8 +362,9 @@ impl Transaction {
         let database = Database::of(Arc::clone(&self.snapshot.handle));
         let unused = Claimant::new(Arc::clone(&self.engine().txns.claims));
         let fresh = database.begin_claiming(self.options, unused)?;
-        let Transaction { snapshot: Snapshot { inner, pin, reads, .. }, watch, .. } = fresh;
+        let Transaction { snapshot: Snapshot { inner, pin, reads, now, .. }, watch, .. } = fresh;
         (self.snapshot.inner, self.snapshot.pin, self.snapshot.reads) = (inner, pin, reads);
+        self.snapshot.now = now;
         self.watch = watch;
         Ok(())
     }
@@ -461,6 +438,7 @@ impl Transaction {
             return Ok(if engine.on_disk { Commit::Logged(lsn) } else { Commit::Nothing });
         }
         let applied = self.try_apply();
+        self.noted.tell();
         self.is_applied = applied.is_ok();
         match &applied {
             Ok(_) => engine.txns.counters.committed.fetch_add(1, Ordering::Relaxed),

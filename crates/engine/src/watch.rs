@@ -280,7 +280,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Watcher<K, V> {
         let decoded = || K::decode(key).map_err(|error| Error::Decode { table: table.name.clone(), error });
         Ok(match what {
             What::Put(value) => {
-                Event::Put { lsn, key: decoded()?, value: Some(decode_value::<V>(table, &value)?) }
+                let value = decode_value::<V>(table, table.users_part(&value)?)?;
+                Event::Put { lsn, key: decoded()?, value: Some(value) }
             }
             What::PutLarge => Event::Put { lsn, key: decoded()?, value: None },
             What::Deleted => Event::Deleted { lsn, key: decoded()? },

@@ -5,6 +5,7 @@ use super::{DumpProgress, DumpSummary, dump_error};
 use crate::catalog::Description;
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::large;
 use crate::records::AnyTable;
 use aquifer_codec::checksum::crc32c;
 use std::io::Write;
@@ -78,7 +79,7 @@ fn dump_table<W: Write>(
     summary: &mut DumpSummary,
     mut progress: impl FnMut(&DumpSummary),
 ) -> Result<()> {
-    let mut scan = table.records();
+    let mut scan = table.records().as_stored();
     let (mut records, mut record_bytes) = (0u64, 0u64);
     let mut key_before = Vec::new();
     let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));
@@ -130,7 +131,7 @@ fn dump_table<W: Write>(
 
 /// Writes a large value as it is now, part by part; its length, or nothing if it is gone.
 fn dump_large<W: Write>(table: &AnyTable, key: &[u8], out: &mut Chunks<W>) -> Result<Option<u64>> {
-    let Some(mut reader) = table.open_large(key)? else { return Ok(None) };
+    let Some(mut reader) = large::open(table.handle(), table.core(), key)? else { return Ok(None) };
     out.chunk(Kind::Large, &encode_large(key, reader.len()))?;
     let mut part = vec![0; CHUNK_BYTES.min(reader.len() as usize)];
     let mut at = 0;
