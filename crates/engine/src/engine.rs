@@ -7,8 +7,8 @@
 //! ```
 
 use crate::catalog::Catalog;
-use crate::clock::Clock;
 use crate::checkpoint::Checkpoints;
+use crate::clock::Clock;
 use crate::commit_batch::CommitMemory;
 use crate::durability::{Commit, Durability};
 use crate::error::{Error, Result};

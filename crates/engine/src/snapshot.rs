@@ -319,7 +319,8 @@ impl Snapshot {
         let range = IndexRange::of(table, &bounds);
         let (from, to) = range.bounds(&bounds);
         let cursor = crate::view::ViewCursor::new(self.view(), table, from, to, self.reads.as_ref());
-        Scan::over(self.engine(), table, crate::index::Cursor::View(Box::new(cursor)), range, failed).at(self.now)
+        Scan::over(self.engine(), table, crate::index::Cursor::View(Box::new(cursor)), range, failed)
+            .at(self.now)
     }
 
     /// The table must be of the same database.

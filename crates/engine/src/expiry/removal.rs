@@ -219,13 +219,7 @@ fn is_claimed(engine: &Engine, table: &TableCore, key: &[u8]) -> bool {
 }
 
 /// Reads the stamp of a value with pages of its own, and removes it if it has expired.
-fn look_at_large(
-    engine: &Engine,
-    table: &TableCore,
-    key: &[u8],
-    walk: &mut Walk,
-    now: Moment,
-) -> Result<()> {
+fn look_at_large(engine: &Engine, table: &TableCore, key: &[u8], walk: &mut Walk, now: Moment) -> Result<()> {
     let _pin = Pin::everything(&table.pager); // until it is removed: LV4 of `large`
     let Some(found) = engine.find(table, key)? else { return Ok(()) };
     let stamp = table.stamp_of_found(&found)?;

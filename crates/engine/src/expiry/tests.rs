@@ -38,7 +38,7 @@ fn a_value_without_its_stamp_is_corrupt_whoever_reads_it() {
     let check = |error: Error| assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     check(table.get(b"k").unwrap_err());
     check(table.contains(b"k").unwrap_err());
-    check(table.multi_get([b"k"]).unwrap_err());
+    check(table.multi_get([b"k".to_vec()]).unwrap_err());
     check(table.expiry(b"k").unwrap_err());
     check(table.first().unwrap_err());
     check(table.count(..).unwrap_err());

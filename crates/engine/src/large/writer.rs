@@ -351,8 +351,7 @@ impl LargeWriter {
             Beginning::Nothing => None,
             Beginning::Found { found, .. } => Some(found),
         };
-        let (commit, _) =
-            commit_one_if(&self.handle.engine, &self.core, &self.key, change, expected, None)?;
+        let (commit, _) = commit_one_if(&self.handle.engine, &self.core, &self.key, change, expected, None)?;
         self.core.note(self.stamp);
         Ok(commit)
         // `beginning` goes last: its pin makes LV4 hold.

@@ -138,7 +138,14 @@ impl<'s> Refill<'s> {
                 let logged = true;
                 let lifetime = None;
                 let key_type = bytes;
-                self.filler.create_table(Description { name, kind, logged, key_type, value_type, lifetime })?
+                self.filler.create_table(Description {
+                    name,
+                    kind,
+                    logged,
+                    key_type,
+                    value_type,
+                    lifetime,
+                })?
             }
         };
         let table = table.of_index_records(); // RF4

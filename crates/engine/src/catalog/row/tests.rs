@@ -46,7 +46,10 @@ fn a_table_whose_records_expire_has_their_lifetime_in_its_options() {
     assert_eq!(row, expected);
     assert_eq!(decode_row(&row), Ok((LIVE, PageId(9), hashed)));
     for len in 13..15 {
-        assert!(decode_row(&encode_row(LIVE, PageId(9), &Description { lifetime, ..description() })[..len]).is_err());
+        assert!(
+            decode_row(&encode_row(LIVE, PageId(9), &Description { lifetime, ..description() })[..len])
+                .is_err()
+        );
     }
 }
 
