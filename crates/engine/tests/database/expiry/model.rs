@@ -261,7 +261,7 @@ impl World {
         assert_eq!(table.expiry(&key).unwrap(), self.model.expiry(&key));
         let keys: Vec<_> = (0..5).map(|_| self.key()).collect();
         let values: Vec<_> = keys.iter().map(|key| self.model.value(key)).collect();
-        assert_eq!(table.multi_get(&keys).unwrap(), values);
+        assert_eq!(table.multi_get(keys).unwrap(), values);
         let mut read = Vec::new();
         let reader = table.open_large(&key).unwrap();
         assert_eq!(
