@@ -47,8 +47,11 @@ impl Handle {
         Arc::new(Handle { engine, threads })
     }
 
-    /// Starts what removes expired records, if that is not there.
+    /// Starts what removes expired records, if there may be some and it is not there.
     pub(crate) fn start_removal(&self) -> Result<()> {
+        if !self.engine.catalog.lock().tables().any(|table| table.expires()) {
+            return Ok(());
+        }
         let mut threads = self.threads.lock();
         threads.extend(expiry::start(&self.engine)?);
         Ok(())
@@ -270,10 +273,11 @@ impl Database {
         let engine = self.engine();
         let mut catalog = engine.lock_catalog_to_change()?;
         engine.reclaim_in_memory(&mut catalog)?;
-        let expires = description.lifetime.is_some();
         let made = catalog.create_table(description, &engine.order)?;
         drop(catalog);
-        if expires && let Err(error) = self.handle.start_removal() {
+        if made.0.expires()
+            && let Err(error) = self.handle.start_removal()
+        {
             tracing::warn!(%error, "expired records are not removed before the next table is made, or the next opening");
         }
         Ok(made)

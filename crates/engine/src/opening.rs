@@ -269,7 +269,7 @@ impl Opening {
             flusher: Signal::default(),
             checkpointer: Signal::default(),
             clock: options.clock,
-            removal: Removal::new(options.background),
+            removal: Removal::new(options.background && !options.held_back), // EX3 of `expiry`
             hash_seeds: HashSeeds { fixed: options.hash_seed, drawn: AtomicU64::new(0) },
             maintenance: Mutex::new(
                 Rank::Maintenance,
@@ -285,11 +285,8 @@ impl Opening {
         let engine = Arc::new(engine);
         let background = options.background && on_disk;
         let threads = if background { housekeeping::start(&engine)? } else { Vec::new() };
-        let expires = engine.catalog.lock().tables().any(|table| table.expires());
         let handle = Handle::new(engine, Mutex::new(Rank::Leaf, threads));
-        if expires {
-            handle.start_removal()?;
-        }
+        handle.start_removal()?;
         Ok(Database::of(handle))
     }
 }

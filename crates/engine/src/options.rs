@@ -94,7 +94,7 @@ impl Options {
         self
     }
 
-    /// Background work on two threads of the engine's own (the default), or none: then
+    /// Background work on two threads of the engine's own, and on a third where records expire (the default), or on none: then
     /// [`Database::step`] drives it on the caller's thread, and a full disk is an error at once.
     pub fn background(mut self, on: bool) -> Self {
         self.background = on;

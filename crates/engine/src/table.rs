@@ -92,7 +92,7 @@ impl<K: ?Sized, V: ?Sized, O> Table<K, V, O> {
         Some(table.with_durability(self.durability))
     }
 
-    /// Another handle, by which values are as they are stored ([`TableCore::of_stored_values`]).
+    /// Another handle, of stored values ([`TableCore::of_stored_values`]).
     pub(crate) fn of_stored_values(&self) -> Self {
         Table { core: Arc::new(self.core.of_stored_values()), ..self.clone() }
     }
@@ -160,11 +160,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     pub fn get_into(&self, key: &K, out: &mut Vec<u8>) -> Result<bool> {
         self.core.check_usable()?;
         let now = self.core.now(self.engine());
-        scratch::with(&scratch::KEY, |encoded| {
+        let found = scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
-            let found = self.get_stored(encoded, out)?;
-            self.core.show(now, found, out)
-        })
+            self.get_stored(encoded, out)
+        })?;
+        self.core.show(now, found, out)
     }
 
     /// Makes `out` what an encoded key has, as it is stored.
@@ -240,8 +240,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
                     core.reading(core.index.load_leaves(&core.pager, chunk))?;
                 }
                 for key in chunk {
-                    let found = self.get_stored(key, value)?;
-                    let found = core.show(now, found, value)?;
+                    let found = core.show(now, self.get_stored(key, value)?, value)?;
                     values.push(found.then(|| self.decode_value(value)).transpose()?);
                 }
             }
@@ -322,7 +321,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     }
 
     /// Writes the encoded value of `key` as a stream: it replaces the old one when it is
-    /// [finished](LargeWriter::finish), and nothing of it is there before. For values of any length up to 4 GiB, in little memory.
+    /// [finished](LargeWriter::finish), and nothing of it is there before. For values of any length up to 4 GiB, in little memory. Time to live counts from this call on.
     ///
     /// # Errors
     ///
@@ -370,8 +369,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// As [`get`](Self::get); [`Error::BudgetExhausted`] if very many large values are being read and written.
     pub fn open_large(&self, key: &K) -> Result<Option<LargeReader>> {
         let now = self.core.now(self.engine());
-        let Some(stored) = large::open(&self.handle, &self.core, &encoded_key(key))? else { return Ok(None) };
-        self.core.reader_of_users_part(now, stored)
+        let stored = large::open(&self.handle, &self.core, &encoded_key(key))?;
+        stored.map_or(Ok(None), |stored| self.core.reader_of_users_part(now, stored))
     }
 
     /// Whether there is no record.
@@ -383,7 +382,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         Ok(self.records().next_small()?.is_none())
     }
 
-    /// Records, estimated from a few pages. O(depth).
+    /// Records, estimated from a few pages; those that have expired count until they are removed. O(depth).
     ///
     /// # Errors
     ///
@@ -500,8 +499,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the table is not empty, at the beginning or at the end, or for a record
-    /// that is out of order, with its number and both keys; else as [`put`](Self::put).
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the table is not empty, at the beginning or at the end (what has expired counts
+    /// until it is removed), or for a record that is out of order, with its number and both keys; else as [`put`](Self::put).
     ///
     /// ```
     /// # let db = aquifer::Database::in_memory(4 << 20)?;

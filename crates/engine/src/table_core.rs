@@ -39,8 +39,8 @@ pub(crate) struct TableCore {
     pub(crate) logged: bool,
     pub(crate) key_type: String,
     pub(crate) value_type: String,
-    /// If its records may expire.
-    pub(crate) expiring: Option<Expiring>,
+    /// If its records may expire. Apart from what every get reads: puts change it.
+    pub(crate) expiring: Option<Box<Expiring>>,
 }
 
 /// What a key has: its value, or the descriptor of a large one.
@@ -94,7 +94,7 @@ impl TableCore {
             logged,
             key_type,
             value_type,
-            expiring: lifetime.map(Expiring::new),
+            expiring: lifetime.map(|lifetime| Box::new(Expiring::new(lifetime))),
         }
     }
 

@@ -141,10 +141,12 @@ pub fn put(args: &PutArgs, opening: &OpeningArgs) -> Result<(), Failure> {
     match (&args.value, &args.file) {
         (Some(value), _) => {
             let value = open.value.encode(Role::Value, value.as_bytes(), args.text)?;
-            let table = open.table.clone().with_durability(args.durability);
             match args.ttl {
-                Some(time) => table.put_for(&key, &value, time)?,
-                None => table.put(&key, &value)?,
+                Some(time) => {
+                    let table = open.table.clone().with_durability(args.durability);
+                    table.put_for(&key, &value, time)?;
+                }
+                None => open.table.put_with(&key, &value, args.durability)?.wait()?,
             }
         }
         (None, file) => put_file(&open, &key, file.as_deref(), args)?,

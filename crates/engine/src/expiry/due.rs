@@ -1,7 +1,8 @@
-//! From when on a table may have something to remove: a bound that costs a put one instruction, and a table nothing that has nothing to remove.
+//! From when on a table may have something to remove: a bound that costs a put a fence and a load, and a table nothing that has nothing to remove.
 //!
-//! A walk sets the bound to "never" before it begins, and lowers it at its end to the least stamp that it has left behind. A put lowers it to its own
-//! stamp after it is applied. So a put that a walk has missed comes, in the order of changes of that one word, behind the beginning of the walk (EX5).
+//! A walk sets the bound to "never" before it begins, and lowers it at its end to the least stamp that it has left behind. A put looks at it after it is
+//! applied, and lowers it to its own stamp. Each has a fence between what it writes and what it reads: a put that sees the bound as it was before a walk is
+//! seen by that walk (EX5).
 //!
 //! The bound alone would have a large table walked without end in which something expires all the time. So a walk is followed by a rest, and the rest
 //! of a table of some size grows while walks find little in it: about one record in sixteen is to have expired.
@@ -11,7 +12,7 @@ use crate::clock::{Moment, whole_ms};
 use crate::engine::Engine;
 use crate::large::ClearedTo;
 use crate::table_core::TableCore;
-use aquifer_sync::atomic::{AtomicU64, Ordering};
+use aquifer_sync::atomic::{AtomicU64, Ordering, fence};
 use aquifer_sync::{Arc, Mutex, Rank};
 use std::time::Duration;
 
@@ -86,8 +87,12 @@ impl Expiring {
 
     /// A record was put with this stamp. After its commit is applied.
     pub(crate) fn note(&self, stamp: Stamp) {
-        if stamp != Stamp::NEVER {
-            // AcqRel: what the put has changed is seen by the walk whose `swap` comes behind this (EX5).
+        if stamp == Stamp::NEVER {
+            return;
+        }
+        // SeqCst: between the page that was changed and the bound; pairs with the fence in `take_walk` (EX5).
+        fence(Ordering::SeqCst);
+        if stamp.0 < self.due.load(Ordering::Relaxed) {
             self.due.fetch_min(stamp.0, Ordering::AcqRel);
         }
     }
@@ -113,8 +118,9 @@ impl Expiring {
                 if !has_rested || now.0 < self.due.load(Ordering::Acquire) {
                     return None;
                 }
-                // AcqRel: see `note`.
                 self.due.swap(u64::MAX, Ordering::AcqRel);
+                // SeqCst: between the bound and the pages that are read next; pairs with the fence in `note` (EX5).
+                fence(Ordering::SeqCst);
                 Walk { at: beginning(), left: u64::MAX, looked_at: 0, removed: 0 }
             }
         };

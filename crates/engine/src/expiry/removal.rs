@@ -46,7 +46,7 @@ const RESTS_FOR_ONE: u32 = 8;
 #[derive(Debug)]
 pub(crate) struct Removal {
     /// There may be a thread.
-    pub(crate) in_background: bool,
+    in_background: AtomicBool,
     pub(crate) signal: Signal,
     is_started: AtomicBool,
     removed: AtomicU64,
@@ -55,7 +55,13 @@ pub(crate) struct Removal {
 impl Removal {
     pub(crate) fn new(in_background: bool) -> Removal {
         let (is_started, removed) = (AtomicBool::new(false), AtomicU64::new(0));
+        let in_background = AtomicBool::new(in_background);
         Removal { in_background, signal: Signal::default(), is_started, removed }
+    }
+
+    /// From now on there may be a thread.
+    pub(crate) fn permit(&self) {
+        self.in_background.store(true, Ordering::Relaxed);
     }
 
     /// Records removed since the opening.
@@ -71,7 +77,7 @@ impl Removal {
 /// If the system grants none.
 pub(crate) fn start(engine: &Arc<Engine>) -> Result<Option<JoinHandle<()>>> {
     let removal = &engine.removal;
-    if !removal.in_background || removal.is_started.swap(true, Ordering::Relaxed) {
+    if !removal.in_background.load(Ordering::Relaxed) || removal.is_started.swap(true, Ordering::Relaxed) {
         return Ok(None);
     }
     let of_thread = Arc::clone(engine);
@@ -120,6 +126,9 @@ fn some(engine: &Arc<Engine>) -> Result<Option<bool>> {
         let catalog = engine.catalog.lock();
         catalog.tables().filter(|table| table.expires()).map(Arc::clone).collect()
     };
+    if engine.log.poisoned().is_some() {
+        return Ok(None); // every commit says so
+    }
     let now = engine.clock.now();
     for table in &tables {
         let Some(expiring) = &table.expiring else { continue };
