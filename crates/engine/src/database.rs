@@ -125,6 +125,9 @@ impl<O> TableOptions<O> {
 
     /// Lets its records expire: each value takes eight bytes more, for the time of that. Those that are put without saying when do not.
     ///
+    /// A record is there before its time and not from it on, by the wall clock ([`Clock`](crate::Clock)); it is removed in the background later. Whatever puts
+    /// a whole value sets the time anew; `append` and `patch` leave it as it is. For every call a record that has expired is not there.
+    ///
     /// ```
     /// # use aquifer::{Database, TableOptions};
     /// # use std::time::Duration;

@@ -28,6 +28,8 @@ use std::fmt;
 /// memory budget (an eighth), the oldest snapshots are given up: their reads return [`Error::SnapshotTooOld`]. So does reading a table that
 /// was loaded in bulk, or had a range deleted by [`Table::range_delete`], since the snapshot was taken.
 ///
+/// A record that expires does so, for a snapshot, by the time at which that was taken: it sees all or nothing of it.
+///
 /// A [`Transaction`](crate::Transaction) is a snapshot too, which sees its own writes besides.
 ///
 /// ```
