@@ -4,6 +4,8 @@
 //! commits it, whole or not at all (P2).
 
 use crate::error::Error;
+use crate::clock::Moment;
+use crate::expiry::{Noted, Stamp, begin_value};
 use crate::merge::push_operand;
 use crate::table::Table;
 use crate::table_core::TableCore;
@@ -42,6 +44,10 @@ pub struct WriteBatch {
     pub(crate) has_merges: bool,
     /// The first thing that was wrong with an entry.
     pub(crate) failed: Option<Error>,
+    /// What is put that expires.
+    pub(crate) noted: Noted,
+    /// When its operands are merged.
+    pub(crate) now: Moment,
 }
 
 /// One change: the key lies at `start`, its value or its operands right behind it.
@@ -72,8 +78,21 @@ impl WriteBatch {
 
     /// The key gets this value.
     pub fn put<K: Key + ?Sized, V: Value + ?Sized, O>(&mut self, table: &Table<K, V, O>, key: &K, value: &V) {
+        self.put_stamped(table, key, value, table.core().stamp(table.engine()));
+    }
+
+    /// The key gets this value, behind this stamp if the table has some.
+    pub(crate) fn put_stamped<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        value: &V,
+        stamp: Option<Stamp>,
+    ) {
         let (start, key_len) = self.push_key(key);
         let value_at = self.bytes.len();
+        begin_value(stamp, &mut self.bytes);
+        self.noted.add(table.core(), stamp);
         match value.encode(&mut self.bytes) {
             Ok(()) => self.push(table.core(), start, key_len, Content::Put(self.bytes.len() - value_at)),
             Err(error) => {
@@ -149,6 +168,7 @@ impl WriteBatch {
         self.has_long = false;
         self.has_merges = false;
         self.failed = None;
+        self.noted.clear();
     }
 
     fn push_key<K: Key + ?Sized>(&mut self, key: &K) -> (usize, usize) {
@@ -171,9 +191,20 @@ impl WriteBatch {
         self.entries.push(BatchEntry { start, key_len, content, table });
     }
 
+    /// Its operands are merged at this time (MG9 of `merge`).
+    pub(crate) fn merge_at(&mut self, now: Moment) {
+        self.now = now;
+        for entry in &self.entries {
+            if let Content::Merge(_) = entry.content {
+                let table = &self.tables[entry.table as usize];
+                self.noted.add(table, table.stamp_at(now));
+            }
+        }
+    }
+
     /// An empty batch for the tables of another, by their numbers there.
     pub(crate) fn for_tables_of(other: &WriteBatch) -> WriteBatch {
-        WriteBatch { tables: other.tables.clone(), ..WriteBatch::default() }
+        WriteBatch { tables: other.tables.clone(), now: other.now, ..WriteBatch::default() }
     }
 
     /// Appends a change of a record of the index, which may be: the table is the batch's of this number.

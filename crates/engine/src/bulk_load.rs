@@ -245,6 +245,7 @@ impl BulkLoad {
             }
         };
         self.adopted = true;
+        table.note_unknown();
         // It is done, whatever comes of this.
         if let Err(error) = engine.reclaim_in_memory(&mut catalog) {
             tracing::warn!(%error, "what was there before could not be freed yet");

@@ -25,7 +25,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kind::Kind;
 use crate::records::{AnyTable, HashTable};
-use crate::snapshot::{Moment, Snapshot};
+use crate::snapshot::{Snapshot, Source};
 use crate::stats::CheckpointSnapshotStats;
 use crate::table::Table;
 use crate::table_core::{TableCore, TableState};
@@ -135,8 +135,8 @@ impl Database {
         let opened = opened.map_err(|error| engine.checkpoint_snapshots.check_open().err().unwrap_or(error));
         let (tables, pager) = opened?;
         engine.checkpoint_snapshots.add(lsn, &pager, &tables)?;
-        let moment = Moment::Checkpoint(Box::new(CheckpointTables { lsn, tables }));
-        Ok(CheckpointSnapshot { snapshot: Snapshot::of_moment(self.handle(), moment) })
+        let source = Source::Checkpoint(Box::new(CheckpointTables { lsn, tables }));
+        Ok(CheckpointSnapshot { snapshot: Snapshot::of_source(self.handle(), source) })
     }
 }
 
@@ -171,9 +171,9 @@ fn of_reading(error: aquifer_buffer::Error) -> Error {
 
 impl CheckpointSnapshot {
     fn checkpoint(&self) -> &CheckpointTables {
-        match &self.snapshot.moment {
-            Moment::Checkpoint(checkpoint) => checkpoint,
-            Moment::Versions(_) => unreachable!("it was made of a checkpoint"),
+        match &self.snapshot.source {
+            Source::Checkpoint(checkpoint) => checkpoint,
+            Source::Versions(_) => unreachable!("it was made of a checkpoint"),
         }
     }
 

@@ -87,12 +87,16 @@ pub(crate) fn commit_batch(engine: &Arc<Engine>, batch: &mut WriteBatch) -> Resu
     if let Some(table) = batch.tables.iter().find(|table| !engine.owns(table)) {
         return Err(Error::usage(format!("table {} belongs to another database", table.name)));
     }
+    if batch.has_merges {
+        batch.merge_at(engine.clock.now());
+    }
     let one_each = if batch.has_merges { Some(folded(batch)?) } else { None };
     let entries = one_each.as_ref().unwrap_or(batch);
     let commit = match batch.has_long {
         true => commit_folded(engine, entries)?,
         false => commit_records(engine, entries, &Terms::default())?,
     };
+    batch.noted.tell();
     batch.clear();
     Ok(commit)
 }
@@ -256,7 +260,10 @@ impl<'a> Batch<'a> {
                 }
                 Err(Failure::Unannounced) => {}
                 Err(Failure::Stop(stop)) => stop.resolve(pager, Some(log))?,
-                Err(Failure::Undone(error) | Failure::Lost(error)) => return Err(error),
+                Err(Failure::Undone(error) | Failure::Lost(error)) => {
+                    batch.tables.iter().for_each(|table| table.note_unknown()); // a walk may have passed meanwhile
+                    return Err(error);
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::commit_batch::commit_batch;
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::expiry::{self, Lifetime};
 use crate::index::{IndexKind, TableKind};
 use crate::kind::{Hashed, OneKind, Sorted};
 use crate::long_key::KEY_BYTES_MAX;
@@ -26,6 +27,7 @@ use aquifer_sync::thread::JoinHandle;
 use aquifer_sync::{Arc, Mutex, MutexGuard};
 use std::marker::PhantomData;
 use std::path::Path;
+use std::time::Duration;
 
 /// An open database. Cloning gives another handle of the same one; it closes when the last handle goes.
 #[derive(Debug, Clone)]
@@ -45,9 +47,20 @@ impl Handle {
         Arc::new(Handle { engine, threads })
     }
 
+    /// Starts what removes expired records, if there may be some and it is not there.
+    pub(crate) fn start_removal(&self) -> Result<()> {
+        if !self.engine.catalog.lock().tables().any(|table| table.expires()) {
+            return Ok(());
+        }
+        let mut threads = self.threads.lock();
+        threads.extend(expiry::start(&self.engine)?);
+        Ok(())
+    }
+
     fn close(&self) -> Result<()> {
         self.engine.flusher.stop();
         self.engine.checkpointer.stop();
+        self.engine.removal.signal.stop();
         // The lock is held while they are joined: whoever else closes waits here.
         let panicked = self.threads.lock().drain(..).filter_map(|thread| thread.join().err()).count() > 0;
         if panicked {
@@ -76,6 +89,8 @@ pub struct TableOptions<O = Sorted> {
     /// Whether changes go to the log. Without, the table costs no log, and comes back from a crash as of the last
     /// checkpoint.
     pub logged: bool,
+    /// If its records may expire.
+    pub(crate) lifetime: Option<Lifetime>,
     kind: PhantomData<fn() -> O>,
 }
 
@@ -91,6 +106,11 @@ impl TableOptions {
         TableOptions::default().logged(false)
     }
 
+    /// A table whose records may expire; those that are put without saying when do not. See [`Table::put_for`].
+    pub fn expiring() -> TableOptions {
+        TableOptions::default().may_expire()
+    }
+
     /// A hashed table: see [`HashTable`].
     pub fn hashed() -> TableOptions<Hashed> {
         TableOptions::of_kind()
@@ -100,7 +120,31 @@ impl TableOptions {
 impl<O> TableOptions<O> {
     /// The default of a kind.
     pub(crate) fn of_kind() -> TableOptions<O> {
-        TableOptions { logged: true, kind: PhantomData }
+        TableOptions { logged: true, lifetime: None, kind: PhantomData }
+    }
+
+    /// Lets its records expire: each value takes eight bytes more, for the time of that. Those that are put without saying when do not.
+    ///
+    /// A record is there before its time and not from it on, by the wall clock ([`Clock`](crate::Clock)); it is removed in the background later. Whatever puts
+    /// a whole value sets the time anew; `append` and `patch` leave it as it is. For every call a record that has expired is not there.
+    ///
+    /// ```
+    /// # use aquifer::{Database, TableOptions};
+    /// # use std::time::Duration;
+    /// # let db = Database::in_memory(4 << 20)?;
+    /// let sessions = db.create_table("sessions", TableOptions::hashed().may_expire())?;
+    /// sessions.put_for(b"7f3a", b"ada", Duration::from_secs(1800))?;
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    pub fn may_expire(mut self) -> TableOptions<O> {
+        self.lifetime.get_or_insert(Lifetime::UNLIMITED);
+        self
+    }
+
+    /// As [`may_expire`](Self::may_expire), and records that are put without saying when expire after this time: a millisecond at least.
+    pub fn time_to_live(mut self, time: Duration) -> TableOptions<O> {
+        self.lifetime = Some(Lifetime::of(time));
+        self
     }
 
     /// Sets [`logged`](Self::logged).
@@ -125,6 +169,10 @@ pub struct TableInfo {
     pub key_type: String,
     /// Type of the values, likewise.
     pub value_type: String,
+    /// Whether its records may expire.
+    pub expires: bool,
+    /// After what time they do that are put without saying when, if they do.
+    pub time_to_live: Option<Duration>,
 }
 
 impl TableInfo {
@@ -136,6 +184,8 @@ impl TableInfo {
             logged: table.logged,
             key_type: table.key_type.clone(),
             value_type: table.value_type.clone(),
+            expires: table.expires(),
+            time_to_live: table.expiring.as_ref().and_then(|expiring| expiring.lifetime.time()),
         }
     }
 }
@@ -199,6 +249,7 @@ impl Database {
             logged: options.logged,
             key_type: bytes.clone(),
             value_type: bytes,
+            lifetime: options.lifetime,
         };
         Table::new(&self.handle, self.create_described(description)?)
     }
@@ -225,7 +276,14 @@ impl Database {
         let engine = self.engine();
         let mut catalog = engine.lock_catalog_to_change()?;
         engine.reclaim_in_memory(&mut catalog)?;
-        catalog.create_table(description, &engine.order)
+        let made = catalog.create_table(description, &engine.order)?;
+        drop(catalog);
+        if made.0.expires()
+            && let Err(error) = self.handle.start_removal()
+        {
+            tracing::warn!(%error, "expired records are not removed before the next table is made, or the next opening");
+        }
+        Ok(made)
     }
 
     fn wait_for_catalog(&self, lsn: Option<aquifer_wal::Lsn>) -> Result<()> {
@@ -371,7 +429,7 @@ impl Database {
     ///
     /// What the work gave; it is tried again by the next call.
     pub fn step(&self) -> Result<bool> {
-        self.engine().step()
+        Ok(self.engine().step()? || expiry::remove_some(self.engine())?)
     }
 
     /// Page size in bytes.

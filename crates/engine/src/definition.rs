@@ -98,6 +98,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O: OneKind> TableDef<K, V, O> {
             logged: options.logged,
             key_type: K::type_name(),
             value_type: V::type_name(),
+            lifetime: options.lifetime,
         };
         self.handle(db, db.create_described(description)?)
     }

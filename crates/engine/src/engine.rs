@@ -9,9 +9,11 @@
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpoints;
 use crate::checkpoint_snapshot::CheckpointSnapshots;
+use crate::clock::Clock;
 use crate::commit_batch::CommitMemory;
 use crate::durability::{Commit, Durability};
 use crate::error::{Error, Result};
+use crate::expiry::Removal;
 use crate::housekeeping::Signal;
 use crate::large::LargeMemory;
 use crate::options::Limits;
@@ -60,6 +62,8 @@ pub(crate) struct Engine {
     pub(crate) flusher: Signal,
     pub(crate) checkpointer: Signal,
     pub(crate) hash_seeds: HashSeeds,
+    pub(crate) clock: Clock,
+    pub(crate) removal: Removal,
 
     // Each behind its own lock.
     /// Held by whatever concerns the whole database: a checkpoint, verification, closing. Holds the disk's lock.

@@ -4,6 +4,7 @@ use crate::commit::{Change, commit_one_if};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::expiry::stamped;
 use crate::large::{self, Logging, write_whole};
 use crate::long_key;
 use crate::table::Table;
@@ -52,10 +53,23 @@ fn compare_and_swap(
     expected: Option<&[u8]>,
     new: Option<&[u8]>,
 ) -> Result<Option<Commit>> {
-    exchange(engine, table, key, |value| Ok((value == expected).then(|| new.map(<[u8]>::to_vec))))
+    let mut stamp = None;
+    let swapped = exchange(engine, table, key, |stored| {
+        let now = table.now(engine);
+        let value = match stored {
+            Some(stored) if table.is_there(now, stored)? => Some(table.users_part(stored)?),
+            _ => None, // EX2 of `expiry`
+        };
+        stamp = table.stamp_at(now).filter(|_| new.is_some());
+        Ok((value == expected).then(|| new.map(|new| stamped(stamp, new.to_vec()))))
+    })?;
+    if swapped.is_some() {
+        table.note(stamp);
+    }
+    Ok(swapped)
 }
 
-/// Gives a key what `change` makes of its value, unless that is nothing. Repeated until nobody else has changed it meanwhile.
+/// Gives a key what `change` makes of its stored value, unless that is nothing. Repeated until nobody else has changed it meanwhile.
 ///
 /// # Errors
 ///

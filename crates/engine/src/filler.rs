@@ -7,6 +7,7 @@
 //! - **FI2** Changes are committed in the order in which they are given, in large batches that wait for nothing; `finish`
 //!   syncs once. What comes in the order of a sorted table's keys is loaded in bulk instead.
 //! - **FI3** A hashed table gets a seed of its own, whatever the one had that it comes from.
+//! - **FI4** Until `finish` nothing that has expired is removed: what comes later may depend on it, or say that it expires later.
 
 use crate::bulk_load::BulkLoad;
 use crate::catalog::Description;
@@ -24,6 +25,8 @@ pub(crate) struct Filler {
     db: Database,
     batch: WriteBatch,
     batch_bytes_max: usize,
+    /// The database may have threads.
+    background: bool,
 }
 
 /// What an entry of a batch takes besides its key and value; see `commit_batch`.
@@ -38,11 +41,12 @@ impl Filler {
     pub(crate) fn create(mut options: Options, dir: &Path, page_bytes: usize) -> Result<Filler> {
         options.page_bytes.get_or_insert(page_bytes);
         options.held_back = true; // FI1
+        let background = options.background;
         let db = options.create(dir)?;
         let engine = db.engine();
         // A record beyond the one bound waits for the log piecewise; beyond the other it is refused.
         let batch_bytes_max = engine.record_bytes_inside_gate.min(engine.limits.commit_bytes / 4);
-        Ok(Filler { db, batch: WriteBatch::new(), batch_bytes_max })
+        Ok(Filler { db, batch: WriteBatch::new(), batch_bytes_max, background })
     }
 
     /// Makes a table.
@@ -109,6 +113,11 @@ impl Filler {
         self.commit()?;
         self.db.sync()?;
         self.db.engine().complete()?;
+        self.db.engine().catalog.lock().tables().for_each(|table| table.note_unknown()); // FI4
+        if self.background {
+            self.db.engine().removal.permit();
+            self.db.handle().start_removal()?;
+        }
         Ok(self.db)
     }
 

@@ -119,6 +119,8 @@ pub struct Row {
     pub key_type: String,
     /// Name of the values' type.
     pub value_type: String,
+    /// The time that its records live, in milliseconds, if they may expire.
+    pub lifetime_ms: Option<u64>,
 }
 
 impl Row {
@@ -129,6 +131,7 @@ impl Row {
             logged: self.logged,
             key_type: self.key_type.clone(),
             value_type: self.value_type.clone(),
+            lifetime: self.lifetime_ms.map(|ms| Lifetime { ms }),
         }
     }
 }
@@ -140,12 +143,13 @@ impl Row {
 /// What is wrong with the bytes.
 pub fn read_row(bytes: &[u8]) -> std::result::Result<Row, &'static str> {
     let (state, root, description) = row::decode_row(bytes)?;
-    let Description { name, kind, logged, key_type, value_type } = description;
+    let Description { name, kind, logged, key_type, value_type, lifetime } = description;
+    let lifetime_ms = lifetime.map(|lifetime| lifetime.ms);
     let hash_seed = match kind {
         IndexKind::Sorted => None,
         IndexKind::Hashed { seed } => Some(seed),
     };
-    Ok(Row { state, root: root.0, name, hash_seed, logged, key_type, value_type })
+    Ok(Row { state, root: root.0, name, hash_seed, logged, key_type, value_type, lifetime_ms })
 }
 
 /// The bytes of a row.

@@ -5,6 +5,8 @@
 //! | flusher | makes `Eventual` commits durable, makes log segments ahead of need, sets the writers' pace |
 //! | checkpointer | takes checkpoints that are due, frees pages of dropped tables, keeps frames free, shortens the file |
 //!
+//! Where there are tables whose records may expire, a third thread removes those that have: see `expiry`.
+//!
 //! # Invariants
 //!
 //! - **HK1** A thread holds the engine, not a handle: it never keeps a database open. `close` stops and joins both before
@@ -85,7 +87,7 @@ impl Signal {
     }
 
     /// Waits a little. Whether to go on.
-    fn pause(&self, time: Duration) -> bool {
+    pub(crate) fn pause(&self, time: Duration) -> bool {
         let stopped = self.stopped.lock();
         if *stopped {
             return false;

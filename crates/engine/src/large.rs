@@ -41,7 +41,7 @@ pub(crate) use change::{append, patch};
 pub(crate) use clear::{ClearedTo, clear_some, pages_of_range};
 pub(crate) use memory::{LargeMemory, LargeShare};
 pub use reader::LargeReader;
-pub(crate) use reader::{copy_whole, open, read_whole, reader_of};
+pub(crate) use reader::{copy_whole, first_bytes, open, read_whole, reader_of};
 pub use writer::LargeWriter;
 pub(crate) use writer::{Finished, Logging, PageWriter, write_whole};
 

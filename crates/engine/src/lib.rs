@@ -12,6 +12,7 @@
 //! | `exchange` | single commits that depend on what is there |
 //! | `merge` | changes that are told as an operand |
 //! | `watch` | who is told what is committed |
+//! | `expiry`, `clock` | records that expire |
 //! | `large` | values beyond what a leaf takes |
 //! | `long_key` | keys beyond what a page takes |
 //! | `durability` | how sure a commit is when the caller goes on |
@@ -33,6 +34,7 @@ mod bulk_load;
 mod catalog;
 mod checkpoint;
 mod checkpoint_snapshot;
+mod clock;
 mod commit;
 mod commit_batch;
 mod database;
@@ -42,6 +44,7 @@ mod durability;
 mod engine;
 mod error;
 mod exchange;
+mod expiry;
 mod filler;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -85,11 +88,13 @@ pub use aquifer_wal::{LogEnd, LogStats, Lsn};
 pub use backup::{Backup, BackupInfo, RestoreReport};
 pub use batch::WriteBatch;
 pub use checkpoint_snapshot::CheckpointSnapshot;
+pub use clock::Clock;
 pub use database::{Database, TableInfo, TableOptions};
 pub use definition::{HashTableDef, TableDef};
 pub use dump::{DumpProgress, DumpSummary};
 pub use durability::{CommitTicket, Durability};
 pub use error::{Error, ErrorKind, Result};
+pub use expiry::Expiry;
 pub use index::TableKind;
 pub use kind::{Hashed, Kind, OneKind, Sorted, Unknown};
 pub use large::{LargeReader, LargeWriter};

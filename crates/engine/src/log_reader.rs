@@ -117,6 +117,8 @@ pub enum LogOperation {
         key_type: String,
         /// Type of the values.
         value_type: String,
+        /// Whether its records may expire: then its values begin with eight bytes, the time of that in milliseconds since 1970, 0 never.
+        expires: bool,
     },
     /// The table goes.
     DropTable,
@@ -237,10 +239,11 @@ fn change(entry: &Entry<'_>, names: &mut BTreeMap<u32, String>) -> std::result::
         },
         Op::Delete => LogOperation::Delete,
         Op::Create { row } => {
-            let Description { name, kind, logged, key_type, value_type } =
+            let Description { name, kind, logged, key_type, value_type, lifetime } =
                 Description::of_log(entry.key, row).map_err(Malformed)?;
             names.insert(entry.table, name);
-            LogOperation::CreateTable { kind: kind.of_table(), logged, key_type, value_type }
+            let (kind, expires) = (kind.of_table(), lifetime.is_some());
+            LogOperation::CreateTable { kind, logged, key_type, value_type, expires }
         }
         Op::Drop => LogOperation::DropTable,
         Op::RangeDelete { high } => LogOperation::RangeDelete { end: high.map(<[u8]>::to_vec) },

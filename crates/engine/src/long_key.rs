@@ -36,7 +36,7 @@ mod expand;
 mod group;
 
 pub(crate) use border::{Border, Plan};
-pub(crate) use commit::{Expected, Folded, commit, commit_removal};
+pub(crate) use commit::{Expected, Folded, commit, commit_removal, commit_retained};
 pub(crate) use expand::{Expansion, IndexRange, count};
 pub(crate) use group::Outcome;
 #[cfg(feature = "fuzzing")]

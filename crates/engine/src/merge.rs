@@ -29,6 +29,8 @@
 //!   whose operator commutes, and if it cannot, takes all as read. So what it has seen of a key that it merges is still so when it commits.
 //! - **MG7** An operator is called outside of gate and latches, but may be with stripes held. If it refuses, nothing has happened.
 //! - **MG8** Memory for results beyond a small share for each is taken before they are made into records; what cannot be had is an error.
+//! - **MG9** A record that expires keeps its time; one that comes to be, or had expired, gets the table's. The time is that of the call, of a batch that of
+//!   its commit, of a transaction that at which it began.
 
 mod fold;
 mod operator;
@@ -91,9 +93,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
                 if !table.is_long(encoded_key) {
                     return commit_merge(engine, table, encoded_key, encoded_operand);
                 }
+                let now = table.now(engine);
                 let merge =
-                    |value: Option<&[u8]>| table.merged(encoded_key, value, encoded_operand).map(Some);
+                    |stored: Option<&[u8]>| table.merged(now, encoded_key, stored, encoded_operand).map(Some);
                 let commit = exchange(engine, table, encoded_key, merge)?;
+                table.note(table.stamp_at(now));
                 Ok(commit.expect("a merge always has a result"))
             })
         })

@@ -11,6 +11,7 @@ use crate::commit_batch::CommitMemory;
 use crate::database::{Database, Handle};
 use crate::engine::{Engine, HashSeeds, Maintenance};
 use crate::error::{Error, Result};
+use crate::expiry::Removal;
 use crate::housekeeping::{self, Signal};
 use crate::large::LargeMemory;
 use crate::options::{Limits, Options, Presence};
@@ -269,6 +270,8 @@ impl Opening {
             checkpoint_snapshots: CheckpointSnapshots::new(),
             flusher: Signal::default(),
             checkpointer: Signal::default(),
+            clock: options.clock,
+            removal: Removal::new(options.background && !options.held_back), // EX3 of `expiry`
             hash_seeds: HashSeeds { fixed: options.hash_seed, drawn: AtomicU64::new(0) },
             maintenance: Mutex::new(
                 Rank::Maintenance,
@@ -284,7 +287,9 @@ impl Opening {
         let engine = Arc::new(engine);
         let background = options.background && on_disk;
         let threads = if background { housekeeping::start(&engine)? } else { Vec::new() };
-        Ok(Database::of(Handle::new(engine, Mutex::new(Rank::Leaf, threads))))
+        let handle = Handle::new(engine, Mutex::new(Rank::Leaf, threads));
+        handle.start_removal()?;
+        Ok(Database::of(handle))
     }
 }
 

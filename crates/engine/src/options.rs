@@ -1,6 +1,7 @@
 //! How a database is opened, and what follows from it.
 
 use crate::archive::ArchiveChoice;
+use crate::clock::Clock;
 use crate::database::Database;
 use crate::error::{Error, Result};
 use aquifer_io::{Backend, Disk};
@@ -42,6 +43,7 @@ pub struct Options {
     pub(crate) archive: ArchiveChoice,
     /// Seeds of hashed tables are drawn from this instead of by chance.
     pub(crate) hash_seed: Option<u64>,
+    pub(crate) clock: Clock,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             held_back: false,
             archive: ArchiveChoice::AsBefore,
             hash_seed: None,
+            clock: Clock::system(),
         }
     }
 }
@@ -91,7 +94,7 @@ impl Options {
         self
     }
 
-    /// Background work on two threads of the engine's own (the default), or none: then
+    /// Background work on two threads of the engine's own, and on a third where records expire (the default), or on none: then
     /// [`Database::step`] drives it on the caller's thread, and a full disk is an error at once.
     pub fn background(mut self, on: bool) -> Self {
         self.background = on;
@@ -144,6 +147,12 @@ impl Options {
     /// by chance: for simulation and tests that must be repeatable. Who knows a table's seed can choose keys that make it slow.
     pub fn hash_seed(mut self, seed: u64) -> Self {
         self.hash_seed = Some(seed);
+        self
+    }
+
+    /// What tells the time at which records expire. Default: the system's clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 

@@ -55,6 +55,11 @@ impl Pace {
         thread::sleep(owed);
     }
 
+    /// Are writers slowed?
+    pub(crate) fn is_slowing(&self) -> bool {
+        self.picoseconds_per_byte.load(Ordering::Relaxed) != 0
+    }
+
     /// Sets the cost of a byte by how long the log is.
     pub(crate) fn set(&self, log_bytes: u64, log_bytes_max: u64) {
         self.picoseconds_per_byte.store(cost(log_bytes, log_bytes_max), Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Reading records in order.
 
+use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::Cursor;
@@ -131,6 +132,12 @@ impl<'t> Scan<'t> {
         let mut records = Records::new(engine, table, cursor, Expansion::new(range));
         records.failed = failed;
         Scan { records }
+    }
+
+    /// With this time instead of that of its making.
+    pub(crate) fn at(mut self, now: Moment) -> Scan<'t> {
+        self.records.now = now;
+        self
     }
 
     pub(crate) fn into_records(self) -> Records<'t> {

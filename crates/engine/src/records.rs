@@ -1,5 +1,6 @@
 //! All records of a table, in whatever order its index has them.
 
+use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::index::Cursor;
@@ -7,7 +8,8 @@ use crate::kind::Hashed;
 use crate::large;
 use crate::long_key::Expansion;
 use crate::table::Table;
-use crate::table_core::TableCore;
+use crate::table_core::{Found, TableCore};
+use aquifer_buffer::Pin;
 use aquifer_codec::{Key, Value};
 use aquifer_index::ValueKind;
 use aquifer_txn::Direction;
@@ -88,6 +90,10 @@ pub struct Records<'t> {
     value: Vec<u8>,
     /// All that there is, if it is there.
     pub(crate) failed: Option<Error>,
+    /// For a table whose records may expire.
+    pub(crate) now: Moment,
+    /// Bytes that values begin with and that are not the user's.
+    stamp_bytes: usize,
 }
 
 impl fmt::Debug for Records<'_> {
@@ -103,7 +109,15 @@ impl<'t> Records<'t> {
         cursor: Cursor<'t>,
         groups: Expansion,
     ) -> Self {
-        Records { engine, table, cursor, groups, key: Vec::new(), value: Vec::new(), failed: None }
+        let (now, stamp_bytes) = (table.now(engine), table.stamp_bytes());
+        let (key, value, failed) = Default::default();
+        Records { engine, table, cursor, groups, key, value, failed, now, stamp_bytes }
+    }
+
+    /// With values as they are stored; those that have expired are left out.
+    pub(crate) fn as_stored(mut self) -> Self {
+        self.stamp_bytes = 0;
+        self
     }
 
     /// The next record, key and value, valid until the next call.
@@ -126,12 +140,12 @@ impl<'t> Records<'t> {
         Ok(self.advance(false)?.map(|at| match at {
             At::Inline => {
                 let (key, value) = self.cursor.last().expect("the cursor is there");
-                (key, Some(value))
+                (key, Some(&value[self.stamp_bytes..]))
             }
             At::Large => (&self.key[..], None),
             At::Member => {
                 let (key, value) = self.groups.last();
-                (key, (value.len() <= SMALL_MEMBER_BYTES_MAX).then_some(value))
+                (key, (value.len() <= SMALL_MEMBER_BYTES_MAX).then_some(&value[self.stamp_bytes..]))
             }
         }))
     }
@@ -146,15 +160,20 @@ impl<'t> Records<'t> {
             match self.advance(back)? {
                 None => return Ok(None),
                 Some(At::Inline) => break,
-                Some(At::Member) => return Ok(Some(self.groups.last())),
+                Some(At::Member) => {
+                    let (key, value) = self.groups.last();
+                    return Ok(Some((key, &value[self.stamp_bytes..])));
+                }
                 Some(At::Large) => {
-                    if self.read_large(back)? {
-                        return Ok(Some((&self.key, &self.value)));
+                    // It may be another by now.
+                    if self.read_large(back)? && self.table.is_there(self.now, &self.value)? {
+                        return Ok(Some((&self.key, &self.value[self.stamp_bytes..])));
                     }
                 }
             }
         }
-        Ok(if back { self.cursor.last_back() } else { self.cursor.last() })
+        let record = if back { self.cursor.last_back() } else { self.cursor.last() };
+        Ok(record.map(|(key, value)| (key, &value[self.stamp_bytes..])))
     }
 
     /// Reads the large value, or the group, that the cursor is at; whether it is still there.
@@ -167,8 +186,45 @@ impl<'t> Records<'t> {
         Ok(true)
     }
 
-    /// Goes on to the next record. Of one with a large value the key is copied.
+    /// Goes on to the next record that is there (EX2 of `expiry`).
+    #[inline]
     fn advance(&mut self, back: bool) -> Result<Option<At>> {
+        loop {
+            let at = self.advance_stored(back)?;
+            match at {
+                Some(at) if self.table.expires() && !self.is_there(at, back)? => {}
+                at => return Ok(at),
+            }
+        }
+    }
+
+    #[cold]
+    fn is_there(&self, at: At, back: bool) -> Result<bool> {
+        match at {
+            At::Inline => {
+                let record = if back { self.cursor.last_back() } else { self.cursor.last() };
+                self.table.is_there(self.now, record.expect("the cursor is there").1)
+            }
+            At::Member => self.table.is_there(self.now, self.groups.last().1),
+            At::Large => self.is_large_there(back),
+        }
+    }
+
+    /// Of a large value the first page is read; one that is gone by now is not there.
+    fn is_large_there(&self, back: bool) -> Result<bool> {
+        let _pin = Pin::everything(&self.table.pager); // LV5 of `large`
+        let found = match &self.cursor {
+            Cursor::View(cursor) => {
+                let (_, value) = cursor.last_of(direction(back)).expect("the cursor is there");
+                Some(Found { kind: value.kind, bytes: value.bytes.to_vec() })
+            }
+            _ => self.engine.find(self.table, &self.key)?,
+        };
+        found.map_or(Ok(false), |found| self.table.is_found_there(self.now, &found))
+    }
+
+    /// Goes on to the next record. Of one with a large value the key is copied.
+    fn advance_stored(&mut self, back: bool) -> Result<Option<At>> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -219,6 +275,7 @@ fn direction(back: bool) -> Direction {
 }
 
 /// Where a record is.
+#[derive(Clone, Copy)]
 enum At {
     /// In the cursor.
     Inline,

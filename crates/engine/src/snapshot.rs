@@ -1,6 +1,7 @@
 //! A consistent view of all tables.
 
 use crate::checkpoint_snapshot::CheckpointTables;
+use crate::clock::Moment;
 use crate::database::{Database, Handle};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -9,7 +10,7 @@ use crate::kind::Hashed;
 use crate::large::{self, LargeReader};
 use crate::long_key::IndexRange;
 use crate::range::{Bounds, ByteOrdered, KeyRange, Range, Scan, encoded, prefix_bounds};
-use crate::records::{Iter, Records};
+use crate::records::{AnyTable, Iter, Records};
 use crate::scratch;
 use crate::table::Table;
 use crate::table_core::{Found, TableCore};
@@ -29,6 +30,8 @@ use std::fmt;
 /// memory budget (an eighth), the oldest snapshots are given up: their reads return [`Error::SnapshotTooOld`]. So does reading a table that
 /// was loaded in bulk, or had a range deleted by [`Table::range_delete`], since the snapshot was taken.
 ///
+/// A record that expires does so, for a snapshot, by the time at which that was taken: it sees all or nothing of it.
+///
 /// A [`Transaction`](crate::Transaction) is a snapshot too, which sees its own writes besides; so is a
 /// [`CheckpointSnapshot`](crate::CheckpointSnapshot), which costs no memory for what changes, and is never too old.
 ///
@@ -45,7 +48,7 @@ use std::fmt;
 /// ```
 pub struct Snapshot {
     pub(crate) handle: Arc<Handle>,
-    pub(crate) moment: Moment,
+    pub(crate) source: Source,
     /// VW3 of `view`.
     pub(crate) pin: Option<Pin>,
     /// A transaction's own writes.
@@ -58,21 +61,23 @@ pub struct Snapshot {
     pub(crate) has_read: AtomicBool,
     /// A read was refused.
     pub(crate) too_old: AtomicBool,
+    /// When it was taken (EX2 of `expiry`).
+    pub(crate) now: Moment,
 }
 
 /// What it reads.
-pub(crate) enum Moment {
+pub(crate) enum Source {
     /// The tables, and older values of what has changed in them since (`view`).
     Versions(aquifer_txn::Snapshot),
     /// The pages of a checkpoint.
     Checkpoint(Box<CheckpointTables>),
 }
 
-impl Moment {
+impl Source {
     pub(crate) fn versions(&self) -> Option<&aquifer_txn::Snapshot> {
         match self {
-            Moment::Versions(snapshot) => Some(snapshot),
-            Moment::Checkpoint(_) => None,
+            Source::Versions(snapshot) => Some(snapshot),
+            Source::Checkpoint(_) => None,
         }
     }
 }
@@ -91,7 +96,7 @@ impl Database {
     /// [`Error::Poisoned`], if a commit was not ended; [`Error::Exhausted`] for more than 65,536 of them.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let (inner, pin) = take(self.engine())?;
-        Ok(Snapshot { pin, ..Snapshot::of_moment(self.handle(), Moment::Versions(inner)) })
+        Ok(Snapshot { pin, ..Snapshot::of_source(self.handle(), Source::Versions(inner)) })
     }
 }
 
@@ -117,16 +122,17 @@ pub(crate) fn pin(engine: &Engine) -> Result<Pin> {
 
 impl Snapshot {
     /// With no writes, and no pin.
-    pub(crate) fn of_moment(handle: &Arc<Handle>, moment: Moment) -> Snapshot {
+    pub(crate) fn of_source(handle: &Arc<Handle>, source: Source) -> Snapshot {
         Snapshot {
             handle: Arc::clone(handle),
-            moment,
+            source,
             pin: None,
             writes: None,
             reads: None,
             seen: None,
             has_read: AtomicBool::new(false),
             too_old: AtomicBool::new(false),
+            now: handle.engine.clock.now(),
         }
     }
 
@@ -136,15 +142,15 @@ impl Snapshot {
 
     pub(crate) fn view(&self) -> View<'_> {
         let too_old = Some(&self.too_old);
-        let snapshot = self.moment.versions();
-        View { engine: self.engine(), snapshot, writes: self.writes.as_ref(), too_old }
+        let snapshot = self.source.versions();
+        View { engine: self.engine(), now: self.now, snapshot, writes: self.writes.as_ref(), too_old }
     }
 
     /// Its place in the order of commits: it sees those at or before it.
     pub fn lsn(&self) -> Lsn {
-        match &self.moment {
-            Moment::Versions(snapshot) => Lsn(snapshot.lsn().0),
-            Moment::Checkpoint(checkpoint) => checkpoint.lsn,
+        match &self.source {
+            Source::Versions(snapshot) => Lsn(snapshot.lsn().0),
+            Source::Checkpoint(checkpoint) => checkpoint.lsn,
         }
     }
 
@@ -182,10 +188,28 @@ impl Snapshot {
         })
     }
 
-    fn get_encoded(&self, table: &Arc<TableCore>, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn get_encoded(&self, table: &Arc<TableCore>, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         let table = self.counterpart(table)?;
+        let found = self.get_stored(table, key, out)?;
+        table.show(self.now, found, out)
+    }
+
+    /// As the index has it (EX1 of `expiry`), and whether or not it has expired.
+    pub(crate) fn get_stored(&self, table: &TableCore, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         self.note_read(table, key)?;
         self.view().get_into(table, key, out)
+    }
+
+    /// What a key of any length has, stored as the index has it. A large value is the snapshot's, or an own write, which is whole.
+    pub(crate) fn find(&self, core: &TableCore, key: &[u8]) -> Result<Option<Found>> {
+        self.note_read(core, key)?;
+        core.check_usable()?;
+        if !core.is_long(key) {
+            return self.view().find(core, key);
+        }
+        let mut bytes = Vec::new();
+        let found = self.view().get_into(core, key, &mut bytes)?;
+        Ok(found.then_some(Found { kind: ValueKind::Inline, bytes }))
     }
 
     /// A key is being read.
@@ -249,18 +273,20 @@ impl Snapshot {
         let mut encoded = Vec::new();
         key.encode(&mut encoded);
         let core = self.counterpart(table.core())?;
-        self.note_read(core, &encoded)?;
-        core.check_usable()?;
+        let Some(reader) = self.open_stored(core, &encoded)? else { return Ok(None) };
+        core.reader_of_users_part(self.now, reader)
+    }
+
+    /// A reader of a stored value, whether or not it has expired.
+    fn open_stored(&self, core: &Arc<TableCore>, key: &[u8]) -> Result<Option<LargeReader>> {
         let pin = Pin::everything(&core.pager);
-        let found = match core.is_long(&encoded) {
-            false => self.view().find(core, &encoded)?,
-            true => {
-                let mut bytes = Vec::new();
-                let found = self.view().get_into(core, &encoded, &mut bytes)?;
-                found.then_some(Found { kind: ValueKind::Inline, bytes })
-            }
-        };
+        let found = self.find(core, key)?;
         found.map(|found| large::reader_of(&self.handle, core, pin, found)).transpose()
+    }
+
+    /// As [`open_large`](Self::open_large), of what is stored.
+    pub(crate) fn open_large_stored(&self, table: &AnyTable, key: &[u8]) -> Result<Option<LargeReader>> {
+        self.open_stored(self.counterpart(table.core())?, key)
     }
 
     /// The records whose keys lie in `range`, in order; `.rev()` reads backwards. A serializable transaction depends on what it has passed, to the
@@ -358,22 +384,22 @@ impl Snapshot {
         self.has_read.store(true, Ordering::Relaxed);
         let range = IndexRange::of(table, &bounds);
         let (from, to) = range.bounds(&bounds);
-        let cursor = match &self.moment {
-            Moment::Versions(_) => {
+        let cursor = match &self.source {
+            Source::Versions(_) => {
                 let cursor = ViewCursor::new(self.view(), table, from, to, self.log_of(table));
                 Cursor::View(Box::new(cursor))
             }
-            Moment::Checkpoint(_) => table.index.cursor(&table.pager, from, to),
+            Source::Checkpoint(_) => table.index.cursor(&table.pager, from, to),
         };
-        Scan::over(self.engine(), table, cursor, range, failed)
+        Scan::over(self.engine(), table, cursor, range, failed).at(self.now)
     }
 
     /// The table that is read where a handle says this one.
-    fn counterpart<'t>(&'t self, table: &'t Arc<TableCore>) -> Result<&'t Arc<TableCore>> {
+    pub(crate) fn counterpart<'t>(&'t self, table: &'t Arc<TableCore>) -> Result<&'t Arc<TableCore>> {
         self.check_own(table)?;
-        match &self.moment {
-            Moment::Versions(_) => Ok(table),
-            Moment::Checkpoint(checkpoint) => checkpoint.counterpart(table),
+        match &self.source {
+            Source::Versions(_) => Ok(table),
+            Source::Checkpoint(checkpoint) => checkpoint.counterpart(table),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Stats {
     pub checkpoint_error: Option<String>,
     /// Time that writers were slowed because checkpoints did not keep up with the log, in microseconds.
     pub writers_slowed_us: u64,
+    /// Expired records removed in the background.
+    pub expired_removed: u64,
     /// Transactions and snapshots.
     pub transactions: TransactionStats,
     /// Snapshots of checkpoints.
@@ -144,6 +146,7 @@ impl Engine {
             checkpoint_failures: self.checkpoints.failures(),
             checkpoint_error: self.checkpoints.error(),
             writers_slowed_us: self.pace.slept_us(),
+            expired_removed: self.removal.removed(),
             transactions: self.transaction_stats(),
             recovery: self.recovery.clone(),
         }

@@ -6,6 +6,7 @@ use crate::database::{Database, Handle, TableInfo};
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::expiry::{Stamp, begin_value};
 use crate::kind::{Kind, Sorted};
 use crate::large::{self, LargeReader, LargeWriter};
 use crate::long_key::{self, IndexRange};
@@ -91,6 +92,11 @@ impl<K: ?Sized, V: ?Sized, O> Table<K, V, O> {
         Some(table.with_durability(self.durability))
     }
 
+    /// Another handle, of stored values ([`TableCore::of_stored_values`]).
+    pub(crate) fn of_stored_values(&self) -> Self {
+        Table { core: Arc::new(self.core.of_stored_values()), ..self.clone() }
+    }
+
     /// Another handle, by which groups of long keys are records like others ([`TableCore::of_index_records`]).
     pub(crate) fn of_index_records(&self) -> Self {
         Table { core: Arc::new(self.core.of_index_records()), ..self.clone() }
@@ -153,16 +159,24 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// As [`get`](Self::get).
     pub fn get_into(&self, key: &K, out: &mut Vec<u8>) -> Result<bool> {
         self.core.check_usable()?;
-        scratch::with(&scratch::KEY, |encoded| {
+        let now = self.core.now(self.engine());
+        let found = scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
-            if self.core.is_long(encoded) {
-                return long_key::get_into(self.engine(), &self.core, encoded, out);
-            }
-            match self.engine().look_up(&self.core, encoded, out)? {
-                Some(ValueKind::Large) => large::read_whole(self.engine(), &self.core, encoded, out),
-                found => Ok(found.is_some()),
-            }
-        })
+            self.get_stored(encoded, out)
+        })?;
+        self.core.show(now, found, out)
+    }
+
+    /// Makes `out` what an encoded key has, as it is stored.
+    #[inline]
+    fn get_stored(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        if self.core.is_long(key) {
+            return long_key::get_into(self.engine(), &self.core, key, out);
+        }
+        match self.engine().look_up(&self.core, key, out)? {
+            Some(ValueKind::Large) => large::read_whole(self.engine(), &self.core, key, out),
+            found => Ok(found.is_some()),
+        }
     }
 
     /// Gives the encoded value of `key` to `read`: a private copy, under no lock.
@@ -183,6 +197,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     ///
     /// As [`get`](Self::get).
     pub fn contains(&self, key: &K) -> Result<bool> {
+        if self.core.expires() {
+            return Ok(self.expiry(key)?.is_some());
+        }
         self.core.check_usable()?;
         scratch::with(&scratch::KEY, |encoded| {
             key.encode(encoded);
@@ -214,6 +231,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         let keys: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &encoded[start..end]).collect();
         // Where nothing can miss, looking for what misses would only cost a second descent.
         let load = keys.len() > 1 && !core.pager.all_pages_in_memory();
+        let now = core.now(self.engine());
         let mut values = Vec::with_capacity(keys.len());
         scratch::with(&scratch::READ, |value| {
             for chunk in keys.chunks(KEYS_AT_ONCE) {
@@ -222,15 +240,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
                     core.reading(core.index.load_leaves(&core.pager, chunk))?;
                 }
                 for key in chunk {
-                    if core.is_long(key) {
-                        let found = long_key::get_into(self.engine(), core, key, value)?;
-                        values.push(found.then(|| self.decode_value(value)).transpose()?);
-                        continue;
-                    }
-                    let found = match self.engine().look_up(core, key, value)? {
-                        Some(ValueKind::Large) => large::read_whole(self.engine(), core, key, value)?,
-                        found => found.is_some(),
-                    };
+                    let found = core.show(now, self.get_stored(key, value)?, value)?;
                     values.push(found.then(|| self.decode_value(value)).transpose()?);
                 }
             }
@@ -247,7 +257,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// nothing has changed; [`Error::Pending`] if it is done and the full disk keeps it from being durable;
     /// [`Error::Poisoned`] if the log failed, when the outcome is unknown.
     pub fn put(&self, key: &K, value: &V) -> Result<()> {
-        let (commit, _) = self.commit_put(key, value, None)?;
+        let (commit, _) = self.commit_put(key, value, self.core.stamp(self.engine()), None)?;
         self.engine().wait_for(commit, self.durability)
     }
 
@@ -269,9 +279,11 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// [`Error::Pending`] the old value is gone.
     pub fn replace(&self, key: &K, value: &V) -> Result<Option<V::Owned>> {
         let mut old = Vec::new();
-        let (commit, present) = self.commit_put(key, value, Some(&mut old))?;
+        let stamp = self.core.stamp(self.engine());
+        let (commit, present) = self.commit_put(key, value, stamp, Some(&mut old))?;
+        let present = self.core.show(self.core.now(self.engine()), present, &mut old);
         self.engine().wait_for(commit, self.durability)?;
-        present.then(|| self.decode_value(&old)).transpose()
+        present?.then(|| self.decode_value(&old)).transpose()
     }
 
     /// As [`delete`](Self::delete), and gives the old value.
@@ -283,8 +295,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     pub fn take(&self, key: &K) -> Result<Option<V::Owned>> {
         let mut old = Vec::new();
         let (commit, present) = self.commit_delete(key, Some(&mut old))?;
+        let present = self.core.show(self.core.now(self.engine()), present, &mut old);
         self.engine().wait_for(commit, self.durability)?;
-        present.then(|| self.decode_value(&old)).transpose()
+        present?.then(|| self.decode_value(&old)).transpose()
     }
 
     /// Sets the value of `key` without waiting: the ticket does.
@@ -293,7 +306,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     ///
     /// As [`put`](Self::put).
     pub fn put_with(&self, key: &K, value: &V, durability: Durability) -> Result<CommitTicket> {
-        let (commit, _) = self.commit_put(key, value, None)?;
+        let (commit, _) = self.commit_put(key, value, self.core.stamp(self.engine()), None)?;
         Ok(self.ticket(commit, durability))
     }
 
@@ -308,14 +321,14 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     }
 
     /// Writes the encoded value of `key` as a stream: it replaces the old one when it is
-    /// [finished](LargeWriter::finish), and nothing of it is there before. For values of any length up to 4 GiB, in little memory.
+    /// [finished](LargeWriter::finish), and nothing of it is there before. For values of any length up to 4 GiB, in little memory. Time to live counts from this call on.
     ///
     /// # Errors
     ///
     /// [`Error::KeyTooLarge`]; [`Error::BudgetExhausted`] if very many large values are being read and written; a table that is
     /// dropped or closed.
     pub fn write_large(&self, key: &K) -> Result<LargeWriter> {
-        LargeWriter::new(&self.handle, &self.core, encoded_key(key), self.durability)
+        self.write_large_stamped(key, self.core.stamp(self.engine()))
     }
 
     /// Writes behind the encoded value of `key` as a stream; what was there is not written again. As
@@ -355,7 +368,9 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     ///
     /// As [`get`](Self::get); [`Error::BudgetExhausted`] if very many large values are being read and written.
     pub fn open_large(&self, key: &K) -> Result<Option<LargeReader>> {
-        large::open(&self.handle, &self.core, &encoded_key(key))
+        let now = self.core.now(self.engine());
+        let stored = large::open(&self.handle, &self.core, &encoded_key(key))?;
+        stored.map_or(Ok(None), |stored| self.core.reader_of_users_part(now, stored))
     }
 
     /// Whether there is no record.
@@ -367,7 +382,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         Ok(self.records().next_small()?.is_none())
     }
 
-    /// Records, estimated from a few pages. O(depth).
+    /// Records, estimated from a few pages; those that have expired count until they are removed. O(depth).
     ///
     /// # Errors
     ///
@@ -377,29 +392,34 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
         self.core.reading(self.core.index.len_estimate(&self.core.pager))
     }
 
-    fn commit_put(&self, key: &K, value: &V, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
-        scratch::with(&scratch::KEY, |encoded_key| {
+    /// Puts a value behind its stamp, if it has one.
+    pub(crate) fn commit_put(
+        &self,
+        key: &K,
+        value: &V,
+        stamp: Option<Stamp>,
+        old: Option<&mut Vec<u8>>,
+    ) -> Result<(Commit, bool)> {
+        let committed = scratch::with(&scratch::KEY, |encoded_key| {
             scratch::with(&scratch::VALUE, |encoded_value| {
                 key.encode(encoded_key);
+                begin_value(stamp, encoded_value);
                 value
                     .encode(encoded_value)
                     .map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
                 if encoded_value.len() > self.core.value_len_max && !self.core.is_long(encoded_key) {
                     self.core.check_lengths_large(encoded_key, encoded_value.len() as u64)?;
                     self.core.check_usable()?;
-                    let written =
-                        large::write_whole(self.engine(), encoded_value, large::Logging::of(&self.core))?;
-                    return commit_one(
-                        self.engine(),
-                        &self.core,
-                        encoded_key,
-                        Change::PutLarge(&written),
-                        old,
-                    );
+                    let logging = large::Logging::of(&self.core);
+                    let written = large::write_whole(self.engine(), encoded_value, logging)?;
+                    let change = Change::PutLarge(&written);
+                    return commit_one(self.engine(), &self.core, encoded_key, change, old);
                 }
                 commit_one(self.engine(), &self.core, encoded_key, Change::Put(encoded_value), old)
             })
-        })
+        });
+        self.core.note(stamp);
+        committed
     }
 
     fn commit_delete(&self, key: &K, old: Option<&mut Vec<u8>>) -> Result<(Commit, bool)> {
@@ -434,8 +454,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
         self.core.reading(self.core.index.sorted().estimate(&self.core.pager, from, to))
     }
 
-    /// Records whose keys lie in `range`, counted: reads every leaf of the range, and no record, unless there are long keys. Counts
-    /// what is committed leaf by leaf.
+    /// Records whose keys lie in `range`, counted: reads every leaf of the range, and no record, unless there are long keys or records that
+    /// may expire. Counts what is committed leaf by leaf.
     ///
     /// # Errors
     ///
@@ -479,8 +499,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the table is not empty, at the beginning or at the end, or for a record
-    /// that is out of order, with its number and both keys; else as [`put`](Self::put).
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the table is not empty, at the beginning or at the end (what has expired counts
+    /// until it is removed), or for a record that is out of order, with its number and both keys; else as [`put`](Self::put).
     ///
     /// ```
     /// # let db = aquifer::Database::in_memory(4 << 20)?;
@@ -513,6 +533,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
             encoded_key.clear();
             encoded_value.clear();
             key.borrow().encode(&mut encoded_key);
+            begin_value(self.core.stamp(self.engine()), &mut encoded_value);
             let encoded = value.borrow().encode(&mut encoded_value);
             encoded.map_err(|error| Error::Encode { table: self.core.name.clone(), error })?;
             load.push(&encoded_key, &encoded_value)?;
@@ -572,7 +593,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Table<K, V> {
     }
 }
 
-fn encoded_key<K: Key + ?Sized>(key: &K) -> Vec<u8> {
+pub(crate) fn encoded_key<K: Key + ?Sized>(key: &K) -> Vec<u8> {
     let mut out = Vec::new();
     key.encode(&mut out);
     out

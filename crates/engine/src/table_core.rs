@@ -8,6 +8,7 @@
 
 use crate::catalog::Description;
 use crate::error::{Error, Result};
+use crate::expiry::Expiring;
 use crate::index::Index;
 use crate::long_key;
 use crate::merge::Registry;
@@ -41,6 +42,8 @@ pub(crate) struct TableCore {
     pub(crate) logged: bool,
     pub(crate) key_type: String,
     pub(crate) value_type: String,
+    /// If its records may expire. Apart from what every get reads: puts change it.
+    pub(crate) expiring: Option<Box<Expiring>>,
 }
 
 /// What a key has: its value, or the descriptor of a large one.
@@ -81,7 +84,7 @@ impl TableCore {
         on_disk: bool,
     ) -> TableCore {
         let (key_len_max, value_len_max) = index.limits(pager.page_bytes());
-        let Description { name, kind: _, logged, key_type, value_type } = description;
+        let Description { name, kind: _, logged, key_type, value_type, lifetime } = description;
         TableCore {
             pager,
             index,
@@ -97,6 +100,7 @@ impl TableCore {
             logged,
             key_type,
             value_type,
+            expiring: lifetime.map(|lifetime| Box::new(Expiring::new(lifetime))),
         }
     }
 
@@ -107,6 +111,7 @@ impl TableCore {
             logged: self.logged,
             key_type: self.key_type.clone(),
             value_type: self.value_type.clone(),
+            lifetime: self.expiring.as_ref().map(|expiring| expiring.lifetime),
         }
     }
 
@@ -143,11 +148,18 @@ impl TableCore {
         result.map_err(|error| self.check_usable().err().unwrap_or(error))
     }
 
-    /// The same table by the records of its index, in which groups of long keys are records like others. For somebody who uses it alone
-    /// and has no other handle of it: it does not learn that the table is dropped.
-    pub(crate) fn of_index_records(&self) -> TableCore {
+    /// The same table with its values as they are stored. For somebody who uses it alone and has no other handle of it: it does not
+    /// learn that the table is dropped.
+    pub(crate) fn of_stored_values(&self) -> TableCore {
         let (on_disk, pager) = (self.writes_log, Arc::clone(&self.pager));
         let mut core = TableCore::new(self.id, self.index, self.description(), pager, on_disk);
+        core.expiring = None;
+        core
+    }
+
+    /// As [`of_stored_values`](Self::of_stored_values), by the records of its index, in which groups of long keys are records like others.
+    pub(crate) fn of_index_records(&self) -> TableCore {
+        let mut core = self.of_stored_values();
         core.long_key_len_min = usize::MAX;
         core
     }

@@ -13,6 +13,7 @@
 
 mod merge;
 mod options;
+mod partial;
 mod retry;
 mod savepoint;
 
@@ -24,10 +25,11 @@ use crate::commit_batch::{Terms, commit_records};
 use crate::database::Database;
 use crate::durability::{Commit, CommitTicket, Durability};
 use crate::error::{Error, Result};
+use crate::expiry::{Noted, Stamp, begin_value};
 use crate::long_key;
 use crate::range::{KeyRange, encoded};
 use crate::scratch;
-use crate::snapshot::{self, Moment, Snapshot};
+use crate::snapshot::{self, Snapshot, Source};
 use crate::table::Table;
 use crate::table_core::TableCore;
 use crate::transactions::Charge;
@@ -76,6 +78,8 @@ pub struct Transaction {
     charge: Charge,
     /// Merge operators that were registered when it began.
     registrations: u64,
+    /// What it puts that expires.
+    noted: Noted,
     /// It has been refused, and may be begun again: what it conflicted on, if that is a key.
     refused: Option<Option<(u32, Vec<u8>)>>,
     /// It is done, whatever comes of waiting for it.
@@ -165,7 +169,7 @@ impl Database {
             writes: Some(WriteSet::new(txns.write_bytes_max)),
             reads: watch.is_some().then(|| ReadLog::new(engine)),
             seen: notes_seen.then(OnceLock::new),
-            ..Snapshot::of_moment(self.handle(), Moment::Versions(inner))
+            ..Snapshot::of_source(self.handle(), Source::Versions(inner))
         };
         let (tables, charge) = (BTreeMap::new(), Charge::new(&txns.memory, "transactions"));
         Ok(Transaction {
@@ -176,6 +180,7 @@ impl Database {
             tables,
             charge,
             registrations,
+            noted: Noted::default(),
             refused: None,
             is_applied: false,
         })
@@ -204,11 +209,25 @@ impl Transaction {
         key: &K,
         value: &V,
     ) -> Result<()> {
+        self.put_stamped(table, key, value, table.core().stamp(table.engine()))
+    }
+
+    /// Sets the value of `key`, behind its stamp if it has one.
+    pub(crate) fn put_stamped<K: Key + ?Sized, V: Value + ?Sized, O>(
+        &mut self,
+        table: &Table<K, V, O>,
+        key: &K,
+        value: &V,
+        stamp: Option<Stamp>,
+    ) -> Result<()> {
         scratch::with(&scratch::VALUE, |encoded| {
+            begin_value(stamp, encoded);
             let encoding = value.encode(encoded);
             encoding.map_err(|error| Error::Encode { table: table.name().to_owned(), error })?;
             self.write(table, key, Some(encoded))
-        })
+        })?;
+        self.noted.add(table.core(), stamp);
+        Ok(())
     }
 
     /// Removes `key`, if it is there.
@@ -255,50 +274,6 @@ impl Transaction {
             self.delete(table, key)?;
         }
         Ok(old)
-    }
-
-    /// Overwrites bytes of the encoded value of `key`, from `offset` on. The value is read whole; what changes is what is logged.
-    ///
-    /// # Errors
-    ///
-    /// `Usage` if they do not lie within the value; else as [`put`](Self::put) and [`Snapshot::get`].
-    pub fn patch<K: Key + ?Sized, V: Value + ?Sized, O>(
-        &mut self,
-        table: &Table<K, V, O>,
-        key: &K,
-        offset: usize,
-        bytes: &[u8],
-    ) -> Result<()> {
-        let mut value = Vec::new();
-        let found = self.get_into(table, key, &mut value)?;
-        let end = offset.checked_add(bytes.len()).filter(|&end| found && end <= value.len());
-        let Some(end) = end else {
-            return Err(Error::usage(format!(
-                "table {}: {} bytes at {offset} do not lie within the value, {}; put or append",
-                table.name(),
-                bytes.len(),
-                if found { format!("which has {}", value.len()) } else { "which is not there".into() }
-            )));
-        };
-        value[offset..end].copy_from_slice(bytes);
-        self.write(table, key, Some(&value))
-    }
-
-    /// Appends bytes to the encoded value of `key`, or makes it of them. The value is read whole.
-    ///
-    /// # Errors
-    ///
-    /// As [`put`](Self::put) and [`Snapshot::get`].
-    pub fn append<K: Key + ?Sized, V: Value + ?Sized, O>(
-        &mut self,
-        table: &Table<K, V, O>,
-        key: &K,
-        bytes: &[u8],
-    ) -> Result<()> {
-        let mut value = Vec::new();
-        self.get_into(table, key, &mut value)?;
-        value.extend_from_slice(bytes);
-        self.write(table, key, Some(&value))
     }
 
     /// Deletes all records that it sees in `range`, one by one: linear in their number, as the size of the transaction is. Who has a whole
@@ -375,7 +350,7 @@ impl Transaction {
         if self.writes().is_empty() && !self.snapshot.has_read.load(Ordering::Relaxed) {
             self.take_anew()?;
         } else {
-            let snapshot = self.snapshot.moment.versions().expect("a transaction has a place in the order");
+            let snapshot = self.snapshot.source.versions().expect("a transaction has a place in the order");
             let unchanged = engine.txns.versions.check_unchanged(snapshot, core.id, &name);
             unchanged.map_err(|error| self.refuse(error, &core))?;
         }
@@ -388,9 +363,10 @@ impl Transaction {
         let database = Database::of(Arc::clone(&self.snapshot.handle));
         let unused = Claimant::new(Arc::clone(&self.engine().txns.claims));
         let fresh = database.begin_claiming(self.options, unused)?;
-        let Transaction { snapshot: Snapshot { moment, pin, reads, .. }, watch, registrations, .. } = fresh;
-        (self.snapshot.moment, self.snapshot.pin, self.snapshot.reads) = (moment, pin, reads);
+        let Transaction { snapshot: Snapshot { source, pin, reads, now, .. }, watch, registrations, .. } = fresh;
+        (self.snapshot.source, self.snapshot.pin, self.snapshot.reads) = (source, pin, reads);
         self.registrations = registrations;
+        self.snapshot.now = now;
         self.watch = watch;
         Ok(())
     }
@@ -450,6 +426,7 @@ impl Transaction {
             return Ok(if engine.on_disk { Commit::Logged(lsn) } else { Commit::Nothing });
         }
         let applied = self.try_apply();
+        self.noted.tell();
         self.is_applied = applied.is_ok();
         match &applied {
             Ok(_) => engine.txns.counters.committed.fetch_add(1, Ordering::Relaxed),
@@ -471,6 +448,7 @@ impl Transaction {
         let engine = Arc::clone(self.engine());
         self.honour_claims()?;
         let mut batch = WriteBatch::new();
+        batch.now = self.snapshot.now;
         let (mut last, mut kept) = (None, Vec::new());
         for (id, name, write) in self.snapshot.writes.iter().flat_map(WriteSet::iter) {
             let table = &self.tables[&id];
@@ -496,7 +474,7 @@ impl Transaction {
                 kept.push((batch.number_of(table), table.index.key_of_name(name).to_vec()));
             }
         }
-        let Transaction { snapshot: Snapshot { moment, reads, .. }, watch, .. } = self;
+        let Transaction { snapshot: Snapshot { source, reads, .. }, watch, .. } = self;
         let reads = match (watch, reads) {
             (Some(watch), Some(reads)) => Some((&*watch, reads.complete()?)),
             _ => None,
@@ -504,7 +482,7 @@ impl Transaction {
         commit_records(
             &engine,
             &batch,
-            &Terms { expected: &[], snapshot: moment.versions(), kept: &kept, reads },
+            &Terms { expected: &[], snapshot: source.versions(), kept: &kept, reads },
         )
     }
 

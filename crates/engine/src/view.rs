@@ -15,6 +15,7 @@ mod reads;
 pub(crate) use cursor::ViewCursor;
 pub(crate) use reads::{ReadLog, Reads};
 
+use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::large;
@@ -30,6 +31,8 @@ use aquifer_txn::{CommitLsn, Item, Snapshot, Write, WriteSet};
 #[derive(Clone, Copy)]
 pub(crate) struct View<'v> {
     pub(crate) engine: &'v Engine,
+    /// When own operands are merged.
+    pub(crate) now: Moment,
     /// Nothing for pages that are as they should be: those of a checkpoint.
     pub(crate) snapshot: Option<&'v Snapshot>,
     /// Own writes, if it is a transaction that may have some: whole values, of whatever length, and operands for what is stored.
@@ -41,7 +44,7 @@ pub(crate) struct View<'v> {
 impl<'v> View<'v> {
     /// What a snapshot alone sees.
     pub(crate) fn of(engine: &'v Engine, snapshot: &'v Snapshot) -> View<'v> {
-        View { engine, snapshot: Some(snapshot), writes: None, too_old: None }
+        View { engine, now: Moment::default(), snapshot: Some(snapshot), writes: None, too_old: None }
     }
 
     /// By whose place in the order it sees.
@@ -133,7 +136,7 @@ impl<'v> View<'v> {
             whole = Some(if seen.is_large() { large } else { seen.bytes });
         }
         let key = table.index.key_of_name(name);
-        let merge = |value: Option<Vec<u8>>, operand: &[u8]| table.merged(key, value.as_deref(), operand);
+        let merge = |value: Option<Vec<u8>>, operand: &[u8]| table.merged(self.now, key, value.as_deref(), operand);
         let value = write.try_resolve(whole.as_deref(), merge).map_err(ReadError::Engine)?;
         Ok(value.map(|value| stored(LeafValue::inline(&value))))
     }

@@ -177,7 +177,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O: Kind> Table<K, V, O> {
     /// Watches what is committed to keys in `range` from now on.
     ///
     /// What is committed waits for the watcher in memory, up to a mebibyte (less where the memory budget is small); one that is slower is told
-    /// what it has missed. Commits never wait for it.
+    /// what it has missed. Commits never wait for it. Of a record that expires the removal is told, as a delete, when it comes: some time after nobody
+    /// sees the record any more.
     ///
     /// # Errors
     ///
@@ -280,7 +281,8 @@ impl<K: Key + ?Sized, V: Value + ?Sized> Watcher<K, V> {
         let decoded = || K::decode(key).map_err(|error| Error::Decode { table: table.name.clone(), error });
         Ok(match what {
             What::Put(value) => {
-                Event::Put { lsn, key: decoded()?, value: Some(decode_value::<V>(table, &value)?) }
+                let value = decode_value::<V>(table, table.users_part(&value)?)?;
+                Event::Put { lsn, key: decoded()?, value: Some(value) }
             }
             What::PutLarge => Event::Put { lsn, key: decoded()?, value: None },
             What::Deleted => Event::Deleted { lsn, key: decoded()? },

@@ -46,7 +46,8 @@ fn seeds() -> Seeds {
     let row = |state: u8, root: u32, name: &str, logged: bool, key_type: &str| {
         let (name, key_type, value_type) = (name.to_owned(), key_type.to_owned(), "bytes".to_owned());
         let hash_seed = name.starts_with('h').then_some(77);
-        write_row(&Row { state, root, name, hash_seed, logged, key_type, value_type })
+        let lifetime_ms = name.ends_with('e').then_some(3_600_000);
+        write_row(&Row { state, root, name, hash_seed, logged, key_type, value_type, lifetime_ms })
     };
     let build = |first: &[u8], rows: &[(u32, &[u8])], next: u32| {
         let mut input = Vec::new();

@@ -21,7 +21,8 @@ pub struct DirArgs {
 /// Lists the tables, one JSON object a line with `--json`.
 pub fn tables(args: &DirArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(), Failure> {
     let db = opening.open(&args.dir)?;
-    let mut rows = vec![["table", "kind", "key", "value", "logged", "records (about)"].map(str::to_owned)];
+    let mut rows =
+        vec![["table", "kind", "key", "value", "logged", "expires", "records (about)"].map(str::to_owned)];
     for info in db.tables() {
         let records = db.any_table(&info.name)?.len_estimate()?;
         if args.json {
@@ -31,13 +32,20 @@ pub fn tables(args: &DirArgs, opening: &OpeningArgs, out: &mut Output) -> Result
                 "key_type": info.key_type,
                 "value_type": info.value_type,
                 "logged": info.logged,
+                "expires": info.expires,
+                "time_to_live_seconds": info.time_to_live.map(|time| time.as_secs_f64()),
                 "records_estimate": records,
             }))?;
         } else {
             let logged = if info.logged { "yes" } else { "no" };
             let kind = info.kind.to_string();
+            let expires = match info.time_to_live {
+                Some(time) => format!("after {time:?}"),
+                None if info.expires => "if told".to_owned(),
+                None => "no".to_owned(),
+            };
             let types = (info.key_type, info.value_type);
-            rows.push([info.name, kind, types.0, types.1, logged.to_owned(), grouped(records)]);
+            rows.push([info.name, kind, types.0, types.1, logged.to_owned(), expires, grouped(records)]);
         }
     }
     if !args.json {
@@ -166,6 +174,7 @@ fn stats_json(stats: &Stats, page_bytes: usize) -> Json {
             "file_bytes": log.file_bytes,
         },
         "log_bytes_since_checkpoint": stats.log_bytes_since_checkpoint,
+        "expired_removed": stats.expired_removed,
         "checkpoint_failures": stats.checkpoint_failures,
         "checkpoint_error": stats.checkpoint_error,
         "writers_slowed_us": stats.writers_slowed_us,

@@ -99,10 +99,11 @@ fn change_text(change: &LogChange) -> String {
             format!("{table}\tattach\t{key}\t({} bytes in pages of their own)", grouped(*len))
         }
         LogOperation::Delete => format!("{table}\tdelete\t{key}"),
-        LogOperation::CreateTable { kind, logged, key_type, value_type } => {
+        LogOperation::CreateTable { kind, logged, key_type, value_type, expires } => {
             let log = if *logged { "" } else { ", without a log" };
+            let expiry = if *expires { ", expiring" } else { "" };
             let kind = if *kind == TableKind::Sorted { String::new() } else { format!(", {kind}") };
-            format!("{table}\tcreate table\t\t{key_type} to {value_type}{kind}{log}")
+            format!("{table}\tcreate table\t\t{key_type} to {value_type}{kind}{log}{expiry}")
         }
         LogOperation::DropTable => format!("{table}\tdrop table"),
         LogOperation::RangeDelete { end } => {
@@ -190,10 +191,11 @@ fn change_json(change: &LogChange) -> Json {
             object["operation"] = "delete".into();
             object["key"] = text(&change.key).into();
         }
-        LogOperation::CreateTable { kind, logged, key_type, value_type } => {
+        LogOperation::CreateTable { kind, logged, key_type, value_type, expires } => {
             object["operation"] = "create table".into();
             object["kind"] = json!(kind.to_string());
             object["logged"] = json!(logged);
+            object["expires"] = json!(expires);
             object["key_type"] = json!(key_type);
             object["value_type"] = json!(value_type);
         }

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Arguments of `get`.
 #[derive(Debug, clap::Args)]
@@ -50,6 +51,9 @@ pub struct PutArgs {
     /// Take key and value literally, even if they begin with 0x
     #[arg(long)]
     text: bool,
+    /// The record expires after this time; a table that is made for it is one whose records may
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    ttl: Option<Duration>,
     /// What the record survives once the command is done: power, process or eventual
     #[arg(long, value_name = "LEVEL", default_value_t = Durability::Power)]
     durability: Durability,
@@ -70,6 +74,16 @@ pub struct DeleteArgs {
     #[arg(long, value_name = "LEVEL", default_value_t = Durability::Power)]
     durability: Durability,
 }
+
+/// A time of so many seconds, a century at most.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is no number of seconds"))?;
+    let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| time.as_secs() <= SECONDS_MAX);
+    time.ok_or_else(|| format!("a record lives 0 to {SECONDS_MAX} seconds"))
+}
+
+/// A century.
+const SECONDS_MAX: u64 = 100 * 366 * 86_400;
 
 /// Prints a value.
 pub fn get(args: &GetArgs, opening: &OpeningArgs, out: &mut Output) -> Result<(), Failure> {
@@ -118,25 +132,30 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Writes a value.
 pub fn put(args: &PutArgs, opening: &OpeningArgs) -> Result<(), Failure> {
     let db = opening.open_or_create(&args.place.dir, None)?;
-    let open = OpenTable::open_or_create(&db, &args.place.table, TableOptions::default())?;
+    let options = match args.ttl {
+        Some(_) => TableOptions::expiring(),
+        None => TableOptions::default(),
+    };
+    let open = OpenTable::open_or_create(&db, &args.place.table, options)?;
     let key = open.key.encode(Role::Key, args.key.as_bytes(), args.text)?;
     match (&args.value, &args.file) {
         (Some(value), _) => {
             let value = open.value.encode(Role::Value, value.as_bytes(), args.text)?;
-            open.table.put_with(&key, &value, args.durability)?.wait()?;
+            match args.ttl {
+                Some(time) => {
+                    let table = open.table.clone().with_durability(args.durability);
+                    table.put_for(&key, &value, time)?;
+                }
+                None => open.table.put_with(&key, &value, args.durability)?.wait()?,
+            }
         }
-        (None, file) => put_file(&open, &key, file.as_deref(), args.durability)?,
+        (None, file) => put_file(&open, &key, file.as_deref(), args)?,
     }
     Ok(db.close()?)
 }
 
 /// Writes the bytes of a file, piece by piece.
-fn put_file(
-    open: &OpenTable,
-    key: &[u8],
-    file: Option<&Path>,
-    durability: Durability,
-) -> Result<(), Failure> {
+fn put_file(open: &OpenTable, key: &[u8], file: Option<&Path>, args: &PutArgs) -> Result<(), Failure> {
     let info = open.table.info();
     if info.value_type != "bytes" {
         let table = info.name;
@@ -145,7 +164,11 @@ fn put_file(
         )));
     }
     let (mut reader, position) = Source::open(file)?.into_reader();
-    let mut writer = open.table.clone().with_durability(durability).write_large(key)?;
+    let table = open.table.clone().with_durability(args.durability);
+    let mut writer = match args.ttl {
+        Some(time) => table.write_large_until(key, SystemTime::now() + time)?,
+        None => table.write_large(key)?,
+    };
     loop {
         let failed = |source| Failure::Io {
             what: format!("cannot read the value after byte {}", position.bytes()),

@@ -24,6 +24,32 @@ fn what_is_put_is_got_until_it_is_deleted() {
 }
 
 #[test]
+fn a_record_with_a_time_to_live_expires() {
+    let place = Place::new();
+    place.run("put DB sessions ada long --ttl 3600").succeeded();
+    place.run("put DB sessions bob over --ttl 0").succeeded();
+    place.run("put DB sessions eve stays").succeeded();
+    let file = place.write("value", &[7; 9000]).display().to_string();
+    place.run(&format!("put DB sessions zoe --file {file} --ttl 0.5")).succeeded();
+    let begun = std::time::Instant::now();
+    while place.run("get DB sessions zoe").code == 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+    }
+    assert_eq!(place.run("get DB sessions ada").succeeded(), "long\n");
+    place.run("get DB sessions bob").failed(1, &["no key `bob`"]);
+    assert_eq!(place.run("scan DB sessions").succeeded(), "ada\tlong\neve\tstays\n");
+    let json = place.run("tables DB --json").json();
+    assert_eq!((&json[0]["expires"], &json[0]["time_to_live_seconds"]), (&json!(true), &json!(null)));
+    assert!(place.run("tables DB").succeeded().contains("if told"));
+    let lines = place.run("log DB").succeeded();
+    assert!(!lines.contains("create table") || lines.contains("bytes to bytes, expiring"), "{lines}");
+    place.run("put DB plain k v").succeeded();
+    place.run("put DB plain k v --ttl 1").failed(2, &["table plain do not expire"]);
+    assert_eq!(place.run("put DB sessions k v --ttl -1").code, 2);
+    assert_eq!(place.run("put DB sessions k v --ttl 1e99").code, 2);
+}
+
+#[test]
 fn a_file_of_any_length_is_a_value() {
     let place = Place::new();
     let long: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();

@@ -6,7 +6,8 @@
 //!   value: version u8 = 1 | state u8: 0 live, 1 dropping | root page u32 (little-endian)
 //!        | varint length, name | options
 //! key 02 …                 a tree beside the tables': see `detached`
-//! options: flags u8: bit 0 logged, bit 1 hashed | seed u64 of the hash function (little-endian), if hashed
+//! options: flags u8: bit 0 logged, bit 1 hashed, bit 2 expiring | seed u64 of the hash function (little-endian), if hashed
+//!        | varint milliseconds after which records expire unless told otherwise, 0 never, if expiring
 //!        | varint length, name of the key type | name of the value type, to the end
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 use super::{CATALOG_ID, detached};
 use crate::error::{Error, Result};
+use crate::expiry::Lifetime;
 use crate::index::IndexKind;
 use aquifer_buffer::PageId;
 use aquifer_codec::varint;
@@ -30,6 +32,7 @@ pub(super) const LIVE: u8 = 0;
 pub(super) const DROPPING: u8 = 1;
 const LOGGED_FLAG: u8 = 1;
 const HASHED_FLAG: u8 = 2;
+const EXPIRING_FLAG: u8 = 4;
 
 /// What is fixed when a table is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(crate) struct Description {
     pub(crate) logged: bool,
     pub(crate) key_type: String,
     pub(crate) value_type: String,
+    /// What records get that are put without an expiry, if they may have one at all.
+    pub(crate) lifetime: Option<Lifetime>,
 }
 
 impl Description {
@@ -153,6 +158,10 @@ pub(crate) fn encode_options(description: &Description) -> Vec<u8> {
         out[0] |= HASHED_FLAG;
         out.extend_from_slice(&seed.to_le_bytes());
     }
+    if let Some(lifetime) = description.lifetime {
+        out[0] |= EXPIRING_FLAG;
+        varint::put(&mut out, lifetime.ms);
+    }
     varint::put(&mut out, description.key_type.len() as u64);
     out.extend_from_slice(description.key_type.as_bytes());
     out.extend_from_slice(description.value_type.as_bytes());
@@ -161,7 +170,7 @@ pub(crate) fn encode_options(description: &Description) -> Vec<u8> {
 
 fn decode_options(name: &str, options: &[u8]) -> std::result::Result<Description, &'static str> {
     let (&flags, mut rest) = options.split_first().ok_or("its options are cut short")?;
-    if flags & !(LOGGED_FLAG | HASHED_FLAG) != 0 {
+    if flags & !(LOGGED_FLAG | HASHED_FLAG | EXPIRING_FLAG) != 0 {
         return Err("its options are of a newer version");
     }
     let mut kind = IndexKind::Sorted;
@@ -169,6 +178,12 @@ fn decode_options(name: &str, options: &[u8]) -> std::result::Result<Description
         let (seed, behind) = rest.split_first_chunk::<8>().ok_or("its options are cut short")?;
         kind = IndexKind::Hashed { seed: u64::from_le_bytes(*seed) };
         rest = behind;
+    }
+    let mut lifetime = None;
+    if flags & EXPIRING_FLAG != 0 {
+        let (ms, ms_bytes) = varint::get(rest).ok_or("its lifetime is malformed")?;
+        lifetime = Some(Lifetime { ms });
+        rest = &rest[ms_bytes..];
     }
     let (key_type, value_type) = split_text(rest)?;
     let value_type = std::str::from_utf8(value_type).map_err(|_| "a type's name is not text")?;
@@ -178,6 +193,7 @@ fn decode_options(name: &str, options: &[u8]) -> std::result::Result<Description
         logged: flags & LOGGED_FLAG != 0,
         key_type: key_type.into(),
         value_type: value_type.into(),
+        lifetime,
     })
 }
 

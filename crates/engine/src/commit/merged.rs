@@ -1,6 +1,7 @@
 //! The commit of a merge into one key: as that of a put, of a value that is made under the stripe (MG3 of `merge`).
 
 use super::{Attempt, Change, Done, with_record};
+use crate::clock::Moment;
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -24,7 +25,10 @@ pub(crate) fn commit_merge(
     table.check_key(key)?;
     engine.pace.slow_down(key.len() + operand.len());
     engine.txns.honour_claims(engine, table, key)?;
-    merge_under_stripe(engine, table, key, operand)?.finish(engine)
+    let now = table.now(engine);
+    let commit = merge_under_stripe(engine, table, key, operand, now)?.finish(engine)?;
+    table.note(table.stamp_at(now));
+    Ok(commit)
 }
 
 fn merge_under_stripe<'e>(
@@ -32,6 +36,7 @@ fn merge_under_stripe<'e>(
     table: &TableCore,
     key: &[u8],
     operand: &[u8],
+    now: Moment,
 ) -> Result<Done<'e>> {
     let mut stripe = engine.stripes.lock(table.id, key);
     table.check_usable()?; // under the stripe: ST2
@@ -40,7 +45,7 @@ fn merge_under_stripe<'e>(
     let found = table.find(key)?;
     let is_large = found.as_ref().is_some_and(|found| found.is_large());
     let old = if is_large { whole(engine, table, found.as_ref())? } else { found.map(|found| found.bytes) };
-    let new = table.merged(key, old.as_deref(), operand)?; // MG7
+    let new = table.merged(now, key, old.as_deref(), operand)?; // MG7
     drop(old);
     let written;
     let change = match &new {

@@ -42,7 +42,7 @@ impl Batch<'_> {
             let (table, key) = (batch.table_of(entry), batch.key(entry));
             let old = self.old_whole(table, key, needed, taken)?;
             let old_len = old.as_ref().map_or(0, Vec::len);
-            let new = table.merged_all(key, old, operands(list))?; // MG7
+            let new = table.merged_all(batch.now, key, old, operands(list))?; // MG7
             let len = new.as_ref().map_or(0, Vec::len);
             self.cover_results((needed + 2 * len + old_len).saturating_sub(taken))?;
             match new {

@@ -29,7 +29,8 @@
 //! Payloads:
 //!
 //! ```text
-//! TABLE:      flags u8: bit 0 logged, bit 1 hashed | varint length, name | varint length, name of the key type
+//! TABLE:      flags u8: bit 0 logged, bit 1 hashed, bit 2 expiring | varint length, name | varint length, name of the key type
+//!             | varint milliseconds after which records expire unless told otherwise, 0 never, if expiring
 //!             | name of the value type, to the end
 //! RECORDS:    (varint bytes shared with the key before in this chunk | varint length of the rest of the key | the rest
 //!             | varint length of the value | value)*
@@ -38,6 +39,9 @@
 //! TABLE END:  varint records of the table | varint bytes of its keys and values
 //! END:        varint tables | varint records | varint bytes of keys and values
 //! ```
+//!
+//! Values of a table whose records may expire begin with eight bytes each, as they are stored: when the record expires, in milliseconds since
+//! the beginning of 1970, 0 never. What has expired when it is dumped is left out.
 //!
 //! Tables are in the order of their names, the records of a sorted one in the order of their keys, and nothing follows END.
 //!
@@ -49,6 +53,7 @@
 //!   dump is found at once.
 
 use crate::catalog::Description;
+use crate::expiry::Lifetime;
 use crate::index::IndexKind;
 use aquifer_codec::checksum::crc32c;
 use aquifer_codec::varint;
@@ -66,6 +71,7 @@ pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 const LOGGED_FLAG: u8 = 1;
 const HASHED_FLAG: u8 = 2;
+const EXPIRING_FLAG: u8 = 4;
 
 /// What a chunk holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,13 +188,17 @@ pub(super) fn encode_table(description: &Description) -> Vec<u8> {
     }
     put_with_length(&mut out, description.name.as_bytes());
     put_with_length(&mut out, description.key_type.as_bytes());
+    if let Some(lifetime) = description.lifetime {
+        out[0] |= EXPIRING_FLAG;
+        varint::put(&mut out, lifetime.ms);
+    }
     out.extend_from_slice(description.value_type.as_bytes());
     out
 }
 
 pub(super) fn decode_table(mut payload: &[u8]) -> Result<Description, &'static str> {
     let (&flags, rest) = payload.split_first().ok_or("the table's description is empty")?;
-    if flags & !(LOGGED_FLAG | HASHED_FLAG) != 0 {
+    if flags & !(LOGGED_FLAG | HASHED_FLAG | EXPIRING_FLAG) != 0 {
         return Err("the table's options are of a newer version");
     }
     let kind = if flags & HASHED_FLAG == 0 { IndexKind::Sorted } else { IndexKind::Hashed { seed: 0 } };
@@ -196,7 +206,12 @@ pub(super) fn decode_table(mut payload: &[u8]) -> Result<Description, &'static s
     let text = |bytes| std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "a name is not text");
     let name = text(with_length(&mut payload)?)?;
     let key_type = text(with_length(&mut payload)?)?;
-    Ok(Description { name, kind, logged: flags & LOGGED_FLAG != 0, key_type, value_type: text(payload)? })
+    let lifetime = match flags & EXPIRING_FLAG {
+        0 => None,
+        _ => Some(Lifetime { ms: number(&mut payload)? }),
+    };
+    let (logged, value_type) = (flags & LOGGED_FLAG != 0, text(payload)?);
+    Ok(Description { name, kind, logged, key_type, value_type, lifetime })
 }
 
 /// Appends a record to a payload of RECORDS; `previous` is the key before in it.

@@ -84,6 +84,7 @@ impl<R: Read> Restoring<R> {
                 }?;
                 let is_sorted = made.info().kind == TableKind::Sorted;
                 let load = if is_sorted { Some(self.filler.load(&made)?) } else { None };
+                let made = made.of_stored_values(); // as they were dumped
                 *table = Some(Current { table: made, load, records: 0, record_bytes: 0, last_key: None });
             }
             (Chunk::TableEnd(counts), table @ Some(_)) => {

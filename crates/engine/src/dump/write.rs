@@ -5,7 +5,7 @@ use super::{DumpProgress, DumpSummary, dump_error};
 use crate::checkpoint_snapshot::CheckpointSnapshot;
 use crate::database::Database;
 use crate::error::{Error, Result};
-use crate::large::LargeReader;
+use crate::large::{self, LargeReader};
 use crate::records::{AnyTable, Records};
 use crate::snapshot::Snapshot;
 use aquifer_codec::checksum::crc32c;
@@ -104,10 +104,11 @@ impl<'s> Source<'s> {
         self.snapshot.map_or_else(|| self.table.records(), |snapshot| snapshot.records(self.table))
     }
 
+    /// As it is stored (EX1 of `expiry`).
     fn open_large(self, key: &[u8]) -> Result<Option<LargeReader>> {
         match self.snapshot {
-            Some(snapshot) => snapshot.open_large(self.table, key),
-            None => self.table.open_large(key),
+            Some(snapshot) => snapshot.open_large_stored(self.table, key),
+            None => large::open(self.table.handle(), self.table.core(), key),
         }
     }
 }
@@ -143,7 +144,7 @@ fn dump_table<W: Write>(
     summary: &mut DumpSummary,
     mut progress: impl FnMut(&DumpSummary),
 ) -> Result<()> {
-    let mut scan = source.records();
+    let mut scan = source.records().as_stored();
     let (mut records, mut record_bytes) = (0u64, 0u64);
     let mut key_before = Vec::new();
     let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));

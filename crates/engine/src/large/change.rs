@@ -58,7 +58,13 @@ fn patch_once(
     let engine = &handle.engine;
     let pin = Pin::everything(&engine.pager); // LV5
     let found = long_key::find(engine, core, key)?;
-    let Some(old) = &found else { return Err(beyond(core, offset, bytes, None)) };
+    let now = core.now(engine);
+    let there = match &found {
+        Some(old) => core.is_found_there(now, old)?.then_some(old),
+        None => None,
+    };
+    let Some(old) = there else { return Err(beyond(core, offset, bytes, None)) };
+    let offset = offset.saturating_add(core.stamp_bytes() as u64); // EX1 of `expiry`: the stamp stays
     if !old.is_large() {
         let mut value = old.bytes.clone();
         let range =
@@ -95,7 +101,9 @@ fn patch_once(
 }
 
 fn beyond(core: &TableCore, offset: u64, bytes: &[u8], len: Option<u64>) -> Error {
-    let value = len.map_or("no value".to_owned(), |len| format!("a value of {len} bytes"));
+    let (stamp, is_there) = (core.stamp_bytes() as u64, len.is_some());
+    let offset = if is_there { offset - stamp } else { offset };
+    let value = len.map_or("no value".to_owned(), |len| format!("a value of {} bytes", len - stamp));
     Error::usage(format!(
         "table {}: {} bytes at {offset} do not lie within {value}; append to it, or put it",
         core.name,

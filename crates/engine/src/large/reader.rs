@@ -20,6 +20,8 @@ use std::ops::Range;
 pub struct LargeReader {
     _handle: Arc<Handle>,
     core: Arc<TableCore>,
+    /// Bytes that are not the user's come before this one.
+    begin: u64,
     position: u64,
     source: Source,
 }
@@ -72,7 +74,7 @@ pub(crate) fn reader_of(
     } else {
         Source::Inline(found.bytes)
     };
-    Ok(LargeReader { _handle: Arc::clone(handle), core: Arc::clone(core), position: 0, source })
+    Ok(LargeReader { _handle: Arc::clone(handle), core: Arc::clone(core), begin: 0, position: 0, source })
 }
 
 /// Makes `out` the value of an encoded key, whole; whether there is one.
@@ -115,6 +117,18 @@ pub(crate) fn copy_whole(
     Ok(())
 }
 
+/// The first bytes of the value of a descriptor that is pinned: so many, or all there are, and no more than a page.
+pub(crate) fn first_bytes(core: &TableCore, descriptor: &[u8], len: usize) -> Result<Vec<u8>> {
+    let Known { value, .. } = core.reading_large(Known::load_to_read(&core.pager, descriptor))?;
+    let mut page = vec![Buffer::zeroed(core.pager.page_bytes())];
+    let first = value.ids(0, 1);
+    if first.is_empty() {
+        return Ok(Vec::new());
+    }
+    core.reading(core.pager.read_direct(&first, &mut page))?;
+    Ok(page[0][..len.min(page[0].len()).min(value.len() as usize)].to_vec())
+}
+
 impl Pages {
     /// Some of the bytes at `position`, one at least, `wanted` at most; nothing at the end.
     fn at(&mut self, pager: &aquifer_buffer::Pager, position: u64, wanted: usize) -> Result<&[u8]> {
@@ -144,10 +158,16 @@ impl Pages {
 impl LargeReader {
     /// Length of the value in bytes.
     pub fn len(&self) -> u64 {
-        match &self.source {
+        let stored = match &self.source {
             Source::Inline(bytes) => bytes.len() as u64,
             Source::Pages(pages) => pages.value.len(),
-        }
+        };
+        stored.saturating_sub(self.begin)
+    }
+
+    /// Lets it begin so many bytes further on.
+    pub(crate) fn begin_at(&mut self, begin: u64) {
+        self.begin = begin;
     }
 
     /// Is it empty?
@@ -164,7 +184,8 @@ impl LargeReader {
         self.core.check_usable()?;
         let mut done = 0;
         while done < out.len() {
-            let (at, wanted) = (position.saturating_add(done as u64), out.len() - done);
+            let at = position.saturating_add(self.begin).saturating_add(done as u64);
+            let wanted = out.len() - done;
             let bytes = match &mut self.source {
                 Source::Inline(bytes) => {
                     let rest = &bytes[bytes.len().min(usize::try_from(at).unwrap_or(usize::MAX))..];

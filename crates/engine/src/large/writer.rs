@@ -7,6 +7,7 @@ use crate::database::Handle;
 use crate::durability::Commit;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::expiry::{Stamp, begin_value};
 use crate::long_key;
 use crate::table_core::{Found, TableCore};
 use aquifer_buffer::{NewPages, PageRun, Pager, Pin};
@@ -184,8 +185,12 @@ pub struct LargeWriter {
     key: Vec<u8>,
     durability: Durability,
     sink: Sink,
-    /// Length so far, that of the beginning included.
+    /// Length so far, that of the beginning included, and that of a stamp.
     len: u64,
+    /// Bytes of a stamp, which are not the user's.
+    stamp_bytes: u64,
+    /// The stamp that it puts (EX5 of `expiry`).
+    stamp: Option<Stamp>,
     beginning: Beginning,
     /// The first failure of a write.
     failed: Option<Error>,
@@ -248,7 +253,17 @@ impl LargeWriter {
             false => Sink::Pages(PageWriter::new(&handle.engine)?),
         };
         let beginning = Beginning::Nothing;
-        Ok(LargeWriter { handle, core, key, durability, sink, len: 0, beginning, failed: None })
+        let (stamp_bytes, stamp, failed) = (0, None, None);
+        Ok(LargeWriter { handle, core, key, durability, sink, len: 0, stamp_bytes, stamp, beginning, failed })
+    }
+
+    /// Begins a value with its stamp, if it has one.
+    pub(crate) fn begin_with(&mut self, stamp: Option<Stamp>) -> Result<()> {
+        let mut bytes = Vec::new();
+        begin_value(stamp, &mut bytes);
+        self.push(&bytes)?;
+        (self.stamp, self.stamp_bytes) = (stamp, bytes.len() as u64);
+        Ok(())
     }
 
     /// A writer behind what is there.
@@ -263,8 +278,20 @@ impl LargeWriter {
         let pin = Pin::everything(pager); // LV5
         let found = long_key::find(&writer.handle.engine, &writer.core, &writer.key)?;
         let mut whole_pages = Vec::new();
-        match &found {
-            None => pin.narrow(&[]),
+        // What has expired is not there (EX2 of `expiry`); but it is what will be replaced.
+        let now = writer.core.now(&writer.handle.engine);
+        let there = match &found {
+            Some(found) => writer.core.is_found_there(now, found)?.then_some(found),
+            None => None,
+        };
+        match there {
+            None => {
+                let pages = match found.as_ref().filter(|found| found.is_large()) {
+                    Some(old) => Known::load_to_read(pager, &old.bytes)?.value.pages(), // LV4
+                    None => Vec::new(),
+                };
+                pin.narrow(&pages);
+            }
             Some(old) if !old.is_large() => {
                 pin.narrow(&[]);
                 writer.len = old.bytes.len() as u64;
@@ -284,18 +311,22 @@ impl LargeWriter {
                 writer.len = value.len();
             }
         }
+        match there {
+            None => writer.begin_with(writer.core.stamp(&writer.handle.engine))?,
+            Some(_) => writer.stamp_bytes = writer.core.stamp_bytes() as u64,
+        }
         writer.beginning = Beginning::Found { found, whole_pages, _pin: pin };
         Ok(writer)
     }
 
     /// Bytes that the value has so far: those written, and where it is appended to, those that were there.
     pub fn len(&self) -> u64 {
-        self.len
+        self.len - self.stamp_bytes
     }
 
     /// Has it none?
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Commits the value, and waits as the table's handle says.
@@ -320,7 +351,9 @@ impl LargeWriter {
             Beginning::Nothing => None,
             Beginning::Found { found, .. } => Some(found),
         };
-        Ok(commit_one_if(&self.handle.engine, &self.core, &self.key, change, expected, None)?.0)
+        let (commit, _) = commit_one_if(&self.handle.engine, &self.core, &self.key, change, expected, None)?;
+        self.core.note(self.stamp);
+        Ok(commit)
         // `beginning` goes last: its pin makes LV4 hold.
     }
 

@@ -1,6 +1,6 @@
 //! Changing members: a group is read, changed, and put in its place, if that is still what was read (LK3).
 
-use super::group::{Outcome, SuffixBounds, merge};
+use super::group::{Builder, Member, Outcome, SuffixBounds, merge};
 use super::{Seen, check, malformed, split, too_long};
 use crate::batch::{BatchEntry, WriteBatch};
 use crate::commit::{Change, commit_record};
@@ -77,6 +77,38 @@ pub(crate) fn commit_removal(
         match replace(engine, table, group_key, &seen, left) {
             Err(Error::ValueChanged { .. }) => {} // LK3
             done => return done,
+        }
+    }
+}
+
+/// Removes the members of a group whose values are not to be kept. How many it had, and how many of them went.
+pub(crate) fn commit_retained(
+    engine: &Arc<Engine>,
+    table: &TableCore,
+    group_key: &[u8],
+    mut keep: impl FnMut(&[u8]) -> Result<bool>,
+) -> Result<(u64, u64)> {
+    loop {
+        table.check_usable()?;
+        let seen = Seen::read(engine, table, group_key)?;
+        let Some(group) = seen.group(table)? else { return Ok((0, 0)) };
+        let members = group.count() as u64;
+        let (mut left, mut gone) = (Builder::default(), 0);
+        for index in 0..group.count() {
+            let Member { suffix, value } = group.member(index).map_err(|what| malformed(table, what))?;
+            let value = &seen.bytes[value];
+            match keep(value)? {
+                true => left.push(&seen.bytes[suffix], value),
+                false => gone += 1,
+            }
+        }
+        if gone == 0 {
+            return Ok((members, 0));
+        }
+        let left = left.finish().map_or(Outcome::Gone, Outcome::Changed);
+        match replace(engine, table, group_key, &seen, left) {
+            Err(Error::ValueChanged { .. }) => {} // LK3
+            done => return done.map(|_| (members, gone)),
         }
     }
 }
@@ -219,7 +251,7 @@ fn values_of<'c>(
         let member = seen.group(table)?.map(|group| group.find(suffix)).transpose();
         let member = member.map_err(|what| malformed(table, what))?.flatten();
         let value = member.map(|member| seen.bytes[member.value].to_vec());
-        Ok(table.merged_all(batch.key(entry), value, operands(list))?.map(Cow::Owned))
+        Ok(table.merged_all(batch.now, batch.key(entry), value, operands(list))?.map(Cow::Owned))
     };
     changes.iter().map(value_of).collect()
 }

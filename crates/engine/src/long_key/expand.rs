@@ -63,16 +63,22 @@ impl IndexRange {
     }
 }
 
-/// Records whose keys lie in a range, counted leaf by leaf; where there are groups, one by one.
+/// Records whose keys lie in a range, counted leaf by leaf; where there are groups, or records that may have expired, one by one.
 pub(crate) fn count(engine: &Engine, table: &TableCore, bounds: Bounds) -> Result<u64> {
     table.check_usable()?;
+    if table.expires() {
+        return count_each(Scan::new(engine, table, bounds));
+    }
     let range = IndexRange::of(table, &bounds);
     let (from, to) = range.bounds(&bounds);
     let counted = table.reading(table.index.sorted().count_longest(&table.pager, from, to))?;
     if counted.longest == 0 {
         return Ok(counted.records);
     }
-    let mut scan = Scan::new(engine, table, bounds);
+    count_each(Scan::new(engine, table, bounds))
+}
+
+fn count_each(mut scan: Scan<'_>) -> Result<u64> {
     let mut count = 0;
     while scan.pass()? {
         count += 1;

@@ -54,7 +54,7 @@ fn fold_key(batch: &WriteBatch, entries: &[&BatchEntry], folded: &mut WriteBatch
         Some(_) if behind.is_empty() => folded.copy(batch, last),
         Some(whole) => {
             let value = batch.value(entries[whole]).map(<[u8]>::to_vec);
-            let value = table.merged_all(key, value, lists.flat_map(operands))?;
+            let value = table.merged_all(batch.now, key, value, lists.flat_map(operands))?;
             folded.push_record(last.table, key, value.as_deref());
         }
         None => folded.push_operands(last.table, key, lists.flat_map(operands)),

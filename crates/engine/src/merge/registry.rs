@@ -6,8 +6,10 @@
 //!   up to that in every read.
 
 use super::operator::{MergeOperator, Operator};
+use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::expiry::stamped;
 use crate::table::Table;
 use crate::table_core::TableCore;
 use aquifer_sync::OnceLock;
@@ -93,31 +95,49 @@ impl TableCore {
         number != 0 && number <= registrations
     }
 
-    /// The value of a key after an operand is merged into this one.
+    /// The stored value of a key after an operand is merged into this one at this time (MG9).
     ///
     /// # Errors
     ///
     /// `Usage` if there is no operator; what it refuses; `ValueTooLarge`.
-    pub(crate) fn merged(&self, key: &[u8], value: Option<&[u8]>, operand: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn merged(
+        &self,
+        now: Moment,
+        key: &[u8],
+        stored: Option<&[u8]>,
+        operand: &[u8],
+    ) -> Result<Option<Vec<u8>>> {
+        let there = match stored {
+            Some(stored) if self.is_there(now, stored)? => Some(stored),
+            _ => None,
+        };
+        let value = there.map(|stored| self.users_part(stored)).transpose()?;
         let merged = (self.operator()?.function)(key, value, operand).map_err(|reason| Error::Merge {
             table: self.name.clone(),
             key: key.to_vec(),
             reason: reason.to_string(),
         })?;
-        self.check_lengths_large(key, merged.as_ref().map_or(0, Vec::len) as u64)?;
-        Ok(merged)
+        let Some(merged) = merged else { return Ok(None) };
+        let stamp = match there {
+            Some(stored) if self.expires() => Some(self.stamp_of(stored)?),
+            _ => self.stamp_at(now),
+        };
+        let merged = stamped(stamp, merged);
+        self.check_lengths_large(key, merged.len() as u64)?;
+        Ok(Some(merged))
     }
 
     /// As [`merged`](Self::merged), of several operands in their order.
     pub(crate) fn merged_all<'o>(
         &self,
+        now: Moment,
         key: &[u8],
         value: Option<Vec<u8>>,
         operands: impl Iterator<Item = &'o [u8]>,
     ) -> Result<Option<Vec<u8>>> {
         let mut value = value;
         for operand in operands {
-            value = self.merged(key, value.as_deref(), operand)?;
+            value = self.merged(now, key, value.as_deref(), operand)?;
         }
         Ok(value)
     }

@@ -136,7 +136,16 @@ impl<'s> Refill<'s> {
                 let value_type = bytes.clone();
                 let kind = seed.map_or(IndexKind::Sorted, |seed| IndexKind::Hashed { seed });
                 let logged = true;
-                self.filler.create_table(Description { name, kind, logged, key_type: bytes, value_type })?
+                let lifetime = None;
+                let key_type = bytes;
+                self.filler.create_table(Description {
+                    name,
+                    kind,
+                    logged,
+                    key_type,
+                    value_type,
+                    lifetime,
+                })?
             }
         };
         let table = table.of_index_records(); // RF4

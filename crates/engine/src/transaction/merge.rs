@@ -53,6 +53,7 @@ impl Transaction {
     fn merge_encoded(&mut self, table: &Arc<TableCore>, key: &[u8], operand: &[u8]) -> Result<()> {
         self.check_writable(table)?;
         table.check_merges()?;
+        self.noted.add(table, table.stamp_at(self.snapshot.now));
         table.check_lengths_large(key, operand.len() as u64)?;
         let name = table.index.name(key);
         let waits = !table.is_long(key) && table.merges_commute() && table.merged_at(self.registrations);
@@ -68,7 +69,7 @@ impl Transaction {
                 (self.view().get_into(table, key, &mut value)?, value)
             }
         };
-        let merged = table.merged(key, found.then_some(&value[..]), operand)?;
+        let merged = table.merged(self.snapshot.now, key, found.then_some(&value[..]), operand)?;
         self.write_encoded(table, key, merged.as_deref())
     }
 

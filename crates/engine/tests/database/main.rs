@@ -8,6 +8,7 @@
 //! | `memory` | databases in memory, small budgets, data larger than memory |
 //! | `large`, `large_crash` | values with pages of their own: what they do, and what a crash leaves of them |
 //! | `long_keys` | keys beyond what a page takes |
+//! | `expiry` | records that expire, and their removal |
 //! | `threads` | many threads at once, also while power is lost |
 //! | `crash`, `power_loss` | random work with crashes, against a model |
 //! | `faults` | failing and full disks |
@@ -25,6 +26,7 @@ mod batches;
 mod crash;
 mod damage;
 mod dumps;
+mod expiry;
 mod faults;
 mod files;
 mod hashed;

@@ -9,6 +9,7 @@ fn description() -> Description {
         logged: true,
         key_type: "str".into(),
         value_type: "u64".into(),
+        lifetime: None,
     }
 }
 
@@ -27,8 +28,29 @@ fn a_hashed_table_has_its_seed_in_its_options() {
     assert_eq!(row, b"\x01\x00\x09\x00\x00\x00\x05users\x03\x01\x02\x03\x04\x05\x06\x07\x08\x03stru64");
     assert_eq!(decode_row(&row), Ok((LIVE, PageId(9), hashed)));
     let mut unknown = row;
-    unknown[12] = 4;
+    unknown[12] = 8;
     assert_eq!(decode_row(&unknown), Err("its options are of a newer version"));
+}
+
+#[test]
+fn a_table_whose_records_expire_has_their_lifetime_in_its_options() {
+    let lifetime = Some(crate::expiry::Lifetime { ms: 300 });
+    let kind = IndexKind::Hashed { seed: 0x0807_0605_0403_0201 };
+    let sorted = Description { lifetime, ..description() };
+    let row = encode_row(LIVE, PageId(9), &sorted);
+    assert_eq!(row, b"\x01\x00\x09\x00\x00\x00\x05users\x05\xac\x02\x03stru64");
+    assert_eq!(decode_row(&row), Ok((LIVE, PageId(9), sorted)));
+    let hashed = Description { lifetime, kind, ..description() };
+    let row = encode_row(LIVE, PageId(9), &hashed);
+    let expected = b"\x01\x00\x09\x00\x00\x00\x05users\x07\x01\x02\x03\x04\x05\x06\x07\x08\xac\x02\x03stru64";
+    assert_eq!(row, expected);
+    assert_eq!(decode_row(&row), Ok((LIVE, PageId(9), hashed)));
+    for len in 13..15 {
+        assert!(
+            decode_row(&encode_row(LIVE, PageId(9), &Description { lifetime, ..description() })[..len])
+                .is_err()
+        );
+    }
 }
 
 #[test]

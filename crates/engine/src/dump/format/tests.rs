@@ -39,10 +39,15 @@ fn a_table_is_frozen() {
         logged: true,
         key_type: "str".into(),
         value_type: "u8".into(),
+        lifetime: None,
     };
     let bytes = encode_table(&table);
     assert_eq!(bytes, b"\x01\x01t\x03stru8");
-    assert_eq!(decode_table(&bytes), Ok(table));
+    assert_eq!(decode_table(&bytes), Ok(table.clone()));
+    let expiring = Description { lifetime: Some(crate::expiry::Lifetime { ms: 300 }), ..table };
+    let bytes = encode_table(&expiring);
+    assert_eq!(bytes, b"\x05\x01t\x03str\xac\x02u8");
+    assert_eq!(decode_table(&bytes), Ok(expiring));
 }
 
 #[test]
