@@ -3,8 +3,8 @@
 //! A [`WriteBatch`] is a list in memory: it belongs to no database until [`Database::write`](crate::Database::write)
 //! commits it, whole or not at all (P2).
 
-use crate::error::Error;
 use crate::clock::Moment;
+use crate::error::Error;
 use crate::expiry::{Noted, Stamp, begin_value};
 use crate::merge::push_operand;
 use crate::table::Table;

@@ -363,7 +363,8 @@ impl Transaction {
         let database = Database::of(Arc::clone(&self.snapshot.handle));
         let unused = Claimant::new(Arc::clone(&self.engine().txns.claims));
         let fresh = database.begin_claiming(self.options, unused)?;
-        let Transaction { snapshot: Snapshot { source, pin, reads, now, .. }, watch, registrations, .. } = fresh;
+        let Transaction { snapshot: Snapshot { source, pin, reads, now, .. }, watch, registrations, .. } =
+            fresh;
         (self.snapshot.source, self.snapshot.pin, self.snapshot.reads) = (source, pin, reads);
         self.registrations = registrations;
         self.snapshot.now = now;

@@ -136,7 +136,8 @@ impl<'v> View<'v> {
             whole = Some(if seen.is_large() { large } else { seen.bytes });
         }
         let key = table.index.key_of_name(name);
-        let merge = |value: Option<Vec<u8>>, operand: &[u8]| table.merged(self.now, key, value.as_deref(), operand);
+        let merge =
+            |value: Option<Vec<u8>>, operand: &[u8]| table.merged(self.now, key, value.as_deref(), operand);
         let value = write.try_resolve(whole.as_deref(), merge).map_err(ReadError::Engine)?;
         Ok(value.map(|value| stored(LeafValue::inline(&value))))
     }
