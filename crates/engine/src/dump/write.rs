@@ -79,7 +79,7 @@ fn dump_table<W: Write>(
     summary: &mut DumpSummary,
     mut progress: impl FnMut(&DumpSummary),
 ) -> Result<()> {
-    let mut scan = table.records().as_stored();
+    let mut scan = table.records().stored();
     let (mut records, mut record_bytes) = (0u64, 0u64);
     let mut key_before = Vec::new();
     let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));
