@@ -115,7 +115,7 @@ impl<'t> Records<'t> {
     }
 
     /// With values as they are stored; those that have expired are left out.
-    pub(crate) fn as_stored(mut self) -> Self {
+    pub(crate) fn stored(mut self) -> Self {
         self.stamp_bytes = 0;
         self
     }

@@ -29,7 +29,7 @@ fn a_record_with_a_time_to_live_expires() {
     place.run("put DB sessions ada long --ttl 3600").succeeded();
     place.run("put DB sessions bob over --ttl 0").succeeded();
     place.run("put DB sessions eve stays").succeeded();
-    let file = place.write("value", &[7; 9000]).display().to_string();
+    let file = place.write("value", [7; 9000]).display().to_string();
     place.run(&format!("put DB sessions zoe --file {file} --ttl 0.5")).succeeded();
     let begun = std::time::Instant::now();
     while place.run("get DB sessions zoe").code == 0 {

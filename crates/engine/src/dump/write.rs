@@ -144,7 +144,7 @@ fn dump_table<W: Write>(
     summary: &mut DumpSummary,
     mut progress: impl FnMut(&DumpSummary),
 ) -> Result<()> {
-    let mut scan = source.records().as_stored();
+    let mut scan = source.records().stored();
     let (mut records, mut record_bytes) = (0u64, 0u64);
     let mut key_before = Vec::new();
     let mut payload = Vec::with_capacity(CHUNK_BYTES + (64 << 10));

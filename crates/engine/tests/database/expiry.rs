@@ -2,9 +2,11 @@
 //!
 //! | module | checks |
 //! |---|---|
+//! | `merges` | merge operators in tables whose records expire |
 //! | `model` | every operation at random, against maps with times |
 //! | `races` | removal while threads put the same keys |
 
+mod merges;
 mod model;
 mod races;
 
