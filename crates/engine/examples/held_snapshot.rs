@@ -1,6 +1,6 @@
 //! What a snapshot costs that is held under full load: the older values kept for it, over time, beside the keys that were changed meanwhile. A long reader
-//! costs one older value for each key that has changed, however often it has; where that is more than its share of the budget, the snapshot becomes too old,
-//! and everybody else goes on.
+//! costs one older value for each key that has changed, however often it has, and for some of them the last one besides, until a sweep takes it away; where that is more
+//! than its share of the budget, the snapshot becomes too old, and everybody else goes on.
 //!
 //! `cargo run --release -p aquifer --example held_snapshot -- DIR [--records N] [--budget MIB] [--seconds S] [--every S] [--threads N]`; `DIR`
 //! must not be there. Prints a table, as Markdown has them.
@@ -188,7 +188,7 @@ impl Original<'_> {
             match self.snapshot.get(self.table, &key.to_be_bytes()) {
                 Ok(found) if found == *value => {}
                 Ok(_) => return format!("WRONG: key {key}"),
-                Err(error) => return error.to_string(),
+                Err(error) => return format!("{:?}", error.kind()),
             }
         }
         "reads what it read".into()
