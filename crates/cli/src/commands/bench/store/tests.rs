@@ -34,7 +34,7 @@ fn emptying_leaves_other_tables_alone() {
 
 #[test]
 fn every_workload_runs_in_memory() {
-    for workload in Workload::ALL.into_iter().filter(|&workload| workload != Workload::Reopen) {
+    for workload in Workload::ALL.into_iter().filter(|workload| workload.runs_on_a_store()) {
         let db = Database::in_memory(16 << 20).unwrap();
         let store = AquiferStore::emptied(&db, TableKind::Sorted).unwrap();
         let spec = Spec { records: 2000, ops: Some(1000), threads: 2, ..Spec::new(workload) };
@@ -48,7 +48,7 @@ fn every_workload_runs_in_memory() {
 
 #[test]
 fn every_workload_without_an_order_runs_on_a_hashed_table() {
-    let workloads = Workload::ALL.into_iter().filter(|it| !it.needs_order() && *it != Workload::Reopen);
+    let workloads = Workload::ALL.into_iter().filter(|it| !it.needs_order() && it.runs_on_a_store());
     for workload in workloads {
         let db = Database::in_memory(16 << 20).unwrap();
         let store = AquiferStore::emptied(&db, TableKind::Hashed).unwrap();
