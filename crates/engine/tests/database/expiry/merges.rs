@@ -15,8 +15,10 @@ fn time_of(table: &AnyTable, key: &[u8]) -> SystemTime {
 /// A short key and a long one.
 const KEYS: [&[u8]; 2] = [b"short", &[b'l'; 900]];
 
+type Way = fn(&Database, &AnyTable, &[u8], &[u8]);
+
 /// Each way to append to the value of a key.
-fn ways() -> [fn(&Database, &AnyTable, &[u8], &[u8]); 4] {
+fn ways() -> [Way; 4] {
     fn serializable(db: &Database, table: &AnyTable, key: &[u8], operand: &[u8]) {
         let mut tx = db.begin_with(TxOptions::serializable()).unwrap();
         let before = tx.get(table, key).unwrap().unwrap_or_default();
