@@ -3,6 +3,7 @@
 
 use crate::catalog::{Catalog, Description, row};
 use crate::error::Result;
+use crate::expiry::Lifetime;
 use crate::index::IndexKind;
 use crate::long_key::{self, Group};
 use crate::record::{CommitWriter, Op, Patch, Record};

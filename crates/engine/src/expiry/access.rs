@@ -53,7 +53,7 @@ impl<K: Key + ?Sized, V: Value + ?Sized, O> Table<K, V, O> {
     /// let sessions = db.create_table("sessions", options)?;
     /// sessions.put(b"ada", b"for an hour")?;
     /// sessions.put_for(b"bob", b"for a minute", Duration::from_secs(60))?;
-    /// sessions.put_until(b"eve", b"over", SystemTime::now())?;
+    /// sessions.put_until(b"eve", b"over", SystemTime::UNIX_EPOCH)?;
     /// sessions.put_until(b"root", b"for good", Expiry::Never)?;
     /// assert_eq!(sessions.count(..)?, 3);
     /// assert_eq!(sessions.expiry(b"eve")?, None);

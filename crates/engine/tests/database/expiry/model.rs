@@ -82,7 +82,7 @@ impl World {
     fn new(seed: u64, kind: aquifer::TableKind) -> World {
         let (clock, disk) = (clock(), SimDisk::with_seed(seed));
         let db = by(&clock).disk(disk.disk()).create("").unwrap();
-        let lifetime = if seed % 2 == 0 { 0 } else { 40 };
+        let lifetime = if seed.is_multiple_of(2) { 0 } else { 40 };
         let table = expiring(&db, kind, (lifetime > 0).then(|| Duration::from_millis(lifetime)));
         let model = Model { now: 3_600_000, ..Model::default() };
         World { clock, disk, db: Some(db), table: Some(table), lifetime, model, random: Random(seed) }

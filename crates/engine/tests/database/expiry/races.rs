@@ -13,7 +13,7 @@ const KEYS: u64 = 40;
 
 /// Of a thread; some are long, in groups that the threads share.
 fn key(thread: u64, n: u64) -> Vec<u8> {
-    let prefix = if n % 8 == 0 { vec![b'l'; 600] } else { Vec::new() };
+    let prefix = if n.is_multiple_of(8) { vec![b'l'; 600] } else { Vec::new() };
     [&prefix[..], &n.to_be_bytes(), &thread.to_be_bytes()].concat()
 }
 
