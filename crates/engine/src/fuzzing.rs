@@ -132,7 +132,7 @@ impl Row {
             logged: self.logged,
             key_type: self.key_type.clone(),
             value_type: self.value_type.clone(),
-            lifetime: self.lifetime_ms.map(|ms| crate::expiry::Lifetime { ms }),
+            lifetime: self.lifetime_ms.map(|ms| Lifetime { ms }),
         }
     }
 }
