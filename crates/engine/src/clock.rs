@@ -81,7 +81,8 @@ impl Clock {
     ///
     /// If it is the system's.
     pub fn advance(&self, time: Duration) {
-        self.hands().fetch_add(whole_ms(time), Ordering::AcqRel);
+        let later = |now| Some(Moment(now).after(time).0);
+        let _always = self.hands().fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
     }
 
     fn hands(&self) -> &AtomicU64 {

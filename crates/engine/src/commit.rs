@@ -276,6 +276,7 @@ impl<'e> Attempt<'e, '_> {
             None => match tree.place_existing(m, pager, self.key)? {
                 Some(place) => place,
                 None => {
+                    self.check_expected(None)?;
                     let commit = self.nothing_to_delete(m);
                     return Ok(Done { commit, present: false, loose: false, place: None });
                 }

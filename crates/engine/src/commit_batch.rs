@@ -69,7 +69,7 @@ const COMPARED_VALUE_BYTES_MIN: usize = 256;
 /// What an older value takes beside its key, about.
 const KEPT_ENTRY_BYTES: usize = 160;
 /// Old values of so many bytes are always kept.
-const UNDO_BYTES_MIN: usize = 64 << 10;
+const UNDO_BYTES_MIN: usize = 1 << 20;
 
 /// Commits a batch and empties it. On an error it is as it was, and nothing has changed.
 ///
@@ -495,6 +495,7 @@ impl<'a> Batch<'a> {
     /// Takes the first `done` entries back after an error, or poisons the log (CB2).
     fn take_back(&self, m: &Mutation<'_>, done: usize, undo: &UndoList, lsn: u64, error: Error) -> Failure {
         let undone = self.undo(m, done, undo, lsn);
+        self.engine.order.note_taken_back(); // T2
         self.retire_pages(m, done, undone.is_ok());
         let Err(second) = undone else { return Failure::Undone(error) };
         let cause = format!("a batch failed half-way ({error}) and could not be undone ({second})");

@@ -28,7 +28,8 @@
 //! - **MG6** A transaction that has read a key conflicts over it with merges too. At snapshot isolation it notes what it reads of tables
 //!   whose operator commutes, and if it cannot, takes all as read. So what it has seen of a key that it merges is still so when it commits.
 //! - **MG7** An operator is called outside of gate and latches, but may be with stripes held. If it refuses, nothing has happened.
-//! - **MG8** Memory for results beyond a small share for each is taken before they are made into records; what cannot be had is an error.
+//! - **MG8** In a commit of several changes memory for results beyond a small share for each is taken before they are made into records; what cannot
+//!   be had is an error. A single merge has the value and its result whole, as a get and a put of it would.
 //! - **MG9** A record that expires keeps its time; one that comes to be, or had expired, gets the table's. The time is that of the call, of a batch that of
 //!   its commit, of a transaction that at which it began.
 

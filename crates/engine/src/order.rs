@@ -14,6 +14,7 @@
 use crate::error::{Error, Result};
 use crate::record;
 use aquifer_sync::Arc;
+use aquifer_sync::atomic::{AtomicU64, Ordering};
 use aquifer_txn::{CommitLsn, Visible};
 use aquifer_wal::{Full, Log, Lsn, Reserved};
 
@@ -22,6 +23,8 @@ use aquifer_wal::{Full, Log, Lsn, Reserved};
 pub(crate) struct Order {
     pub(crate) log: Arc<Log>,
     visible: Arc<Visible>,
+    /// Commits that were taken back after some of what they change was changed.
+    taken_back: AtomicU64,
 }
 
 /// A place in the order, from its reservation until what it stands for is done or given up.
@@ -40,12 +43,22 @@ impl Order {
     /// Everything that the log has is done.
     pub(crate) fn new(log: Arc<Log>) -> Order {
         let visible = Arc::new(Visible::new(CommitLsn(log.reserved().0)));
-        Order { log, visible }
+        Order { log, visible, taken_back: AtomicU64::new(0) }
     }
 
     /// How far everything is done.
     pub(crate) fn visible(&self) -> &Arc<Visible> {
         &self.visible
+    }
+
+    /// How many commits were taken back. One that was, and is visible, counts.
+    pub(crate) fn taken_back(&self) -> u64 {
+        self.taken_back.load(Ordering::Acquire) // pairs with the AcqRel below (T2)
+    }
+
+    /// What a commit has changed is as it was before. To be said before its place is completed.
+    pub(crate) fn note_taken_back(&self) {
+        self.taken_back.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Reserves the next place, for a record of so many bytes; never waits.

@@ -213,7 +213,7 @@ impl Snapshot {
     }
 
     /// A key is being read.
-    fn note_read(&self, table: &TableCore, key: &[u8]) -> Result<()> {
+    pub(crate) fn note_read(&self, table: &TableCore, key: &[u8]) -> Result<()> {
         self.has_read.store(true, Ordering::Relaxed);
         let Some(reads) = self.log_of(table) else { return Ok(()) };
         let (engine, name) = (self.engine(), |key: &[u8]| table.index.name(key).into_owned());
@@ -241,7 +241,7 @@ impl Snapshot {
         match (&self.reads, &self.seen) {
             (Some(reads), _) => Some(reads),
             (None, Some(seen)) if table.merges_commute() => {
-                Some(seen.get_or_init(|| ReadLog::new(self.engine())))
+                Some(seen.get_or_init(|| ReadLog::small(self.engine())))
             }
             (None, _) => None,
         }

@@ -337,6 +337,7 @@ impl Transaction {
         key: &K,
     ) -> Result<()> {
         self.check_own(table.core())?;
+        table.core().check_usable()?;
         let core = Arc::clone(table.core());
         let mut encoded = Vec::new();
         key.encode(&mut encoded);
@@ -354,7 +355,7 @@ impl Transaction {
             let unchanged = engine.txns.versions.check_unchanged(snapshot, core.id, &name);
             unchanged.map_err(|error| self.refuse(error, &core))?;
         }
-        self.tables.insert(core.id, core);
+        self.tables.entry(core.id).or_insert(core);
         Ok(())
     }
 

@@ -44,35 +44,38 @@ impl ReadSet {
     ///
     /// # Errors
     ///
-    /// [`Error::TransactionTooLarge`].
+    /// [`Error::TransactionTooLarge`]; it is not noted.
     pub fn add_key(&mut self, table: u32, key: &[u8]) -> Result<()> {
         let reads = self.tables.entry(table).or_default();
         if reads.ranges.around(key).is_some() || reads.keys.contains(key) {
             return Ok(());
         }
-        self.bytes += ENTRY_BYTES + key.len();
+        let bytes = self.bytes + ENTRY_BYTES + key.len();
+        check(bytes, self.bytes_max)?;
+        self.bytes = bytes;
         reads.keys.insert(key.into());
-        self.check()
+        Ok(())
     }
 
     /// A range was read, from one end of it to the other. A scan that stopped adds what it has passed.
     ///
     /// # Errors
     ///
-    /// [`Error::TransactionTooLarge`].
-    pub fn add_range(&mut self, table: u32, mut range: KeyRange) -> Result<()> {
+    /// [`Error::TransactionTooLarge`]; it is not noted.
+    pub fn add_range(&mut self, table: u32, range: KeyRange) -> Result<()> {
         if range.is_empty() {
             return Ok(());
         }
         let reads = self.tables.entry(table).or_default();
-        for other in reads.ranges.touching(&range) {
-            reads.ranges.remove(&other.from);
-            self.bytes -= ENTRY_BYTES + other.bytes();
-            range = range.hull(other);
-        }
-        self.bytes += ENTRY_BYTES + range.bytes();
-        reads.ranges.insert(range);
-        self.check()
+        let touching = reads.ranges.touching(&range);
+        let replaced = touching.iter().map(|other| ENTRY_BYTES + other.bytes()).sum::<usize>();
+        let whole = touching.iter().fold(range, |whole, other| whole.hull(other.clone()));
+        let bytes = self.bytes - replaced + ENTRY_BYTES + whole.bytes();
+        check(bytes, self.bytes_max)?;
+        self.bytes = bytes;
+        touching.iter().for_each(|other| drop(reads.ranges.remove(&other.from)));
+        reads.ranges.insert(whole);
+        Ok(())
     }
 
     /// Whether the key was read.
@@ -105,13 +108,10 @@ impl ReadSet {
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (u32, &KeyRange)> {
         self.tables.iter().flat_map(|(&table, reads)| reads.ranges.iter().map(move |range| (table, range)))
     }
+}
 
-    fn check(&self) -> Result<()> {
-        match self.bytes > self.bytes_max {
-            true => Err(Error::TransactionTooLarge { bytes: self.bytes, bytes_max: self.bytes_max }),
-            false => Ok(()),
-        }
-    }
+fn check(bytes: usize, bytes_max: usize) -> Result<()> {
+    if bytes > bytes_max { Err(Error::TransactionTooLarge { bytes, bytes_max }) } else { Ok(()) }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -7,7 +7,7 @@ use crate::transactions::Charge;
 use aquifer_sync::{Condvar, Mutex, Rank};
 
 /// What the commit of a large value takes: descriptor and manifest, twice.
-const LARGE_ENTRY_BYTES: usize = 8 << 10;
+pub(super) const LARGE_ENTRY_BYTES: usize = 8 << 10;
 /// Memory set aside for batches being committed (CB4).
 #[derive(Debug)]
 pub(crate) struct CommitMemory {

@@ -1,5 +1,6 @@
 //! Merges in a commit of several changes: their results are made when the stripes are locked (MG3 of `merge`), one after the other.
 
+use super::memory::LARGE_ENTRY_BYTES;
 use super::{Batch, LOAD_KEYS_MAX};
 use crate::batch::WriteBatch;
 use crate::error::{Error, Result};
@@ -47,6 +48,11 @@ impl Batch<'_> {
             self.cover_results((needed + 2 * len + old_len).saturating_sub(taken))?;
             match new {
                 Some(large) if len > table.value_len_max => {
+                    // The descriptor takes the place of a value that may lie in the leaf.
+                    let leaf_bytes = LARGE_ENTRY_BYTES.max(old_len.min(table.value_len_max));
+                    needed += 2 * leaf_bytes;
+                    self.small_bytes += leaf_bytes;
+                    self.cover_results(needed.saturating_sub(taken))?;
                     sync |= table.writes_log;
                     let logging = if table.writes_log { Logging::Later } else { Logging::None };
                     self.written.insert(index, write_whole(self.engine, &large, logging)?);

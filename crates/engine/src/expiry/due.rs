@@ -9,6 +9,7 @@
 
 use super::Stamp;
 use crate::clock::{Moment, whole_ms};
+use crate::error::Error;
 use crate::large::ClearedTo;
 use crate::table_core::TableCore;
 use aquifer_sync::atomic::{AtomicU64, Ordering, fence};
@@ -75,6 +76,8 @@ pub(super) struct Walk {
     pub(super) left: u64,
     pub(super) looked_at: u64,
     pub(super) removed: u64,
+    /// Why something could not be removed.
+    pub(super) failed: Option<Error>,
 }
 
 impl Expiring {
@@ -120,7 +123,7 @@ impl Expiring {
                 self.due.swap(u64::MAX, Ordering::AcqRel);
                 // SeqCst: between the bound and the pages that are read next; pairs with the fence in `note` (EX5).
                 fence(Ordering::SeqCst);
-                Walk { at: beginning(), left: u64::MAX, looked_at: 0, removed: 0 }
+                Walk { at: beginning(), left: u64::MAX, looked_at: 0, removed: 0, failed: None }
             }
         };
         state.is_busy = true;

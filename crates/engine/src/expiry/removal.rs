@@ -115,7 +115,7 @@ fn run(engine: &Arc<Engine>) {
 ///
 /// # Errors
 ///
-/// Those of reading and of commits; the walk goes on from there.
+/// Those of reading and of commits; the walk goes on behind what failed.
 pub(crate) fn remove_some(engine: &Arc<Engine>) -> Result<bool> {
     Ok(some(engine)?.is_some())
 }
@@ -130,28 +130,33 @@ fn some(engine: &Arc<Engine>) -> Result<Option<bool>> {
         return Ok(None); // every commit says so
     }
     let now = engine.clock.now();
+    let mut failed = None;
     for table in &tables {
         let Some(expiring) = &table.expiring else { continue };
         let Some(mut walk) = expiring.take_walk(now, || ClearedTo::beginning(&table.index)) else { continue };
         let before = (walk.looked_at, walk.removed);
         let went = step(engine, table, &mut walk, now);
         let found_much = (walk.removed - before.1) * 4 > walk.looked_at - before.0;
+        let stayed = walk.failed.take();
         match went {
             Ok(true) => expiring.put_back(walk),
             Ok(false) => expiring.end_walk(&walk, now),
             Err(Error::TableDropped { .. } | Error::Closed) => expiring.end_walk(&walk, now),
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                expiring.give_up_walk(now);
-                return Err(error);
-            }
             Err(error) => {
-                expiring.put_back(walk);
-                return Err(error);
+                match error.kind() {
+                    ErrorKind::Corrupt => expiring.give_up_walk(now),
+                    _ => expiring.put_back(walk),
+                }
+                failed.get_or_insert(error);
+                continue; // other tables are not to wait for this one
             }
         }
-        return Ok(Some(found_much));
+        match stayed {
+            Some(error) => drop(failed.get_or_insert(error)),
+            None => return failed.map_or(Ok(Some(found_much)), Err),
+        }
     }
-    Ok(None)
+    failed.map_or(Ok(None), Err)
 }
 
 /// One step of a walk. Whether it goes on.
@@ -162,24 +167,27 @@ fn step(engine: &Arc<Engine>, table: &TableCore, walk: &mut Walk, now: Moment) -
     walk.left = walk.left.min(seen.left);
     let Seen { expired, large, groups, .. } = seen;
     for (key, found, stamp) in expired {
-        remove(engine, table, &key, (found, stamp), walk)?;
+        let removed = remove(engine, table, &key, (found, stamp), walk);
+        walk.pass_by(removed, now)?;
     }
     for key in large {
-        look_at_large(engine, table, &key, walk, now)?;
+        let looked = look_at_large(engine, table, &key, walk, now);
+        walk.pass_by(looked, now)?;
     }
     for key in groups {
         if is_claimed(engine, table, &key) {
             walk.leave(Stamp::at(now));
             continue;
         }
-        let (members, removed) = long_key::commit_retained(engine, table, &key, |value| {
+        let retained = long_key::commit_retained(engine, table, &key, |value| {
             let stamp = table.stamp_of(value)?;
             let stays = stamp.is_alive(now);
             if stays {
                 walk.leave(stamp);
             }
             Ok(stays)
-        })?;
+        });
+        let (members, removed) = walk.pass_by(retained, now)?.unwrap_or_default();
         walk.looked_at += members;
         walk.count(engine, removed);
     }
@@ -192,6 +200,19 @@ fn step(engine: &Arc<Engine>, table: &TableCore, walk: &mut Walk, now: Moment) -
 impl Walk {
     fn leave(&mut self, stamp: Stamp) {
         self.left = self.left.min(stamp.ends());
+    }
+
+    /// What could not be removed stays for the next walk, and keeps nothing else from going.
+    fn pass_by<T>(&mut self, result: Result<T>, now: Moment) -> Result<Option<T>> {
+        match result {
+            Ok(done) => Ok(Some(done)),
+            Err(error @ (Error::TableDropped { .. } | Error::Closed | Error::Poisoned { .. })) => Err(error),
+            Err(error) => {
+                self.leave(Stamp::at(now));
+                self.failed.get_or_insert(error);
+                Ok(None)
+            }
+        }
     }
 
     fn count(&mut self, engine: &Engine, removed: u64) {
@@ -213,7 +234,8 @@ fn remove(
         return Ok(());
     }
     match commit_record(engine, table, key, Change::Delete, Some(&Some(found)), None) {
-        Err(Error::ValueChanged { .. }) => {} // who has changed it notes its stamp (EX5)
+        // A change of a part leaves the stamp and does not note it (EX5).
+        Err(Error::ValueChanged { .. }) => walk.leave(stamp),
         removed => {
             removed?;
             walk.count(engine, 1);

@@ -65,6 +65,7 @@ impl Transaction {
                 (value.is_some(), value.unwrap_or_default())
             }
             _ => {
+                self.snapshot.note_read(table, key)?; // what the operator refuses tells of it
                 let mut value = Vec::new();
                 (self.view().get_into(table, key, &mut value)?, value)
             }

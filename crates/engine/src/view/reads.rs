@@ -25,6 +25,9 @@ struct State {
     scans: usize,
 }
 
+/// A small one has one part of so many of what a transaction may write.
+const SMALL_SHARE: usize = 16;
+
 type Tables = BTreeMap<u32, (String, Index)>;
 
 /// All that was read.
@@ -45,7 +48,16 @@ impl Reads<'_> {
 
 impl ReadLog {
     pub(crate) fn new(engine: &Engine) -> ReadLog {
-        let set = ReadSet::new(engine.txns.write_bytes_max);
+        ReadLog::of_bytes(engine, engine.txns.write_bytes_max)
+    }
+
+    /// A small one, of reads on which nothing depends but what may be merged without conflict.
+    pub(crate) fn small(engine: &Engine) -> ReadLog {
+        ReadLog::of_bytes(engine, engine.txns.write_bytes_max / SMALL_SHARE)
+    }
+
+    fn of_bytes(engine: &Engine, bytes_max: usize) -> ReadLog {
+        let set = ReadSet::new(bytes_max);
         let charge = Charge::new(&engine.txns.memory, "transactions");
         let state = State { set, tables: Tables::new(), charge, failed: None, scans: 0 };
         ReadLog(Mutex::new(Rank::Claims, state))
@@ -54,6 +66,9 @@ impl ReadLog {
     /// A key was read.
     pub(crate) fn add_key(&self, engine: &Engine, table: &TableCore, name: &[u8]) -> Result<()> {
         let mut state = self.0.lock();
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
         state.note(table);
         let added = state.set.add_key(table.id, name);
         added.map_err(|error| engine.transaction_error(error, |_| Some(table)))?;
@@ -63,18 +78,21 @@ impl ReadLog {
     /// A range was read. What goes wrong is said when the transaction commits.
     pub(crate) fn add_range(&self, engine: &Engine, table: &TableCore, range: KeyRange) {
         let mut state = self.0.lock();
+        if state.failed.is_some() {
+            return;
+        }
         state.note(table);
         let added = state.set.add_range(table.id, range);
         let added = added.map_err(|error| engine.transaction_error(error, |_| Some(table)));
         if let Err(error) = added.and_then(|()| state.cover(engine)) {
-            state.failed.get_or_insert(error);
+            state.fail(error);
         }
     }
 
     /// As [`add_key`](Self::add_key), where what goes wrong means that everything counts as read.
     pub(crate) fn add_key_or_all(&self, engine: &Engine, table: &TableCore, name: &[u8]) {
         if let Err(error) = self.add_key(engine, table, name) {
-            self.0.lock().failed.get_or_insert(error);
+            self.0.lock().fail(error);
         }
     }
 
@@ -108,6 +126,13 @@ impl ReadLog {
 impl State {
     fn note(&mut self, table: &TableCore) {
         self.tables.entry(table.id).or_insert_with(|| (table.name.clone(), table.index));
+    }
+
+    /// What was noted is of no use any more, and takes no memory.
+    fn fail(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+        self.set = ReadSet::new(0);
+        self.charge.clear();
     }
 
     fn cover(&mut self, engine: &Engine) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Many threads at once, also while power is lost.
 
-use aquifer::{Database, Durability, TableOptions, WriteBatch};
+use aquifer::{Database, Durability, Table, TableOptions, WriteBatch};
 use aquifer_sim::{Random, SimDisk};
 use aquifer_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_sync::{Arc, thread};
@@ -230,5 +230,46 @@ fn crash_under_threads(seed: u64) {
 fn crashes_under_threads_lose_nothing_acknowledged_and_halve_no_batch() {
     for seed in 0..3 {
         crash_under_threads(seed);
+    }
+}
+
+/// In each round two threads try to remove one record, and one of them is told that it has. Rounds in which none or both are.
+fn rounds_not_won_once(key: &[u8], removes: fn(&Table, &[u8]) -> bool) -> usize {
+    const ROUNDS: u64 = 5_000;
+    let db = Database::options().memory_budget(8 << 20).background(false).in_memory().unwrap();
+    let table = db.create_table("t", TableOptions::default()).unwrap();
+    let (round, done, won) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let mut wrong = 0;
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for mine in 1..=ROUNDS {
+                    while round.load(Ordering::Acquire) < mine {
+                        thread::yield_now();
+                    }
+                    won.fetch_add(u64::from(removes(&table, key)), Ordering::AcqRel);
+                    done.fetch_add(1, Ordering::AcqRel);
+                }
+            });
+        }
+        for now in 1..=ROUNDS {
+            table.put(key, b"held").unwrap();
+            round.store(now, Ordering::Release);
+            while done.load(Ordering::Acquire) < 2 * now {
+                thread::yield_now();
+            }
+            wrong += usize::from(won.swap(0, Ordering::AcqRel) != 1);
+        }
+    });
+    wrong
+}
+
+#[test]
+fn who_removes_a_record_is_alone_in_that() {
+    for key in [&b"k"[..], &[b'k'; 5000]] {
+        let swaps: fn(&Table, &[u8]) -> bool =
+            |table, key| table.compare_and_swap(key, Some(b"held"), None).unwrap();
+        assert_eq!(rounds_not_won_once(key, swaps), 0, "compare_and_swap, {} bytes", key.len());
+        assert_eq!(rounds_not_won_once(key, |table, key| table.take(key).unwrap().is_some()), 0, "take");
     }
 }

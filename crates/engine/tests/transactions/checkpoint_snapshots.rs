@@ -500,3 +500,18 @@ fn a_dump_of_it_is_the_state_of_one_moment() {
     }
     assert_eq!(restored.tables().len(), 2);
 }
+
+#[test]
+fn a_table_of_a_checkpoint_cannot_be_locked() {
+    let disk = SimDisk::new();
+    let db = created(small(), &disk);
+    let table = sorted(&db, "t");
+    put(&table, 1, b"v");
+    let then = db.checkpoint_snapshot().unwrap();
+    let of_then = then.table("t").unwrap();
+    let mut tx = db.begin().unwrap();
+    assert_eq!(kind_of(tx.lock(&of_then, &1u32.to_be_bytes())), ErrorKind::Usage);
+    assert_eq!(kind_of(tx.get_for_update(&of_then, &1u32.to_be_bytes())), ErrorKind::Usage);
+    tx.put(&table, &1u32.to_be_bytes(), b"w").unwrap();
+    tx.commit_with(Durability::Eventual).unwrap();
+}

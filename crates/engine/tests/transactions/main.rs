@@ -13,6 +13,7 @@
 //! | `long_keys` | writes of long keys that change nothing |
 //! | `merges` | operators: who conflicts over them, and what becomes of their results |
 //! | `merges_crash` | sums that threads add to, at the end and after a loss of power |
+//! | `taken_back` | long commits that are refused half-way |
 //! | `crash` | what a loss of power leaves of transactions |
 
 mod checkpoint_snapshots;
@@ -27,6 +28,7 @@ mod merges_crash;
 mod model;
 mod plain;
 mod ranges;
+mod taken_back;
 
 use aquifer::{
     AnyTable, Database, Isolation, Options, Table, TableKind, TableOptions, Transaction, TxOptions,

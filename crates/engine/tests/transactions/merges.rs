@@ -578,3 +578,71 @@ fn the_operators_that_come_with_it() {
     assert!(matches!(raw.merge(&[0, 0, 0, 1], b"xyz"), Err(Error::Merge { .. })));
     assert_eq!(sum.get(&1).unwrap(), Some(-6));
 }
+
+#[test]
+fn what_a_transaction_has_read_leaves_memory_for_others() {
+    let db = Database::in_memory(4 << 20).unwrap();
+    let table = any_table(&db, "t", TableKind::Sorted).with_merge(MergeOperator::union()).unwrap();
+    let other = any_table(&db, "other", TableKind::Sorted);
+    table.put(b"k", &[1]).unwrap();
+    let mut reader = db.begin().unwrap();
+    for key in 0..100_000u32 {
+        assert_eq!(reader.get(&table, &n(key)).unwrap(), None);
+    }
+    for key in 0..100u32 {
+        let mut writer = db.begin().unwrap();
+        (0..20u32).for_each(|part| writer.put(&other, &n(key * 20 + part), &[1; 500]).unwrap());
+        writer.commit().unwrap();
+    }
+    // It has read too much to say what: so it may have read this too.
+    reader.merge(&table, b"k", &[2]).unwrap();
+    table.merge(b"k", &[4]).unwrap();
+    assert_conflict(reader.commit());
+}
+
+#[test]
+fn what_an_operator_refuses_was_read() {
+    let db = Database::in_memory(4 << 20).unwrap();
+    let once = MergeOperator::new("once", |_, value, operand| match value {
+        Some(_) => Err("there is one".into()),
+        None => Ok(Some(operand.to_vec())),
+    });
+    let table = any_table(&db, "t", TableKind::Sorted).with_merge(once).unwrap();
+    let flags = any_table(&db, "flags", TableKind::Sorted);
+    table.put(b"k", b"1").unwrap();
+    let (mut one, mut two) = (begin(&db, Isolation::Serializable), begin(&db, Isolation::Serializable));
+    // One raises the flag if k is there; two removes k if the flag is down.
+    assert!(one.merge(&table, b"k", b"2").is_err());
+    one.put(&flags, b"f", b"k was there").unwrap();
+    assert_eq!(two.get(&flags, b"f").unwrap(), None);
+    two.delete(&table, b"k").unwrap();
+    two.commit().unwrap();
+    assert_conflict(one.commit());
+}
+
+#[test]
+fn merges_that_run_out_of_memory_half_way_are_taken_back() {
+    let mut refused = 0;
+    for fill in (900..).step_by(20) {
+        let db = Database::options().memory_budget(4 << 20).background(false).in_memory().unwrap();
+        let table = any_table(&db, "t", TableKind::Sorted).with_merge(MergeOperator::append()).unwrap();
+        let (beside, filler) =
+            (any_table(&db, "beside", TableKind::Sorted), any_table(&db, "filler", TableKind::Sorted));
+        (0..300u32).for_each(|key| table.put(&n(key), &[1; 1000]).unwrap());
+        if (0..fill).any(|key| filler.put(&n(key), &[1; 1000]).is_err()) {
+            break;
+        }
+        let mut batch = WriteBatch::new();
+        (0..300u32).for_each(|key| batch.merge(&table, &n(key), &[2; 100])); // of which each gets pages of its own
+        (0..60u32).for_each(|key| batch.put(&beside, &n(key), &[3; 1000]));
+        if let Err(error) = db.write(&mut batch, Durability::Eventual) {
+            assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{fill}: {error}");
+            assert!((0..300u32).all(|key| table.get(&n(key)).unwrap() == Some(vec![1; 1000])));
+            assert_eq!(beside.len_estimate().unwrap(), 0);
+            let deleted = filler.delete(&n(0)).map_err(|error| error.kind());
+            assert_ne!(deleted, Err(ErrorKind::Poisoned));
+            refused += 1;
+        }
+    }
+    assert!(refused > 3, "{refused}");
+}

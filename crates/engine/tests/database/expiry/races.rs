@@ -1,11 +1,13 @@
 //! Removal beside threads that put the same keys: nothing that is alive is lost, and what has expired is gone in the end.
 
-use super::{SECOND, expiring, remove_all};
+use super::{SECOND, by, clock, expiring, remove_all};
 use crate::{KINDS, assert_clean};
-use aquifer::{AnyTable, Clock, Database, Durability, TableKind, WriteBatch};
+use aquifer::{
+    AnyTable, Clock, Database, Durability, ErrorKind, MergeOperator, TableKind, TableOptions, WriteBatch,
+};
 use aquifer_sim::{Random, SimDisk};
 use aquifer_sync::atomic::{AtomicBool, Ordering};
-use aquifer_sync::thread;
+use aquifer_sync::{Arc, thread};
 use std::time::{Duration, Instant};
 
 const THREADS: u64 = 3;
@@ -134,4 +136,63 @@ fn expired_records_are_removed_in_the_background() {
             assert_eq!(table.get(b"stays").unwrap().unwrap(), b"v");
         }
     }
+}
+
+#[test]
+fn a_record_that_is_merged_into_while_it_expires_goes_all_the_same() {
+    let clock = clock();
+    let db = by(&clock).in_memory().unwrap();
+    let (is_inside, may_go) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (inside, go) = (Arc::clone(&is_inside), Arc::clone(&may_go));
+    let slow = MergeOperator::new("slow", move |_, value, operand| {
+        inside.store(true, Ordering::Release);
+        while !go.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        Ok(Some([value.unwrap_or_default(), operand].concat()))
+    });
+    let table = expiring(&db, TableKind::Sorted, None).with_merge(slow).unwrap();
+    table.put_for(b"k", b"v", SECOND * 60).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| table.merge(b"k", b"w").unwrap());
+        while !is_inside.load(Ordering::Acquire) {
+            thread::yield_now(); // until the stripe is held, of a record that is alive
+        }
+        clock.advance(SECOND * 61);
+        let walk = scope.spawn(|| db.step().unwrap());
+        thread::sleep(Duration::from_millis(100)); // it has read the page, and waits for the stripe
+        may_go.store(true, Ordering::Release);
+        walk.join().unwrap();
+    });
+    assert_eq!(table.get(b"k").unwrap(), None);
+    remove_all(&db, &clock);
+    assert_eq!(table.len_estimate().unwrap(), 0);
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_nothing_else_from_going() {
+    let clock = clock();
+    let db = Database::options()
+        .memory_budget(8 << 20)
+        .background(false)
+        .clock(clock.clone())
+        .in_memory()
+        .unwrap();
+    let (first, second) = (
+        db.create_table("a", TableOptions::expiring()).unwrap(),
+        db.create_table("b", TableOptions::expiring()).unwrap(),
+    );
+    // A group of long keys of which one member goes: what stays is written anew, for which there is no memory.
+    first.put_for(&[b'k'; 2000], b"goes", SECOND * 60).unwrap();
+    first.put(&[b'k'; 2001], &vec![7; 1 << 20]).unwrap();
+    let full = (0u32..).find_map(|n| second.put_for(&n.to_be_bytes(), &[2; 500], SECOND * 60).err());
+    assert_eq!(full.unwrap().kind(), ErrorKind::BudgetExhausted);
+    clock.advance(SECOND * 100);
+    for _ in 0..2000 {
+        let _ = db.step(); // which tells of the group
+        clock.advance(SECOND);
+    }
+    assert_eq!(second.len_estimate().unwrap(), 0);
+    assert_eq!(first.count(..).unwrap(), 1);
+    second.put_for(b"new", &[2; 500], SECOND * 60).unwrap();
 }

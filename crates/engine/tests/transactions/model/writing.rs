@@ -211,7 +211,10 @@ impl World {
                     waiting = Some(operand.clone().into());
                 }
                 let new = self.merging[of].merged(old.as_deref(), &operand);
-                (open.tx.merge(&self.tables[of], &key, &operand), Some(new), false)
+                // Long keys are read with their groups.
+                let is_own = key.len() < 512 && open.writes.places.contains(&place);
+                let is_read = !self.waits(of, &key) && !is_own;
+                (open.tx.merge(&self.tables[of], &key, &operand), Some(new), is_read)
             }
             // Of what is there as well as of other values.
             6 => {
