@@ -101,8 +101,11 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> Bounds {
     (Bound::Included(prefix.to_vec()), to)
 }
 
-/// Reads records as encoded bytes, from either end, without allocating for each. Reads what is committed page by page, and
-/// holds nothing between calls. A large value is read whole, as it is by then; one that goes in between is passed over.
+/// Reads records as encoded bytes, from either end, without allocating for each. Reads page by page, and holds nothing between calls. A large
+/// value is read whole, as it is by then; one that goes in between is passed over.
+///
+/// A table's own are not of one moment: what is changed meanwhile may be seen or not, a part of a commit that is under way and may still be refused included.
+/// Those of a [`Snapshot`](crate::Snapshot) are.
 pub struct Scan<'t> {
     records: Records<'t>,
 }
@@ -169,7 +172,7 @@ impl<'t> Scan<'t> {
     }
 }
 
-/// Records in order of their keys, from either end.
+/// Records in order of their keys, from either end. What [`Scan`] says of moments holds here.
 pub struct Range<'t, K: ?Sized, V: ?Sized> {
     scan: Scan<'t>,
     ended: bool,

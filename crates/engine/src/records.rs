@@ -77,8 +77,8 @@ impl AnyTable {
 /// A key, and its value if that is no long one.
 pub(crate) type SmallRecord<'s> = (&'s [u8], Option<&'s [u8]>);
 
-/// Reads all records as encoded bytes, without allocating for each. Reads what is committed page by page, and holds nothing
-/// between calls. A large value is read whole, as it is by then; one that goes in between is passed over.
+/// Reads all records as encoded bytes, without allocating for each. Reads page by page, and holds nothing between calls. A large value is read
+/// whole, as it is by then; one that goes in between is passed over. What [`Scan`](crate::Scan) says of moments holds here.
 pub struct Records<'t> {
     engine: &'t Engine,
     pub(crate) table: &'t TableCore,
@@ -288,7 +288,7 @@ enum At {
 /// A value of a long key beyond this is read by its reader.
 const SMALL_MEMBER_BYTES_MAX: usize = 64 << 10;
 
-/// All records of a hashed table.
+/// All records of a hashed table. What [`Scan`](crate::Scan) says of moments holds here.
 pub struct Iter<'t, K: ?Sized, V: ?Sized> {
     records: Records<'t>,
     ended: bool,

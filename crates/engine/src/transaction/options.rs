@@ -66,7 +66,7 @@ impl TxOptions {
         self
     }
 
-    /// How often [`Database::transact_with`] begins again after a conflict.
+    /// How often [`Database::transact_with`](crate::Database::transact_with) begins again after a conflict.
     pub fn retries_max(mut self, retries: u32) -> TxOptions {
         self.retries_max = retries;
         self
